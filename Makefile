@@ -1,0 +1,310 @@
+# Hydrant's build. `make help` lists the targets.
+#
+#   MODE=release|debug|asan|tsan   what to build for; objects go to build/$(MODE)/
+#   CFLAGS CXXFLAGS CPPFLAGS LDFLAGS   yours, added after ours
+#   WERROR=1 (or CI set)           warnings are errors
+#   V=1                            show the commands
+#   DESTDIR, PREFIX                where `make install` puts things
+#
+# Nothing outside a recipe may need a tool that a bare machine lacks: `make run` and `make check`
+# install what is missing first and only then start the build, in a make of its own.
+
+VERSION   := $(shell sed -n 's/^.define HYDRANT_VERSION "\(.*\)"/\1/p' agent/base/version.h)
+SOVERSION := 1.0.0
+
+MODE    ?= release
+PREFIX  ?= /usr/local
+B       := build/$(MODE)
+
+FUZZ_SECONDS ?= 20
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+# One job per processor unless the caller chose (MAKEFLAGS shows -j only inside recipes of old
+# makes, so only the outermost make decides and the others inherit).
+ifeq ($(MAKELEVEL),0)
+ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+endif
+
+# ---------------------------------------------------------------------------- compilers and flags
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+AR         ?= ar
+PKG_CONFIG ?= pkg-config
+
+AGENT_PKGS := liburing libcurl libcrypto inih libmicrohttpd jansson simdjson libisal
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla
+ifneq ($(strip $(CI)$(filter 1,$(WERROR))),)
+WARNINGS += -Werror
+endif
+
+ifeq ($(MODE),release)
+MODE_FLAGS := -O2 -g -fstack-protector-strong
+MODE_DEFS  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else ifeq ($(MODE),debug)
+MODE_FLAGS := -O0 -g3
+else ifeq ($(MODE),asan)
+MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+              -fno-sanitize-recover=all
+GCC_FLAGS  := -Wno-maybe-uninitialized
+else ifeq ($(MODE),tsan)
+# gcc warns of every atomic_thread_fence here: TSan does not model fences. Those in this code order
+# a store before a load (sleep against wake-up); no data is handed over by a fence alone.
+MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+GCC_FLAGS  := -Wno-tsan -Wno-maybe-uninitialized
+else ifeq ($(MODE),fuzz)
+CC         := clang
+CXX        := clang++
+MODE_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+              -fno-sanitize-recover=all
+else
+$(error MODE=$(MODE) is not one of release, debug, asan, tsan)
+endif
+
+# Instrumented code hides from gcc what it knows in release: that mode judges what is uninitialised.
+ifeq ($(findstring clang,$(CC)),)
+WARNINGS += $(GCC_FLAGS)
+endif
+
+# _GNU_SOURCE is defined empty, as a source's own "#define _GNU_SOURCE" would, so both may stand.
+INCLUDES  := -I. -Iinclude -Iagent -Ilibshm-client -Itests
+ALL_DEFS   = $(MODE_DEFS) $(INCLUDES) $(CPPFLAGS)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE= -pthread $(WARNINGS) -Wmissing-prototypes \
+             $(MODE_FLAGS) $(ALL_DEFS) $(CFLAGS)
+ALL_CXXFLAGS = -std=c++17 -pthread $(WARNINGS) $(MODE_FLAGS) $(ALL_DEFS) $(CXXFLAGS)
+ALL_LDFLAGS  = -pthread $(MODE_FLAGS) -Wl,--as-needed -Wl,-z,relro -Wl,-z,now $(LDFLAGS)
+
+# Asked of pkg-config at first use, once in a make: the first expansion replaces the variable.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg,--cflags))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(call pkg,--libs))$(PKG_LIBS)
+pkg = $(if $(filter ok,$(shell $(PKG_CONFIG) --exists $(AGENT_PKGS) && echo ok)),$(shell \
+  $(PKG_CONFIG) $1 $(AGENT_PKGS)),$(error libraries are missing, 'make deps' installs them))
+
+# -------------------------------------------------------------------------------------- sources
+
+LIB_SRC   := $(wildcard libshm-client/*.c)
+LIB_MAP   := $(wildcard libshm-client/*.map)
+AGENT_C   := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c))
+AGENT_CC  := $(wildcard agent/*/*.cc)
+MAIN_SRC  := $(wildcard agent/main.c)
+
+# In tests/: NAME_test.c is a test program, NAME_fuzz.c a fuzz target, a .c file in e2e/ a program
+# for the end-to-end tests; every other .c file is support, linked where it is used.
+TEST_SRC    := $(wildcard tests/*/*_test.c)
+FUZZ_SRC    := $(wildcard tests/*/*_fuzz.c)
+E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c))
+SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
+E2E_PY      := $(wildcard tests/e2e/*.py)
+
+# These run on simulated I/O: tests/support stands in for agent/io.
+SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
+  $(shell grep -ls '^\#include "support/sim.h"' $(TEST_SRC) $(FUZZ_SRC)))
+
+BENCH_SRC         := $(wildcard benchmarks/*_bench.c benchmarks/*/*_bench.c)
+BENCH_SUPPORT_SRC := $(filter-out $(BENCH_SRC),$(wildcard benchmarks/*.c benchmarks/*/*.c))
+
+LIB_OBJ      := $(LIB_SRC:%.c=$(B)/%.o)
+AGENT_OBJ    := $(AGENT_C:%.c=$(B)/%.o) $(AGENT_CC:%.cc=$(B)/%.o)
+AGENT_NOIO   := $(filter-out $(B)/agent/io/%,$(AGENT_OBJ))
+MAIN_OBJ     := $(MAIN_SRC:%.c=$(B)/%.o)
+SUPPORT_OBJ  := $(SUPPORT_SRC:%.c=$(B)/%.o)
+BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o)
+
+TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
+FUZZ_BIN  := $(FUZZ_SRC:%.c=$(B)/%)
+E2E_BIN   := $(E2E_SRC:%.c=$(B)/%)
+BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
+SIM_BIN   := $(SIM_SRC:%.c=$(B)/%)
+
+# The tests in which threads share memory: what TSan is for.
+THREAD_TEST_SRC := $(filter tests/libshm-client/% tests/ring/%,$(TEST_SRC)) \
+                   $(wildcard tests/base/pool_test.c tests/base/counters_test.c \
+                   tests/base/log_test.c)
+
+# -------------------------------------------------------------------------------------- programs
+
+LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
+PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
+
+.PHONY: all deps run check check-full check-built lint tests thread-tests fuzzers fuzz bench \
+        benchmarks install uninstall clean help FORCE
+
+ifeq ($(MODE),release)
+all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
+build/hydrant build/libshm-client.a build/libshm-client.so.1: build/%: $(B)/%
+	@ln -f $< $@
+build/libshm-client.so: build/libshm-client.so.1
+	@ln -sf libshm-client.so.1 $@
+else
+all: $(PROGRAM) $(LIBRARY)
+endif
+
+# A stamp that is new when the flags are: every object depends on it.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$FLAGS" | cmp -s - $@ || printf '%s\n' "$$FLAGS" > $@
+$(B)/flags: export FLAGS = $(CC) $(ALL_CFLAGS) $(CXX) $(ALL_CXXFLAGS) $(ALL_LDFLAGS) $(PKG_CFLAGS)
+
+# A line for each step; V=1 shows the whole command instead.
+say = $(if $(V),,@printf '  %-4s%s\n' '$1' '$@' &&)
+
+$(LIB_OBJ): OBJ_FLAGS := -fPIC -fvisibility=hidden
+OBJ_FLAGS = $(PKG_CFLAGS)
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,cc) $(CC) $(ALL_CFLAGS) $(OBJ_FLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: %.cc $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,c++) $(CXX) $(ALL_CXXFLAGS) $(OBJ_FLAGS) -MMD -MP -c -o $@ $<
+
+# Quick append, into a fresh file: objects of two folders may have one name.
+ARCHIVE = $(call say,ar) rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
+
+$(B)/libshm-client.a: $(LIB_OBJ) $(B)/flags
+	$(ARCHIVE)
+$(B)/libagent.a: $(AGENT_OBJ) $(B)/flags
+	$(ARCHIVE)
+$(B)/libagent-noio.a: $(AGENT_NOIO) $(B)/flags
+	$(ARCHIVE)
+$(B)/libsupport.a: $(SUPPORT_OBJ) $(B)/flags
+	$(ARCHIVE)
+$(B)/libbench.a: $(BENCH_SUPPORT_OBJ) $(B)/flags
+	$(ARCHIVE)
+
+# The library is complete in itself; under a sanitizer the program brings the run time.
+ifneq ($(filter release debug,$(MODE)),)
+SO_COMPLETE := -Wl,-z,defs
+endif
+$(B)/libshm-client.so.1: $(LIB_OBJ) $(LIB_MAP) $(B)/flags
+	$(call say,ld) $(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,libshm-client.so.1 $(SO_COMPLETE) \
+	  $(LIB_MAP:%=-Wl,--version-script=%) -o $@ $(LIB_OBJ)
+$(B)/libshm-client.so: $(B)/libshm-client.so.1
+	@ln -sf libshm-client.so.1 $@
+
+# Linked as C++ because the JSON parser is.
+LINK = $(call say,ld) $(CXX) $(ALL_LDFLAGS) $(LINK_FLAGS) -o $@ $(filter %.o,$^) \
+       -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LINK_LIBS) $(PKG_LIBS)
+
+$(B)/hydrant: $(MAIN_OBJ) $(B)/libagent.a $(B)/libshm-client.a
+	$(LINK)
+
+# The first archive that defines a function wins. So simulated tests name support before the agent,
+# all others after it.
+REAL_IO := $(B)/libagent.a $(B)/libshm-client.a $(B)/libsupport.a
+SIM_IO  := $(B)/libsupport.a $(B)/libagent-noio.a $(B)/libshm-client.a
+
+$(TEST_BIN): LINK_LIBS := -lcmocka
+$(FUZZ_BIN): LINK_FLAGS := -fsanitize=fuzzer
+
+$(filter-out $(SIM_BIN),$(TEST_BIN) $(FUZZ_BIN)) $(E2E_BIN): $(B)/%: $(B)/%.o $(REAL_IO)
+	$(LINK)
+$(SIM_BIN): $(B)/%: $(B)/%.o $(SIM_IO)
+	$(LINK)
+$(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
+	$(LINK)
+
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)
+
+# ------------------------------------------------------------------------------ what people call
+
+deps:
+	@etc/deps build run check
+
+run:
+	@etc/deps build run
+	@$(MAKE) --no-print-directory MODE=release all
+	@etc/demo
+
+lint:
+	@CC='$(CC)' tests/lint
+
+tests: $(TEST_BIN) $(E2E_BIN)
+thread-tests: $(THREAD_TEST_SRC:%.c=$(B)/%)
+fuzzers: $(FUZZ_BIN)
+benchmarks: $(BENCH_BIN)
+
+check:
+	@etc/deps build run check
+	@$(MAKE) --no-print-directory check-built
+
+check-full:
+	@etc/deps build run check check-full
+	@HYDRANT_LONG=1 $(MAKE) --no-print-directory check-built
+
+# HYDRANT_SHORT=1 asks the end-to-end tests for their small sizes: once at full size on the release
+# build is enough, the second run is for what the sanitizers see.
+check-built:
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory MODE=release all tests
+	@$(MAKE) --no-print-directory MODE=asan all tests
+	@$(MAKE) --no-print-directory MODE=tsan thread-tests
+	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
+	@tests/run $(TEST_SRC:%.c=build/release/%) $(TEST_SRC:%.c=build/asan/%) \
+	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) \
+	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) \
+	  HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(E2E_PY)
+
+fuzz:
+	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(FUZZ_SRC:%.c=build/fuzz/%)
+
+bench:
+	@$(MAKE) --no-print-directory MODE=release all benchmarks
+	@set -e; for bench in $(BENCH_SRC:%.c=build/release/%); do $$bench; done
+
+# ------------------------------------------------------------------------------------ installing
+
+BINDIR     := $(DESTDIR)$(PREFIX)/bin
+LIBDIR     := $(DESTDIR)$(PREFIX)/lib
+INCLUDEDIR := $(DESTDIR)$(PREFIX)/include
+DOCDIR     := $(DESTDIR)$(PREFIX)/share/doc/hydrant
+
+install: all
+	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(DOCDIR)
+	install -m 0755 build/hydrant $(BINDIR)/hydrant
+	install -m 0755 build/libshm-client.so.1 $(LIBDIR)/libshm-client.so.$(SOVERSION)
+	ln -sf libshm-client.so.$(SOVERSION) $(LIBDIR)/libshm-client.so.1
+	ln -sf libshm-client.so.1 $(LIBDIR)/libshm-client.so
+	install -m 0644 build/libshm-client.a $(LIBDIR)/libshm-client.a
+	install -m 0644 include/shm_client.h include/shm_wire.h $(INCLUDEDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' etc/shm-client.pc.in \
+	  > $(LIBDIR)/pkgconfig/shm-client.pc
+	chmod 0644 $(LIBDIR)/pkgconfig/shm-client.pc
+	install -m 0644 README.md LICENSE etc/hydrant.ini $(DOCDIR)
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ]; then ldconfig; fi
+
+uninstall:
+	rm -f $(BINDIR)/hydrant $(LIBDIR)/libshm-client.so.$(SOVERSION) $(LIBDIR)/libshm-client.so.1 \
+	  $(LIBDIR)/libshm-client.so $(LIBDIR)/libshm-client.a $(LIBDIR)/pkgconfig/shm-client.pc \
+	  $(INCLUDEDIR)/shm_client.h $(INCLUDEDIR)/shm_wire.h $(DOCDIR)/README.md \
+	  $(DOCDIR)/LICENSE $(DOCDIR)/hydrant.ini
+	-rmdir $(DOCDIR)
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make             build/hydrant, build/libshm-client.so and .a'
+	@echo 'make deps        install the Debian packages that are missing (list: etc/packages)'
+	@echo 'make run         deps, build, then the agent at work on real data (etc/demo)'
+	@echo 'make check       deps, lint, all tests, under sanitizers too, fuzz corpora'
+	@echo 'make check-full  the same with the long loops'
+	@echo 'make lint        layers, headers, banned functions, layout of the source'
+	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'make bench       every benchmark, in order'
+	@echo 'make install     below DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it away'
+	@echo 'make clean       remove build/'
+	@echo
+	@echo 'MODE=release|debug|asan|tsan, objects in build/MODE/; WERROR=1; CFLAGS, LDFLAGS, ...'

@@ -1,0 +1,306 @@
+/*
+ * config_check: what a single value cannot show: names, addresses, paths, and how keys agree.
+ * Owns:   nothing.
+ * Thread: any.
+ */
+#include "control/config_check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/address.h"
+#include "flow/name.h"
+#include "flow/object_name.h"
+
+#define NAME_RULE "a name is 1 to 64 of A-Z a-z 0-9 _ . - and begins with a letter or digit"
+
+/* Several segments are always in use: one written, one in reserve, one recycled. */
+#define SEGMENTS_MIN 4
+#define LOG_BLOCK_BYTES 4096
+
+struct checker {
+    const struct config *config;
+    const struct config_file *file;
+    const struct config_overrides *overrides;
+    struct config_errors *errs;
+};
+
+static const struct config_section *checker_section(const struct checker *k, const char *name)
+{
+    for (size_t i = 0; i < k->file->count; i++)
+        if (strcmp(k->file->sections[i].name, name) == 0)
+            return &k->file->sections[i];
+    return NULL;
+}
+
+/* The line of a key or its *_file twin; 0 if the section does not have it. */
+static uint32_t checker_key_line(const struct config_section *s, const char *key)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; s != NULL && i < s->count; i++) {
+        const char *have = s->entries[i].key;
+
+        if (strncmp(have, key, len) == 0 && (have[len] == '\0' || strcmp(have + len, "_file") == 0))
+            return s->entries[i].line;
+    }
+    return 0;
+}
+
+/* Reports at the key's own line; a stream's setting may come from [stream *]. key may be NULL. */
+__attribute__((format(printf, 4, 5))) static void
+checker_fail(const struct checker *k, const char *section, const char *key, const char *fmt, ...)
+{
+    const struct config_section *s = checker_section(k, section);
+    uint32_t line = key != NULL ? checker_key_line(s, key) : 0;
+    struct errmsg text;
+    va_list args;
+
+    if (key != NULL && line == 0 && strncmp(section, "stream ", 7) == 0) {
+        const struct config_section *all = checker_section(k, "stream *");
+
+        line = checker_key_line(all, key);
+        if (line > 0)
+            section = "stream *";
+    }
+    if (line == 0 && s != NULL)
+        line = s->line;
+    va_start(args, fmt);
+    (void)vsnprintf(text.text, sizeof(text.text), fmt, args);
+    va_end(args);
+    config_errors_add(k->errs, k->file->path, line, "[%s] %s%s%s", section,
+                      key != NULL ? key : "", key != NULL ? ": " : "", text.text);
+}
+
+static bool name_ok(const char *name)
+{
+    return stream_name_valid(name, strlen(name));
+}
+
+static void check_agent(const struct checker *k)
+{
+    const struct config *c = k->config;
+
+    if (!name_ok(c->agent.name))
+        checker_fail(k, "agent", "name", "'%s' cannot stand in file names: %s", c->agent.name,
+                     NAME_RULE);
+    if (!name_ok(c->agent.default_stream))
+        checker_fail(k, "agent", "default_stream", "'%s' is not a stream's name: %s",
+                     c->agent.default_stream, NAME_RULE);
+    if ((int64_t)c->streams_count > c->agent.streams_max)
+        checker_fail(k, "agent", "streams_max", "the file defines %zu streams, more than %lld",
+                     c->streams_count, (long long)c->agent.streams_max);
+}
+
+static void check_wal(const struct checker *k)
+{
+    const struct config *c = k->config;
+
+    if (c->wal.segment_bytes % LOG_BLOCK_BYTES != 0)
+        checker_fail(k, "wal", "segment_size", "must be a multiple of %dKiB",
+                     LOG_BLOCK_BYTES / 1024);
+    if (c->wal.bytes_max / SEGMENTS_MIN < c->wal.segment_bytes)
+        checker_fail(k, "wal", checker_key_line(checker_section(k, "wal"), "max_bytes") > 0
+                     ? "max_bytes" : "segment_size",
+                     "the log needs room for %d segments: raise max_bytes or lower segment_size",
+                     SEGMENTS_MIN);
+}
+
+static void check_http(const struct checker *k)
+{
+    const struct config *c = k->config;
+    bool given = k->overrides != NULL && k->overrides->http != NULL;
+    struct address address;
+    struct errmsg err = { "" };
+
+    if (strcmp(c->http.listen, "off") != 0 && strncmp(c->http.listen, "unix:", 5) != 0) {
+        if (address_parse(c->http.listen, &address, &err) == 0 &&
+            !address_is_loopback(&address) && c->http.token[0] == '\0')
+            errmsg_set(&err, 0, "'%s' can be reached from other hosts: set token or token_file in "
+                       "[http], or listen on 127.0.0.1", c->http.listen);
+        if (err.text[0] != '\0' && given)
+            config_errors_add(k->errs, "--http", 0, "%s", err.text);
+        else if (err.text[0] != '\0')
+            checker_fail(k, "http", "listen", "%s", err.text);
+    } else if (strcmp(c->http.listen, "unix:") == 0) {
+        checker_fail(k, "http", "listen", "a path must follow unix:");
+    }
+    if ((c->http.firehose_access_key[0] == '\0') != (c->http.firehose_secret_key[0] == '\0'))
+        checker_fail(k, "http", c->http.firehose_access_key[0] != '\0' ? "firehose_access_key"
+                                                                       : "firehose_secret_key",
+                     "firehose_access_key and firehose_secret_key need each other");
+}
+
+static void check_listeners(const struct checker *k, const char *key,
+                            const struct config_list *list)
+{
+    struct address address;
+    struct errmsg err;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (address_parse(list->items[i], &address, &err) < 0)
+            checker_fail(k, "intake", key, "%s", err.text);
+}
+
+static void check_intake(const struct checker *k)
+{
+    check_listeners(k, "tcp", &k->config->intake.tcp);
+    check_listeners(k, "udp", &k->config->intake.udp);
+    check_listeners(k, "relay", &k->config->intake.relay);
+}
+
+static void check_url(const struct checker *k, const char *section, const char *key,
+                      const char *url, bool required)
+{
+    const char *host = strstr(url, "://");
+
+    if (url[0] == '\0' && !required)
+        return;
+    if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) || host[3] == '\0' ||
+        host[3] == '/')
+        checker_fail(k, section, key, "%s http:// or https:// URL is needed",
+                     url[0] == '\0' ? "an" : "this is none; an");
+}
+
+static void check_sink_cloud(const struct checker *k, const struct sink_config *s,
+                             const char *section)
+{
+    check_url(k, section, "endpoint", s->cloud.endpoint, false);
+    if ((s->cloud.access_key[0] == '\0') != (s->cloud.secret_key[0] == '\0'))
+        checker_fail(k, section, s->cloud.access_key[0] != '\0' ? "access_key" : "secret_key",
+                     "access_key and secret_key need each other");
+}
+
+static void check_sink(const struct checker *k, const struct sink_config *s)
+{
+    char section[CONFIG_FILE_NAME_MAX + 1];
+    struct errmsg err;
+
+    (void)snprintf(section, sizeof(section), "sink %s", s->name);
+    if (!name_ok(s->name))
+        checker_fail(k, section, NULL, "%s", NAME_RULE);
+    if (!config_is_set(&s->set, OPTION_sink_type))
+        return; /* without a sound type nothing else was read */
+    switch (s->type) {
+    case CONFIG_SINK_FILE:
+        if (s->file.directory[0] == '\0')
+            checker_fail(k, section, NULL, "a file sink needs a directory: directory = PATH");
+        break;
+    case CONFIG_SINK_S3:
+        if (s->s3.bucket[0] == '\0')
+            checker_fail(k, section, NULL, "an s3 sink needs a bucket: bucket = NAME");
+        if (s->s3.server_side_encryption[0] != '\0' &&
+            strcmp(s->s3.server_side_encryption, "AES256") != 0 &&
+            strcmp(s->s3.server_side_encryption, "aws:kms") != 0)
+            checker_fail(k, section, "server_side_encryption", "it is AES256 or aws:kms");
+        check_sink_cloud(k, s, section);
+        break;
+    case CONFIG_SINK_FIREHOSE:
+        check_sink_cloud(k, s, section);
+        break;
+    case CONFIG_SINK_HTTP:
+        check_url(k, section, "url", s->web.url, true);
+        for (size_t i = 0; i < s->web.headers.count; i++)
+            if (strchr(s->web.headers.items[i], ':') == NULL)
+                checker_fail(k, section, "headers", "a header is written Name: value");
+        break;
+    case CONFIG_SINK_RELAY:
+        if (address_check_peer(s->relay.address, &err) < 0)
+            checker_fail(k, section, "address", "%s", err.text);
+        break;
+    case CONFIG_SINK_COUNT:
+        break;
+    }
+}
+
+/* Steps over "/", "./" and doubled slashes in front of the next component. */
+static const char *path_skip(const char *at)
+{
+    while (at[0] == '/' || (at[0] == '.' && (at[1] == '/' || at[1] == '\0')))
+        at++;
+    return at;
+}
+
+/* Both name one directory, as far as text can tell. */
+static bool paths_equal(const char *a, const char *b)
+{
+    if ((*a == '/') != (*b == '/'))
+        return false;
+    for (;;) {
+        size_t len;
+
+        a = path_skip(a);
+        b = path_skip(b);
+        len = strcspn(a, "/");
+        if (len != strcspn(b, "/") || strncmp(a, b, len) != 0)
+            return false;
+        if (len == 0)
+            return true;
+        a += len;
+        b += len;
+    }
+}
+
+/* Sinks that would write the same file names into the same place. */
+static void check_stream_places(const struct checker *k, const struct stream_config *s,
+                                const char *section)
+{
+    for (size_t i = 0; i < s->sinks.count; i++) {
+        const struct sink_config *a = config_find_sink(k->config, s->sinks.items[i]);
+
+        for (size_t j = 0; j < i; j++) {
+            const struct sink_config *b = config_find_sink(k->config, s->sinks.items[j]);
+
+            if (strcmp(s->sinks.items[i], s->sinks.items[j]) == 0)
+                checker_fail(k, section, "sinks", "'%s' is named twice", s->sinks.items[i]);
+            else if (a != NULL && b != NULL && a->type == CONFIG_SINK_FILE &&
+                     b->type == CONFIG_SINK_FILE &&
+                     paths_equal(a->file.directory, b->file.directory))
+                checker_fail(k, section, "sinks", "'%s' and '%s' write into one directory; give "
+                             "each its own", b->name, a->name);
+        }
+    }
+}
+
+static void check_stream(const struct checker *k, const struct stream_config *s)
+{
+    char section[CONFIG_FILE_NAME_MAX + 1];
+    struct output_config output;
+    struct errmsg err;
+
+    (void)snprintf(section, sizeof(section), "stream %s", s->name);
+    if (s != &k->config->stream_default && !name_ok(s->name))
+        checker_fail(k, section, NULL, "%s", NAME_RULE);
+    for (size_t i = 0; i < s->sinks.count; i++) {
+        const struct sink_config *sink = config_find_sink(k->config, s->sinks.items[i]);
+
+        if (sink == NULL)
+            checker_fail(k, section, "sinks", "no sink '%s'; add a section [sink %s]",
+                         s->sinks.items[i], s->sinks.items[i]);
+        else if (config_resolve_output(s, sink, &output, &err) < 0)
+            checker_fail(k, section, NULL, "%s", err.text);
+    }
+    check_stream_places(k, s, section);
+    if (prefix_check(s->prefix, false, &err) < 0)
+        checker_fail(k, section, "prefix", "%s", err.text);
+    if (prefix_check(s->error_prefix, true, &err) < 0)
+        checker_fail(k, section, "error_prefix", "%s", err.text);
+}
+
+void config_check(const struct config *c, const struct config_file *f,
+                  const struct config_overrides *overrides, struct config_errors *errs)
+{
+    struct checker k = { c, f, overrides, errs };
+
+    check_agent(&k);
+    check_wal(&k);
+    check_http(&k);
+    check_intake(&k);
+    for (size_t i = 0; i < c->sinks_count; i++)
+        check_sink(&k, &c->sinks[i]);
+    check_stream(&k, &c->stream_default);
+    for (size_t i = 0; i < c->streams_count; i++)
+        check_stream(&k, &c->streams[i]);
+}

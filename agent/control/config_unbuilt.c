@@ -1,0 +1,64 @@
+/*
+ * config_unbuilt: what the configuration may say and this version cannot do yet. Such a setting
+ * must be an error at check and start: ignored, it would lose or misplace data.
+ * Owns:   nothing.
+ * Thread: any.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "control/config_check.h"
+
+struct unbuilt {
+    enum option_id id;
+    const char *pattern; /* of fnmatch; NULL: all but the default */
+    const char *remedy;
+};
+
+#define FORMATS "use json or raw"
+#define SINKS "use a file sink"
+#define PRODUCERS "send by ring (`hydrant send`) or HTTP"
+
+/* Whatever gets built loses its line here. */
+static const struct unbuilt unbuilt_table[] = {
+    { OPTION_agent_shards, NULL, "leave it at 1" },
+    { OPTION_agent_auto_create_streams, "no", "leave it at yes" },
+    { OPTION_http_listen, "unix:*", "use ADDR:PORT or off" },
+    { OPTION_http_firehose_access_key, NULL, "leave it out" },
+    { OPTION_http_firehose_secret_key, NULL, "leave it out" },
+    { OPTION_intake_tcp, NULL, PRODUCERS },
+    { OPTION_intake_unix, NULL, PRODUCERS },
+    { OPTION_intake_udp, NULL, PRODUCERS },
+    { OPTION_intake_relay, NULL, PRODUCERS },
+    { OPTION_output_format, "csv", FORMATS },
+    { OPTION_output_format, "parquet", FORMATS },
+    { OPTION_output_compression, NULL, "use none" },
+    { OPTION_output_partition_by, NULL, "leave it out" },
+    { OPTION_output_columns, NULL, "leave it out" },
+    { OPTION_output_fields, NULL, "leave it out" },
+    { OPTION_output_drop_fields, NULL, "leave it out" },
+    { OPTION_output_add_fields, NULL, "leave it out" },
+    { OPTION_stream_validate, "yes", "leave it at no" },
+    { OPTION_sink_type, "s3", SINKS },
+    { OPTION_sink_type, "firehose", SINKS },
+    { OPTION_sink_type, "http", SINKS },
+    { OPTION_sink_type, "relay", SINKS },
+};
+
+int config_unbuilt(const struct option *o, const char *text, struct errmsg *err)
+{
+    for (size_t i = 0; i < sizeof(unbuilt_table) / sizeof(unbuilt_table[0]); i++) {
+        const struct unbuilt *u = &unbuilt_table[i];
+        bool hit = u->pattern != NULL ? fnmatch(u->pattern, text, 0) == 0
+                                      : strcmp(text, o->default_text) != 0;
+
+        if (u->id != o->id || !hit)
+            continue;
+        if (o->type == OPTION_TYPE_SECRET)
+            return errmsg_set(err, -EINVAL, "not built yet in this version; %s", u->remedy);
+        return errmsg_set(err, -EINVAL, "'%s' is not built yet in this version; %s", text,
+                          u->remedy);
+    }
+    return 0;
+}

@@ -1,0 +1,289 @@
+/*
+ * http_api: the endpoints.
+ *
+ * Owns:   nothing.
+ * Thread: HTTP.
+ */
+#include "control/http_api.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/bytes.h"
+#include "control/http_metrics.h"
+#include "control/status_json.h"
+
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+struct endpoint {
+    const char *method;
+    const char *path;   /* up to a stream's name, if it has one */
+    const char *tail;   /* after the name; NULL: no name */
+    bool open;
+    enum request_kind kind;
+};
+
+/* One row for each endpoint, in the order of the enum. A path has one method so far. */
+static const struct endpoint endpoints[HTTP_ENDPOINT_COUNT] = {
+    [HTTP_HEALTHZ] = { "GET", "/healthz", NULL, true, REQUEST_STATUS },
+    [HTTP_READYZ] = { "GET", "/readyz", NULL, true, REQUEST_STATUS },
+    [HTTP_METRICS] = { "GET", "/metrics", NULL, false, REQUEST_STATUS },
+    [HTTP_STATUS] = { "GET", "/v1/status", NULL, false, REQUEST_STATUS },
+    [HTTP_FLUSH] = { "POST", "/v1/flush", NULL, false, REQUEST_FLUSH },
+    [HTTP_FLUSH_STREAM] = { "POST", "/v1/streams/", "/flush", false, REQUEST_FLUSH },
+};
+
+void http_reply_free(struct http_reply *reply)
+{
+    free(reply->body);
+    memset(reply, 0, sizeof(*reply));
+}
+
+static void reply_set(struct http_reply *reply, unsigned status, const char *content_type,
+                      char *body, size_t len)
+{
+    http_reply_free(reply);
+    reply->status = status;
+    reply->content_type = content_type;
+    reply->body = body;
+    reply->body_len = len;
+}
+
+static void reply_json(struct http_reply *reply, unsigned status, json_t *json)
+{
+    char *text = json == NULL ? NULL : json_dumps(json, JSON_ENCODE_ANY);
+
+    json_decref(json);
+    reply_set(reply, text == NULL ? 500 : status, TYPE_JSON, text,
+              text == NULL ? 0 : strlen(text));
+}
+
+void http_reply_error(struct http_reply *reply, unsigned status, const char *fmt, ...)
+{
+    char detail[512];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(detail, sizeof(detail), fmt, args);
+    va_end(args);
+    reply_json(reply, status, json_pack("{s:s}", "detail", detail));
+    reply->retry_after = status == 503;
+    reply->authenticate = status == 401;
+}
+
+static void reply_ok_text(struct http_reply *reply, const char *text)
+{
+    char *body = strdup(text);
+
+    reply_set(reply, body == NULL ? 500 : 200, TYPE_TEXT, body, body == NULL ? 0 : strlen(body));
+}
+
+/* Is this its path? Keeps the name in it, empty when it cannot be a stream's. */
+static bool endpoint_matches(const struct endpoint *ep, const char *path,
+                             char name[STREAM_NAME_MAX + 1])
+{
+    size_t len = strlen(ep->path);
+    size_t name_len;
+
+    name[0] = '\0';
+    if (ep->tail == NULL)
+        return strcmp(path, ep->path) == 0;
+    if (strncmp(path, ep->path, len) != 0)
+        return false;
+    name_len = strcspn(path + len, "/");
+    if (name_len == 0 || strcmp(path + len + name_len, ep->tail) != 0)
+        return false;
+    if (stream_name_valid(path + len, name_len)) {
+        memcpy(name, path + len, name_len);
+        name[name_len] = '\0';
+    }
+    return true;
+}
+
+static bool method_matches(const char *wanted, const char *method)
+{
+    return strcmp(wanted, method) == 0 ||
+           (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
+                    struct http_reply *reply)
+{
+    memset(ret_call, 0, sizeof(*ret_call));
+    for (unsigned i = 0; i < HTTP_ENDPOINT_COUNT; i++) {
+        const struct endpoint *ep = &endpoints[i];
+
+        if (!endpoint_matches(ep, path, ret_call->stream))
+            continue;
+        ret_call->endpoint = (enum http_endpoint_id)i;
+        ret_call->open = ep->open;
+        ret_call->kind = ep->kind;
+        if (!method_matches(ep->method, method)) {
+            http_reply_error(reply, 405, "Method Not Allowed");
+            reply->allow = strcmp(ep->method, "GET") == 0 ? "GET, HEAD" : ep->method;
+            return false;
+        }
+        if (ep->tail != NULL && ret_call->stream[0] == '\0') {
+            http_reply_error(reply, 404, "Stream not found: that is not a stream's name");
+            return false;
+        }
+        return true;
+    }
+    http_reply_error(reply, 404, "Not Found");
+    return false;
+}
+
+bool http_api_content_type(const char *type)
+{
+    static const char *const known[] = { "application/json", "application/x-ndjson" };
+    size_t len;
+
+    if (type == NULL)
+        return false;
+    len = strcspn(type, "; \t");
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strlen(known[i]) == len && strncasecmp(type, known[i], len) == 0)
+            return true;
+    return false;
+}
+
+/* Seconds, with a fraction if wanted: at least a millisecond, at most HTTP_FLUSH_TIMEOUT_S_MAX. */
+static bool timeout_parse(const char *text, uint64_t *ret_ns)
+{
+    uint64_t unit = 1000000000U;
+    uint64_t ns = 0;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        ns = ns * 10 + (uint64_t)(*text - '0') * 1000000000U;
+        if (ns > HTTP_FLUSH_TIMEOUT_S_MAX * 1000000000ULL)
+            return false;
+    }
+    if (*text == '.') {
+        for (text++; *text >= '0' && *text <= '9'; text++) {
+            unit /= 10;
+            ns += (uint64_t)(*text - '0') * unit;
+        }
+    }
+    *ret_ns = ns;
+    return *text == '\0' && ns >= 1000000U && ns <= HTTP_FLUSH_TIMEOUT_S_MAX * 1000000000ULL;
+}
+
+bool http_api_begin(struct http_call *call, const char *timeout, struct http_reply *reply)
+{
+    if (call->kind == REQUEST_STATUS) {
+        call->timeout_ns = HTTP_STATUS_TIMEOUT_S * 1000000000ULL;
+        return true;
+    }
+    call->timeout_ns = HTTP_FLUSH_TIMEOUT_S * 1000000000ULL;
+    if (timeout != NULL && !timeout_parse(timeout, &call->timeout_ns)) {
+        http_reply_error(reply, 400, "timeout: seconds from 0.001 to %d are wanted",
+                         HTTP_FLUSH_TIMEOUT_S_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* Why the shard gave no answer, as far as it is the same for all endpoints. */
+static void finish_failed(const struct http_call *call, int result, struct http_reply *reply)
+{
+    bool status = call->kind == REQUEST_STATUS;
+
+    switch (result) {
+    case -ENOENT:
+        http_reply_error(reply, 404, "Stream not found: '%s'", call->stream);
+        return;
+    case -ETIMEDOUT:
+        if (status)
+            http_reply_error(reply, 503, "the agent has not answered within %d seconds",
+                             HTTP_STATUS_TIMEOUT_S);
+        else
+            http_reply_error(reply, 504, "not all was delivered within %" PRIu64 ".%03" PRIu64
+                             " seconds; it will be", call->timeout_ns / 1000000000U,
+                             call->timeout_ns / 1000000U % 1000);
+        return;
+    case -EAGAIN:
+        http_reply_error(reply, 503, "too many requests wait for the agent");
+        return;
+    case -ESHUTDOWN:
+        http_reply_error(reply, 503, "the agent is stopping");
+        return;
+    case -ENOMEM:
+        http_reply_error(reply, 503, "out of memory");
+        return;
+    default:
+        http_reply_error(reply, 500, "the agent failed: error %d", -result);
+    }
+}
+
+static void finish_readyz(const struct status *s, struct http_reply *reply)
+{
+    if (s->stopping)
+        http_reply_error(reply, 503, "stopping");
+    else if (!s->ready)
+        http_reply_error(reply, 503, "recovering: %" PRIu64 " bytes of the log are left",
+                         s->recovery_left_bytes);
+    else
+        reply_ok_text(reply, "ok");
+}
+
+static void finish_metrics(const struct status *s, struct http_reply *reply)
+{
+    struct bytes page = BYTES_INIT;
+
+    if (http_metrics_render(s, &page) != 0) {
+        bytes_free(&page);
+        http_reply_error(reply, 503, "out of memory");
+        return;
+    }
+    reply_set(reply, 200, HTTP_METRICS_CONTENT_TYPE, (char *)page.data, page.len);
+}
+
+static void finish_status(const struct status *s, struct http_reply *reply)
+{
+    char *text;
+    size_t len;
+
+    if (status_json_render(s, &text, &len) != 0)
+        http_reply_error(reply, 503, "out of memory");
+    else
+        reply_set(reply, 200, TYPE_JSON, text, len);
+}
+
+void http_api_finish(const struct http_call *call, int result, const struct status *status,
+                     struct http_reply *reply)
+{
+    if (result != 0) {
+        finish_failed(call, result, reply);
+        return;
+    }
+    switch (call->endpoint) {
+    case HTTP_HEALTHZ:
+        reply_ok_text(reply, "ok");
+        return;
+    case HTTP_READYZ:
+        finish_readyz(status, reply);
+        return;
+    case HTTP_METRICS:
+        finish_metrics(status, reply);
+        return;
+    case HTTP_STATUS:
+        finish_status(status, reply);
+        return;
+    case HTTP_FLUSH:
+    case HTTP_FLUSH_STREAM:
+        reply_json(reply, 200, json_pack("{s:b}", "flushed", 1));
+        return;
+    case HTTP_ENDPOINT_COUNT:
+        break;
+    }
+    http_reply_error(reply, 500, "no such endpoint");
+}

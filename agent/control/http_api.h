@@ -1,0 +1,77 @@
+/*
+ * http_api: what each path answers. Knows nothing of sockets and threads: the server hands it a
+ * method, a path and what the shard said, and gets a reply back.
+ *
+ *   http_api_route()   headers are there: which endpoint, or 404, 405
+ *   http_api_begin()   the body is over: what to ask the shard, or 400
+ *   http_api_finish()  the shard has answered or has not
+ *
+ * Owns:   a reply owns its body until http_reply_free().
+ * Thread: HTTP.
+ */
+#ifndef CONTROL_HTTP_API_H
+#define CONTROL_HTTP_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pipeline/mailbox.h"
+
+enum {
+    HTTP_STATUS_TIMEOUT_S = 5,  /* the shard answers a status within this or is not alive */
+    HTTP_FLUSH_TIMEOUT_S = 60,
+    HTTP_FLUSH_TIMEOUT_S_MAX = 3600
+};
+
+enum http_endpoint_id {
+    HTTP_HEALTHZ,
+    HTTP_READYZ,
+    HTTP_METRICS,
+    HTTP_STATUS,
+    HTTP_FLUSH,
+    HTTP_FLUSH_STREAM,
+    HTTP_ENDPOINT_COUNT
+};
+
+struct http_call {
+    enum http_endpoint_id endpoint;
+    bool open;                          /* asks no token */
+    char stream[STREAM_NAME_MAX + 1];   /* of the path; "" = none */
+    enum request_kind kind;             /* what to ask the shard */
+    uint64_t timeout_ns;
+};
+
+struct http_reply {
+    unsigned status;            /* 0: no reply yet */
+    const char *content_type;   /* borrowed, static */
+    char *body;                 /* owned */
+    size_t body_len;
+    const char *allow;          /* borrowed, static; NULL = none */
+    bool retry_after;           /* the client may come back in a second */
+    bool authenticate;          /* tell that a token is wanted */
+};
+
+/* Sets {"detail": ...}. When even that has no memory, the reply has no body. */
+void http_reply_error(struct http_reply *reply, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void http_reply_free(struct http_reply *reply); /* zeroed is fine */
+
+/* False: reply is set, and *ret_call is not. A path that is open to all says so in any case. */
+bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
+                    struct http_reply *reply);
+
+/* May a POST body have this Content-Type (NULL: none)? If not, 415: a browser's form cannot send it. */
+bool http_api_content_type(const char *type);
+
+/* timeout: the query's, NULL = none. False: reply is set. */
+bool http_api_begin(struct http_call *call, const char *timeout, struct http_reply *reply);
+
+/*
+ * result: the shard's, or -ETIMEDOUT, -EAGAIN, -ESHUTDOWN, -ENOMEM; status: of a REQUEST_STATUS
+ * that succeeded, borrowed.
+ */
+void http_api_finish(const struct http_call *call, int result, const struct status *status,
+                     struct http_reply *reply);
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * http_metrics: walks the table of metrics.def over a status.
+ *
+ * Owns:   nothing.
+ * Thread: any.
+ */
+#include "control/http_metrics.h"
+
+#include <inttypes.h>
+
+#include "base/version.h"
+#include "control/status_json.h"
+
+enum metric_over {
+    OVER_FAMILY, /* not a sample: the head of those that follow */
+    OVER_AGENT,
+    OVER_STREAM,
+    OVER_STREAM_SINK,
+    OVER_SINK,
+    OVER_RING_STATE,
+    OVER_DROP,
+    OVER_BACKPRESSURE,
+    OVER_COUNT
+};
+
+enum metric_unit { UNIT_COUNT, UNIT_NS };
+
+#define TYPE_COUNTER "counter"
+#define TYPE_GAUGE   "gauge"
+
+/* Where a sample's value is taken from. */
+struct metric_at {
+    const struct status *s;
+    const struct status_stream *st;
+    const struct status_stream_sink *ss;
+    const struct status_sink *k;
+    size_t i;
+};
+
+/* One function for each SAMPLE, named by its line in the table. */
+#define METRIC_CAT(a, b)  a##b
+#define METRIC_NAME(line) METRIC_CAT(metric_value_, line)
+#define FAMILY(name, type, help)
+#define SAMPLE(over, labels, unit, value)                               \
+    static uint64_t METRIC_NAME(__LINE__)(const struct metric_at *at)   \
+    {                                                                   \
+        const struct status *s = at->s;                                 \
+        const struct status_stream *st = at->st;                        \
+        const struct status_stream_sink *ss = at->ss;                   \
+        const struct status_sink *k = at->k;                            \
+        size_t i = at->i;                                               \
+                                                                        \
+        (void)s, (void)st, (void)ss, (void)k, (void)i;                  \
+        return (uint64_t)(value);                                       \
+    }
+#include "control/metrics.def"
+#undef FAMILY
+#undef SAMPLE
+
+struct metric_row {
+    enum metric_over over;
+    const char *name;   /* FAMILY */
+    const char *type;
+    const char *help;
+    const char *labels; /* SAMPLE */
+    enum metric_unit unit;
+    uint64_t (*value)(const struct metric_at *at);
+};
+
+static const struct metric_row metric_rows[] = {
+#define FAMILY(name_, type_, help_) \
+    { .over = OVER_FAMILY, .name = (name_), .type = TYPE_##type_, .help = (help_) },
+#define SAMPLE(over_, labels_, unit_, value_) \
+    { .over = OVER_##over_, .labels = (labels_), .unit = UNIT_##unit_, \
+      .value = METRIC_NAME(__LINE__) },
+#include "control/metrics.def"
+#undef FAMILY
+#undef SAMPLE
+};
+
+enum { METRIC_ROWS = sizeof(metric_rows) / sizeof(metric_rows[0]) };
+
+/* The labels that go with each `over`, for the documentation and in the order printed. */
+static const char *const over_labels[OVER_COUNT] = {
+    [OVER_STREAM] = "stream",   [OVER_STREAM_SINK] = "stream, sink",
+    [OVER_SINK] = "sink",       [OVER_RING_STATE] = "state",
+    [OVER_DROP] = "reason",     [OVER_BACKPRESSURE] = "reason",
+};
+
+static size_t over_count(enum metric_over over, const struct status *s)
+{
+    switch (over) {
+    case OVER_AGENT:
+        return 1;
+    case OVER_STREAM:
+        return s->streams_count;
+    case OVER_STREAM_SINK:
+        return s->stream_sinks_count;
+    case OVER_SINK:
+        return s->sinks_count;
+    case OVER_RING_STATE:
+        return STATUS_RING_STATE_COUNT;
+    case OVER_DROP:
+        return SHM_DROP_COUNT;
+    case OVER_BACKPRESSURE:
+        return BACKPRESSURE_COUNT;
+    case OVER_FAMILY:
+    case OVER_COUNT:
+        break;
+    }
+    return 0;
+}
+
+/* name="value" with the three characters escaped that the format asks for; a comma before all but
+ * the first. */
+static int label_append(struct bytes *page, bool first, const char *name, const char *value)
+{
+    int res = bytes_printf(page, "%s%s=\"", first ? "" : ",", name);
+
+    for (const char *c = value; res == 0 && *c != '\0'; c++) {
+        if (*c == '\n')
+            res = bytes_append_str(page, "\\n");
+        else if (*c == '\\' || *c == '"')
+            res = bytes_printf(page, "\\%c", *c);
+        else
+            res = bytes_append_char(page, *c);
+    }
+    return res != 0 ? res : bytes_append_char(page, '"');
+}
+
+/* The labels of one item; sets what the value function needs to see. */
+static int over_begin(enum metric_over over, struct metric_at *at, struct bytes *page)
+{
+    const struct status *s = at->s;
+    int res;
+
+    switch (over) {
+    case OVER_STREAM:
+        at->st = &s->streams[at->i];
+        return label_append(page, true, "stream", at->st->name);
+    case OVER_STREAM_SINK:
+        at->ss = &s->stream_sinks[at->i];
+        at->st = &s->streams[at->ss->stream];
+        res = label_append(page, true, "stream", at->st->name);
+        return res != 0 ? res : label_append(page, false, "sink", at->ss->sink);
+    case OVER_SINK:
+        at->k = &s->sinks[at->i];
+        return label_append(page, true, "sink", at->k->name);
+    case OVER_RING_STATE:
+        return label_append(page, true, "state", status_ring_state_names[at->i]);
+    case OVER_DROP:
+        return label_append(page, true, "reason", status_drop_names[at->i]);
+    case OVER_BACKPRESSURE:
+        return label_append(page, true, "reason", backpressure_names[at->i]);
+    case OVER_FAMILY:
+    case OVER_AGENT:
+    case OVER_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static int value_append(struct bytes *page, enum metric_unit unit, uint64_t value)
+{
+    if (unit == UNIT_NS)
+        return bytes_printf(page, " %" PRIu64 ".%09" PRIu64 "\n", value / 1000000000U,
+                            value % 1000000000U);
+    return bytes_printf(page, " %" PRIu64 "\n", value);
+}
+
+static int sample_append(struct bytes *page, const char *family, const struct metric_row *row,
+                         struct metric_at *at)
+{
+    bool own = over_labels[row->over] != NULL;
+    bool braces = own || row->labels[0] != '\0';
+    int res = bytes_append_str(page, family);
+
+    if (res == 0 && braces)
+        res = bytes_append_char(page, '{');
+    if (res == 0)
+        res = over_begin(row->over, at, page);
+    if (res == 0 && row->labels[0] != '\0')
+        res = bytes_printf(page, "%s%s", own ? "," : "", row->labels);
+    if (res == 0 && braces)
+        res = bytes_append_char(page, '}');
+    if (res == 0)
+        res = value_append(page, row->unit, row->value(at));
+    return res;
+}
+
+int http_metrics_render(const struct status *status, struct bytes *page)
+{
+    const char *family = NULL;
+    int res = 0;
+
+    for (size_t r = 0; res == 0 && r < METRIC_ROWS; r++) {
+        const struct metric_row *row = &metric_rows[r];
+        size_t count = over_count(row->over, status);
+
+        if (row->over == OVER_FAMILY) {
+            family = row->name;
+            res = bytes_printf(page, "# HELP %s %s\n# TYPE %s %s\n", family, row->help, family,
+                               row->type);
+            continue;
+        }
+        for (size_t i = 0; res == 0 && i < count; i++) {
+            struct metric_at at = { .s = status, .i = i };
+
+            res = sample_append(page, family, row, &at);
+        }
+    }
+    return res;
+}
+
+void http_metrics_print_doc(FILE *out)
+{
+    for (size_t r = 0; r < METRIC_ROWS; r++) {
+        const struct metric_row *row = &metric_rows[r];
+
+        if (row->over == OVER_FAMILY)
+            fprintf(out, "%s\n    %s. %s\n", row->name, row->type, row->help);
+        else if (over_labels[row->over] != NULL || row->labels[0] != '\0')
+            fprintf(out, "    {%s%s%s}\n",
+                    over_labels[row->over] != NULL ? over_labels[row->over] : "",
+                    over_labels[row->over] != NULL && row->labels[0] != '\0' ? ", " : "",
+                    row->labels);
+    }
+}

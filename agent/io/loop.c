@@ -1,0 +1,629 @@
+/*
+ * loop: io_uring behind loop.h. No other file includes liburing.
+ *
+ * An operation is described in its own arg[] when it is prepared and waits in the `prepared` queue;
+ * it becomes an SQE when the submission queue and the bound on operations in the kernel have room.
+ * So nothing is ever dropped, the completion queue cannot overflow, and preparing cannot fail.
+ *
+ *   arg[0] code    arg[1] descriptor    arg[2] buffer or name    arg[3] length or second directory
+ *   arg[4] offset or second name        arg[5] result; while a poll is under way: the one before it
+ *
+ * Owns:   the io_uring, the eventfd of loop_wake(); borrows operations, buffers, descriptors.
+ * Thread: the one that opened it; loop_wake() from any.
+ * Units:  *_ns on CLOCK_BOOTTIME unless named real_ns.
+ */
+#include "io/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/invariant.h"
+
+#define NS_PER_S 1000000000ULL
+
+enum op_code {
+    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL, OP_COUNT
+};
+
+static const int opcodes[] = {
+    [OP_READ] = IORING_OP_READ,         [OP_WRITE] = IORING_OP_WRITE,
+    [OP_SYNC] = IORING_OP_FSYNC,        [OP_DATASYNC] = IORING_OP_FSYNC,
+    [OP_RENAME] = IORING_OP_RENAMEAT,   [OP_LINK] = IORING_OP_LINKAT,
+    [OP_UNLINK] = IORING_OP_UNLINKAT,   [OP_POLL] = IORING_OP_POLL_ADD,
+};
+_Static_assert(sizeof(opcodes) / sizeof(opcodes[0]) == OP_COUNT, "one opcode per code");
+
+/* One read(2) or write(2) takes less than 2 GiB; what is longer completes short. */
+#define TRANSFER_BYTES_MAX (1U << 30)
+
+/* Completion slots that are not for callers' operations: the standing read of the eventfd. */
+#define RESERVED_CQES 2U
+
+struct op_queue {
+    struct io_op *first, **end;
+};
+
+struct io_loop {
+    struct io_uring ring;
+    unsigned kernel_max;        /* callers' operations in the kernel at once */
+    unsigned kernel_ops;        /* of them now */
+    unsigned in_flight;         /* prepared and not yet completed */
+    unsigned entries;
+    unsigned prepared_ops;
+    bool deferred;              /* completions need an enter to be posted */
+    bool turning;
+    bool waking;                /* the read of the eventfd is in the kernel */
+    bool supported[OP_COUNT];   /* else done by a plain call */
+    struct op_queue prepared;   /* not in the kernel yet */
+    struct op_queue completed;  /* done functions not called yet */
+    struct io_op *polls;        /* in the kernel, so that close can cancel them */
+    int wake_fd;                /* owned */
+    uint64_t wake_count;        /* the eventfd is read to here */
+    uint64_t now_ns;
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+    struct timespec ts;
+    int rc = clock_gettime(id, &ts);
+
+    INVARIANT(rc == 0);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static void queue_init(struct op_queue *queue)
+{
+    queue->first = NULL;
+    queue->end = &queue->first;
+}
+
+static void queue_push(struct op_queue *queue, struct io_op *op)
+{
+    op->next = NULL;
+    *queue->end = op;
+    queue->end = &op->next;
+}
+
+static struct io_op *queue_pop(struct op_queue *queue)
+{
+    struct io_op *op = queue->first;
+
+    if (op != NULL) {
+        queue->first = op->next;
+        if (queue->first == NULL)
+            queue->end = &queue->first;
+    }
+    return op;
+}
+
+static void polls_add(struct io_loop *loop, struct io_op *op)
+{
+    op->next = loop->polls;
+    op->arg[5] = 0;
+    if (op->next != NULL)
+        op->next->arg[5] = (uint64_t)(uintptr_t)op;
+    loop->polls = op;
+}
+
+static void polls_remove(struct io_loop *loop, struct io_op *op)
+{
+    struct io_op *before = (struct io_op *)(uintptr_t)op->arg[5];
+
+    if (before != NULL)
+        before->next = op->next;
+    else
+        loop->polls = op->next;
+    if (op->next != NULL)
+        op->next->arg[5] = (uint64_t)(uintptr_t)before;
+}
+
+/* Why this host does not let us have a ring, and what to do about it. */
+static int explain_refusal(int err, struct errmsg *msg)
+{
+    if (err == -ENOSYS)
+        return errmsg_set(msg, err, "io_uring is not to be had: this kernel is built without it, or "
+                          "a sandbox hides it; run on Linux 6.1 or later with CONFIG_IO_URING");
+    if (err == -EPERM) {
+        char level = '0';
+        FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+
+        if (f != NULL) {
+            int c = fgetc(f);
+
+            if (c != EOF)
+                level = (char)c;
+            fclose(f);
+        }
+        if (level != '0')
+            return errmsg_set(msg, err, "io_uring is not to be had: kernel.io_uring_disabled is "
+                              "%c; run `sysctl kernel.io_uring_disabled=0` (at 1, a process in "
+                              "kernel.io_uring_group may use it too)", level);
+        return errmsg_set(msg, err, "io_uring is not to be had: a seccomp profile forbids it (as "
+                          "Docker's default does); allow io_uring_setup, io_uring_enter and "
+                          "io_uring_register, for instance with --security-opt seccomp=PROFILE");
+    }
+    if (err == -ENOMEM) {
+        struct rlimit lim = {0, 0};
+
+        if (getrlimit(RLIMIT_MEMLOCK, &lim) != 0)
+            lim.rlim_cur = 0;
+        return errmsg_set(msg, err, "io_uring is not to be had: no memory for its queues under the "
+                          "locked-memory limit of %llu bytes; raise it (`ulimit -l`, "
+                          "LimitMEMLOCK=) to 8 MiB or more",
+                          (unsigned long long)lim.rlim_cur);
+    }
+    return errmsg_set(msg, err, "io_uring is not to be had: %s", strerror(-err));
+}
+
+/* The newest set-up this kernel takes; older kernels refuse flags they don't know by -EINVAL. */
+static int setup_ring(struct io_loop *loop, unsigned entries)
+{
+    static const unsigned flags[] = {
+        IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+            IORING_SETUP_TASKRUN_FLAG,
+        0,
+    };
+    int rc = -EINVAL;
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && rc == -EINVAL; i++) {
+        struct io_uring_params params;
+
+        memset(&params, 0, sizeof(params));
+        params.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+        params.cq_entries = 4 * entries;
+        rc = io_uring_queue_init_params(entries, &loop->ring, &params);
+        if (rc == 0) {
+            loop->deferred = (params.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+            loop->entries = params.sq_entries;
+            loop->kernel_max = params.cq_entries - RESERVED_CQES;
+            if (!(params.features & IORING_FEAT_EXT_ARG) ||
+                !(params.features & IORING_FEAT_NODROP)) {
+                io_uring_queue_exit(&loop->ring);
+                return -ENOSYS;
+            }
+        }
+    }
+    return rc;
+}
+
+static int probe_opcodes(struct io_loop *loop)
+{
+    struct io_uring_probe *probe = io_uring_get_probe_ring(&loop->ring);
+
+    if (probe == NULL)
+        return -ENOMEM;
+    for (int i = 0; i < OP_COUNT; i++)
+        loop->supported[i] = io_uring_opcode_supported(probe, opcodes[i]);
+    io_uring_free_probe(probe);
+    return 0;
+}
+
+int loop_open(unsigned entries, struct io_loop **ret_loop, struct errmsg *err)
+{
+    struct io_loop *loop = calloc(1, sizeof(*loop));
+    int rc;
+
+    INVARIANT(entries >= 1);
+    if (loop == NULL)
+        return errmsg_set(err, -ENOMEM, "out of memory");
+    queue_init(&loop->prepared);
+    queue_init(&loop->completed);
+    rc = setup_ring(loop, entries);
+    if (rc < 0) {
+        free(loop);
+        return explain_refusal(rc, err);
+    }
+    loop->wake_fd = -1;
+    rc = probe_opcodes(loop);
+    if (rc < 0) {
+        errmsg_set(err, rc, "io_uring: the probe of its operations failed: %s", strerror(-rc));
+        goto fail;
+    }
+    /* Blocking, so that the standing read waits for a wake instead of ending with -EAGAIN. */
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (loop->wake_fd < 0) {
+        rc = -errno;
+        errmsg_set(err, rc, "eventfd: %s", strerror(-rc));
+        goto fail;
+    }
+    loop_refresh_ns(loop);
+    *ret_loop = loop;
+    return 0;
+
+fail:
+    io_uring_queue_exit(&loop->ring);
+    free(loop);
+    return rc;
+}
+
+uint64_t loop_now_ns(const struct io_loop *loop)
+{
+    return loop->now_ns;
+}
+
+uint64_t loop_real_ns(const struct io_loop *loop)
+{
+    (void)loop;
+    return clock_ns(CLOCK_REALTIME);
+}
+
+uint64_t loop_refresh_ns(struct io_loop *loop)
+{
+    loop->now_ns = clock_ns(CLOCK_BOOTTIME);
+    return loop->now_ns;
+}
+
+unsigned loop_in_flight(const struct io_loop *loop)
+{
+    return loop->in_flight;
+}
+
+void loop_wake(struct io_loop *loop)
+{
+    int saved = errno;
+    uint64_t one = 1;
+
+    /* Fails only by a signal in a write that would block, which takes 2^64 - 1 unread wakes. */
+    while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+    errno = saved;
+}
+
+static void sqe_fill(struct io_uring_sqe *sqe, const struct io_op *op)
+{
+    int fd = (int)op->arg[1];
+    void *first = (void *)(uintptr_t)op->arg[2];
+    const char *second = (const char *)(uintptr_t)op->arg[4];
+
+    switch ((enum op_code)op->arg[0]) {
+    case OP_READ:
+        io_uring_prep_read(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
+        break;
+    case OP_WRITE:
+        io_uring_prep_write(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
+        break;
+    case OP_SYNC:
+        io_uring_prep_fsync(sqe, fd, 0);
+        break;
+    case OP_DATASYNC:
+        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+        break;
+    case OP_RENAME:
+        io_uring_prep_renameat(sqe, fd, first, (int)op->arg[3], second, RENAME_NOREPLACE);
+        break;
+    case OP_LINK:
+        io_uring_prep_linkat(sqe, fd, first, (int)op->arg[3], second, 0);
+        break;
+    case OP_UNLINK:
+        io_uring_prep_unlinkat(sqe, fd, first, 0);
+        break;
+    case OP_POLL:
+        io_uring_prep_poll_add(sqe, fd, POLLIN);
+        break;
+    case OP_COUNT:
+        INVARIANT(false);
+    }
+    io_uring_sqe_set_data(sqe, (void *)(uintptr_t)op);
+}
+
+/* The same operation by a plain call, where this kernel's io_uring doesn't have it. */
+static int op_perform(const struct io_op *op)
+{
+    int fd = (int)op->arg[1];
+    void *first = (void *)(uintptr_t)op->arg[2];
+    const char *second = (const char *)(uintptr_t)op->arg[4];
+    ssize_t rc = -1;
+
+    switch ((enum op_code)op->arg[0]) {
+    case OP_READ:
+        rc = pread(fd, first, op->arg[3], (off_t)op->arg[4]);
+        break;
+    case OP_WRITE:
+        rc = pwrite(fd, first, op->arg[3], (off_t)op->arg[4]);
+        break;
+    case OP_SYNC:
+        rc = fsync(fd);
+        break;
+    case OP_DATASYNC:
+        rc = fdatasync(fd);
+        break;
+    case OP_RENAME:
+        rc = renameat2(fd, first, (int)op->arg[3], second, RENAME_NOREPLACE);
+        break;
+    case OP_LINK:
+        rc = linkat(fd, first, (int)op->arg[3], second, 0);
+        break;
+    case OP_UNLINK:
+        rc = unlinkat(fd, first, 0);
+        break;
+    case OP_POLL:       /* as old as io_uring itself: setup_ring() would have failed */
+    case OP_COUNT:
+        INVARIANT(false);
+    }
+    return rc < 0 ? -errno : (int)rc;
+}
+
+/* Turns prepared operations into SQEs as far as there is room. */
+static void fill_submission(struct io_loop *loop)
+{
+    if (!loop->waking && io_uring_sq_space_left(&loop->ring) > 0) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+
+        io_uring_prep_read(sqe, loop->wake_fd, &loop->wake_count, sizeof(loop->wake_count), 0);
+        io_uring_sqe_set_data(sqe, loop);
+        loop->waking = true;
+    }
+    while (loop->prepared.first != NULL) {
+        struct io_op *op = loop->prepared.first;
+        struct io_uring_sqe *sqe;
+
+        if (!loop->supported[op->arg[0]]) {
+            queue_pop(&loop->prepared);
+            loop->prepared_ops--;
+            op->arg[5] = (uint64_t)(int64_t)op_perform(op);
+            queue_push(&loop->completed, op);
+            continue;
+        }
+        if (loop->kernel_ops >= loop->kernel_max)
+            return;
+        sqe = io_uring_get_sqe(&loop->ring);
+        if (sqe == NULL)
+            return;
+        queue_pop(&loop->prepared);
+        loop->prepared_ops--;
+        loop->kernel_ops++;
+        sqe_fill(sqe, op);
+        if (op->arg[0] == OP_POLL)
+            polls_add(loop, op);
+    }
+}
+
+/* Not errors of ours: a signal, a full completion queue, no memory just now. The next turn retries. */
+static bool is_passing(int rc)
+{
+    return rc == -EINTR || rc == -EBUSY || rc == -EAGAIN || rc == -ETIME;
+}
+
+static void prepare(struct io_loop *loop, struct io_op *op, io_done_fn done)
+{
+    op->done = done;
+    queue_push(&loop->prepared, op);
+    loop->prepared_ops++;
+    loop->in_flight++;
+    if (loop->prepared_ops < loop->entries)
+        return;
+    /* A full batch goes to the kernel at once. What fails here stays queued and fails in the turn. */
+    fill_submission(loop);
+    if (io_uring_sq_ready(&loop->ring) > 0)
+        io_uring_submit(&loop->ring);
+}
+
+static struct io_op *next_completion(struct io_loop *loop, struct io_uring_cqe *cqe, int *ret_res)
+{
+    void *data = io_uring_cqe_get_data(cqe);
+    int res = cqe->res;
+
+    io_uring_cqe_seen(&loop->ring, cqe);
+    *ret_res = res;
+    if (data == NULL)                   /* a cancellation; its target completes by itself */
+        return NULL;
+    if (data == loop) {
+        loop->waking = false;
+        return NULL;
+    }
+    struct io_op *op = data;
+
+    loop->kernel_ops--;
+    if (op->arg[0] == OP_POLL)
+        polls_remove(loop, op);
+    return op;
+}
+
+/* Moves every completion to the local queue, before a done function can make new ones. */
+static int reap(struct io_loop *loop)
+{
+    struct io_uring_cqe *cqe;
+    int rc = 0;
+
+    while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
+        bool was_waking = loop->waking;
+        int res;
+        struct io_op *op = next_completion(loop, cqe, &res);
+
+        if (op != NULL) {
+            op->arg[5] = (uint64_t)(int64_t)res;
+            queue_push(&loop->completed, op);
+        } else if (was_waking && !loop->waking && res < 0 && !is_passing(res)) {
+            rc = res;                   /* wakes would be lost from here on */
+        }
+    }
+    return rc;
+}
+
+static int run_done(struct io_loop *loop)
+{
+    struct op_queue batch = loop->completed;
+    struct io_op *op;
+    int count = 0;
+
+    if (batch.first == NULL)
+        return 0;
+    queue_init(&loop->completed);
+    while ((op = queue_pop(&batch)) != NULL) {
+        int res = (int)(int64_t)op->arg[5];
+
+        if (op->arg[0] == OP_POLL && res > 0)
+            res = 0;                    /* which of POLLIN, POLLERR, POLLHUP: the read will tell */
+        loop->in_flight--;
+        count++;
+        op->done(op, res);
+    }
+    return count;
+}
+
+static int submit_and_wait(struct io_loop *loop, uint64_t until_ns)
+{
+    uint64_t now_ns = loop_refresh_ns(loop);
+    struct io_uring_cqe *cqe;
+    struct __kernel_timespec ts;
+
+    if (until_ns > now_ns && loop->completed.first == NULL) {
+        uint64_t wait_ns = until_ns - now_ns;
+
+        /* Bounded, so that "for ever" is no overflow; the caller turns again. */
+        if (wait_ns > 3600 * NS_PER_S)
+            wait_ns = 3600 * NS_PER_S;
+        ts.tv_sec = (long long)(wait_ns / NS_PER_S);
+        ts.tv_nsec = (long long)(wait_ns % NS_PER_S);
+        return io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &ts, NULL);
+    }
+    /* A busy shard's turn costs no system call while there is nothing to say or to fetch. */
+    if (io_uring_sq_ready(&loop->ring) == 0 &&
+        !(IO_URING_READ_ONCE(*loop->ring.sq.kflags) &
+          (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+        return 0;
+    if (loop->deferred)
+        return io_uring_submit_and_get_events(&loop->ring);
+    return io_uring_submit(&loop->ring);
+}
+
+int loop_turn(struct io_loop *loop, uint64_t until_ns)
+{
+    int rc, wake_rc, count;
+
+    INVARIANT(!loop->turning);
+    loop->turning = true;
+    fill_submission(loop);
+    rc = submit_and_wait(loop, until_ns);
+    loop_refresh_ns(loop);
+    wake_rc = reap(loop);
+    count = run_done(loop);
+    loop->turning = false;
+    if (rc < 0 && !is_passing(rc))
+        return rc;
+    return wake_rc < 0 ? wake_rc : count;
+}
+
+static void cancel(struct io_loop *loop, void *target)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+
+    while (sqe == NULL) {
+        int rc = io_uring_submit(&loop->ring);
+        struct io_uring_cqe *cqe;
+
+        INVARIANT(rc >= 0 || is_passing(rc));
+        /* Also makes room where the completion queue is what is full. */
+        while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
+            int res;
+
+            next_completion(loop, cqe, &res);
+        }
+        sqe = io_uring_get_sqe(&loop->ring);
+    }
+    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)target, 0);
+    io_uring_sqe_set_data(sqe, NULL);
+}
+
+void loop_close(struct io_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    INVARIANT(!loop->turning);
+    /* Polls may never end by themselves. cancel() can reap, so take them off the list first. */
+    while (loop->polls != NULL) {
+        struct io_op *op = loop->polls;
+
+        polls_remove(loop, op);
+        op->arg[0] = OP_COUNT;          /* next_completion() must not unlink it once more */
+        cancel(loop, op);
+    }
+    if (loop->waking)
+        cancel(loop, loop);
+    /* The kernel may write to callers' buffers until the last completion is here. */
+    while (loop->kernel_ops > 0 || loop->waking) {
+        struct io_uring_cqe *cqe = NULL;
+        int rc = io_uring_submit_and_wait(&loop->ring, 1), res;
+
+        INVARIANT(rc >= 0 || is_passing(rc));
+        while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL)
+            next_completion(loop, cqe, &res);
+    }
+    io_uring_queue_exit(&loop->ring);
+    close(loop->wake_fd);
+    free(loop);
+}
+
+void io_read(struct io_loop *loop, struct io_op *op, int fd, void *buf, size_t len,
+             uint64_t offset, io_done_fn done)
+{
+    op->arg[0] = OP_READ;
+    op->arg[1] = (uint64_t)(int64_t)fd;
+    op->arg[2] = (uint64_t)(uintptr_t)buf;
+    op->arg[3] = len < TRANSFER_BYTES_MAX ? len : TRANSFER_BYTES_MAX;
+    op->arg[4] = offset;
+    prepare(loop, op, done);
+}
+
+void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, size_t len,
+              uint64_t offset, io_done_fn done)
+{
+    op->arg[0] = OP_WRITE;
+    op->arg[1] = (uint64_t)(int64_t)fd;
+    op->arg[2] = (uint64_t)(uintptr_t)buf;
+    op->arg[3] = len < TRANSFER_BYTES_MAX ? len : TRANSFER_BYTES_MAX;
+    op->arg[4] = offset;
+    prepare(loop, op, done);
+}
+
+void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done)
+{
+    op->arg[0] = data_only ? OP_DATASYNC : OP_SYNC;
+    op->arg[1] = (uint64_t)(int64_t)fd;
+    prepare(loop, op, done);
+}
+
+static void prepare_names(struct io_loop *loop, struct io_op *op, enum op_code code, int from_dir,
+                          const char *from, int to_dir, const char *to, io_done_fn done)
+{
+    op->arg[0] = code;
+    op->arg[1] = (uint64_t)(int64_t)from_dir;
+    op->arg[2] = (uint64_t)(uintptr_t)from;
+    op->arg[3] = (uint64_t)(int64_t)to_dir;
+    op->arg[4] = (uint64_t)(uintptr_t)to;
+    prepare(loop, op, done);
+}
+
+void io_rename(struct io_loop *loop, struct io_op *op, int from_dir, const char *from,
+               int to_dir, const char *to, io_done_fn done)
+{
+    prepare_names(loop, op, OP_RENAME, from_dir, from, to_dir, to, done);
+}
+
+void io_link(struct io_loop *loop, struct io_op *op, int from_dir, const char *from,
+             int to_dir, const char *to, io_done_fn done)
+{
+    prepare_names(loop, op, OP_LINK, from_dir, from, to_dir, to, done);
+}
+
+void io_unlink(struct io_loop *loop, struct io_op *op, int dir, const char *name,
+               io_done_fn done)
+{
+    prepare_names(loop, op, OP_UNLINK, dir, name, -1, NULL, done);
+}
+
+void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done)
+{
+    op->arg[0] = OP_POLL;
+    op->arg[1] = (uint64_t)(int64_t)fd;
+    prepare(loop, op, done);
+}

@@ -1,0 +1,88 @@
+/*
+ * loop: asynchronous I/O of one shard: one thread, one io_uring.
+ *
+ * This header and file.h are the only way in which ring/ to pipeline/ touch the kernel, so that the
+ * simulator can take the kernel's place at link time (tests/support/sim.h). Clocks are here too:
+ * nothing above this layer asks the kernel for the time.
+ *
+ * An operation is prepared by an io_*() call, handed to the kernel by the next turn (or earlier,
+ * when the submission queue is full) and ends in exactly one call of its done function, from
+ * within loop_turn(), never from within the io_*() call. Operations may complete in any order.
+ * The caller keeps the operation, its buffer and its strings alive and unchanged until then.
+ *
+ * Owns:   the io_uring; borrows every descriptor, buffer and io_op.
+ * Thread: the one that opened it; loop_wake() from any.
+ * Units:  *_ns on the boot clock unless named real_ns; res is bytes or 0, or -errno.
+ */
+#ifndef IO_LOOP_H
+#define IO_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+
+struct io_op;
+struct io_loop;
+
+typedef void (*io_done_fn)(struct io_op *op, int res);
+
+struct io_op {
+    io_done_fn done;            /* borrowed; set by the io_*() call */
+    void *ctx;                  /* the caller's, untouched by the loop */
+    struct io_op *next;         /* the loop's, while the operation is under way */
+    uint64_t arg[6];            /* the loop's */
+};
+
+/*
+ * Opens a loop for up to `entries` operations in one submission. -EPERM, -ENOSYS, -ENOMEM: io_uring
+ * is not to be had; err names the reason (seccomp, kernel.io_uring_disabled, memlock) and the
+ * remedy.
+ */
+int loop_open(unsigned entries, struct io_loop **ret_loop, struct errmsg *err);
+
+/* Waits for what is under way (their done functions are not called any more). NULL is fine. */
+void loop_close(struct io_loop *loop);
+
+/* Boot clock as of the last loop_turn(); UTC as of now. */
+uint64_t loop_now_ns(const struct io_loop *loop);
+uint64_t loop_real_ns(const struct io_loop *loop);
+
+/* Fresh reading of the boot clock, which loop_now_ns() then returns. */
+uint64_t loop_refresh_ns(struct io_loop *loop);
+
+/*
+ * Submits what was prepared, waits until at least one completion, a wake or `until_ns` (a time in
+ * the past: do not wait), then calls the done functions of all completions found. Returns their
+ * number or -errno (-EINTR is not an error: 0).
+ */
+int loop_turn(struct io_loop *loop, uint64_t until_ns);
+
+/* Ends the current or next wait of loop_turn(). Any thread, async-signal-safe. */
+void loop_wake(struct io_loop *loop);
+
+/* Operations prepared and not yet completed. */
+unsigned loop_in_flight(const struct io_loop *loop);
+
+/* Positional. A read or write may be short. Direct I/O needs buf, len and offset on 4 KiB. */
+void io_read(struct io_loop *loop, struct io_op *op, int fd, void *buf, size_t len,
+             uint64_t offset, io_done_fn done);
+void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, size_t len,
+              uint64_t offset, io_done_fn done);
+
+/* Files and directories; `data_only` is fdatasync. Covers writes completed before the call. */
+void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done);
+
+/* Never replaces: -EEXIST when `to` is there. */
+void io_rename(struct io_loop *loop, struct io_op *op, int from_dir, const char *from,
+               int to_dir, const char *to, io_done_fn done);
+void io_link(struct io_loop *loop, struct io_op *op, int from_dir, const char *from,
+             int to_dir, const char *to, io_done_fn done);
+void io_unlink(struct io_loop *loop, struct io_op *op, int dir, const char *name,
+               io_done_fn done);
+
+/* Completes once when fd is readable (bell, watch). Cancelled by loop_close() only. */
+void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
+
+#endif

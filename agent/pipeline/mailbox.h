@@ -1,0 +1,56 @@
+/*
+ * mailbox: how other threads ask a shard for something: a bounded queue and the loop's wake.
+ *
+ * A request is the caller's memory until its done function has run (on the shard's thread; it must
+ * not block: hand over to the own thread).
+ */
+#ifndef PIPELINE_MAILBOX_H
+#define PIPELINE_MAILBOX_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow/name.h"
+#include "io/loop.h"
+#include "pipeline/status.h"
+
+enum request_kind { REQUEST_STATUS, REQUEST_FLUSH, REQUEST_KIND_COUNT };
+
+struct request;
+typedef void (*request_done_fn)(struct request *req, int result);
+
+struct request {
+    enum request_kind kind;
+    char stream[STREAM_NAME_MAX + 1];   /* FLUSH: "" = every stream */
+    struct status *status;              /* STATUS: made by the shard, the caller's to status_free() */
+    request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
+    void *ctx;
+    struct request *next;               /* the mailbox's */
+    uint64_t flush_lsn;                 /* the shard's */
+};
+
+enum { MAILBOX_MAX = 256 };
+
+struct mailbox {
+    pthread_mutex_t mutex;
+    struct request *first, **last;
+    unsigned count;
+    bool closed;
+    _Atomic bool waiting;               /* set: the shard looks inside */
+    struct io_loop *loop;               /* borrowed */
+};
+
+void mailbox_init(struct mailbox *box, struct io_loop *loop);
+
+/* Any thread. 0, -EAGAIN when full, -ESHUTDOWN once closed. */
+int mailbox_post(struct mailbox *box, struct request *req);
+
+/* Shard: takes everything posted so far as a list (NULL: nothing). One relaxed load when idle. */
+struct request *mailbox_take(struct mailbox *box);
+
+/* Shard, at the end: later posts fail; what is queued is answered with -ESHUTDOWN. */
+void mailbox_close(struct mailbox *box);
+
+#endif

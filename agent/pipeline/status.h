@@ -1,0 +1,117 @@
+/*
+ * status: a snapshot of one agent for people and machines: what /v1/status, /metrics, `hydrant
+ * status` and the final line of a stop are printed from.
+ *
+ * Owns:   its arrays (status_free). Made on the shard's thread, read on any.
+ * Units:  as the names say; counts since the data directory was made unless named otherwise.
+ */
+#ifndef PIPELINE_STATUS_H
+#define PIPELINE_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flow/name.h"
+#include "shm_wire.h"
+
+enum { STATUS_SINK_NAME_MAX = 64, STATUS_TEXT_MAX = 200 };
+
+/* Books of one stream: accepted = delivered + dropped + lost + pending, at every turn. */
+struct status_stream {
+    char name[STREAM_NAME_MAX + 1];
+    uint64_t accepted;              /* events */
+    uint64_t accepted_bytes;        /* payload */
+    uint64_t delivered;             /* confirmed by every sink of the stream */
+    uint64_t dropped;               /* after acceptance; by reason below */
+    uint64_t dropped_sink_removed;
+    uint64_t lost;
+    uint64_t lost_corrupt, lost_unsynced;
+    uint64_t pending;
+    uint64_t oldest_pending_ns;     /* age of the oldest pending event, 0 = none */
+    uint32_t batches_open, batches_sealing;
+    uint32_t first_sink, sinks;     /* slice of status.stream_sinks */
+};
+
+/* One stream at one sink. */
+struct status_stream_sink {
+    uint32_t stream;                /* index into streams */
+    char sink[STATUS_SINK_NAME_MAX + 1];
+    uint64_t delivered;             /* events */
+    uint64_t delivered_bytes;       /* as written to the sink */
+    uint64_t batches;
+};
+
+struct status_sink {
+    char name[STATUS_SINK_NAME_MAX + 1];
+    char type[16];
+    char target[STATUS_TEXT_MAX];   /* directory */
+    uint64_t retries;
+    uint64_t batches_waiting;
+    char waits_because[STATUS_TEXT_MAX];    /* "" = it does not wait */
+};
+
+enum status_ring_state {
+    STATUS_RING_ATTACHED,
+    STATUS_RING_ORPHAN,
+    STATUS_RING_QUARANTINED,
+    STATUS_RING_STATE_COUNT
+};
+
+struct status_ring {
+    char name[SHM_RING_NAME_MAX + 1];
+    enum status_ring_state state;
+    enum shm_quarantine quarantine;
+    uint64_t id;
+    uint32_t pid, uid;
+    uint64_t ring_bytes;
+    uint64_t head, accepted, durable, delivered;
+    uint64_t drops[SHM_DROP_COUNT];     /* as the producer reports them */
+};
+
+enum status_backpressure {
+    BACKPRESSURE_LOG_FULL,          /* [wal] max_bytes */
+    BACKPRESSURE_MEMORY,            /* memory_limit */
+    BACKPRESSURE_DISK_FULL,         /* ENOSPC in log or spool */
+    BACKPRESSURE_RINGS_MAX,
+    BACKPRESSURE_STREAMS_MAX,
+    BACKPRESSURE_SEALS_MAX,         /* sinks have not taken what is sealed */
+    BACKPRESSURE_COUNT
+};
+extern const char *const backpressure_names[BACKPRESSURE_COUNT];    /* "log_full", ... */
+
+struct status {
+    char version[32];
+    char agent_name[STREAM_NAME_MAX + 1];
+    uint64_t epoch;
+    uint32_t pid;
+    uint64_t uptime_ns;
+    bool ready;                     /* recovery is through, rings are drained */
+    bool stopping;
+    uint64_t recovery_left_bytes;   /* of the log still to be routed after a start */
+
+    uint64_t wal_bytes;             /* on disk */
+    uint64_t wal_bytes_max;
+    uint64_t wal_end_lsn, wal_synced_lsn, wal_trim_lsn, wal_segments;
+    uint64_t wal_syncs, wal_commits;
+    uint64_t memory_bytes, memory_bytes_max;    /* chunks and blocks in use */
+    bool backpressure[BACKPRESSURE_COUNT];
+    uint64_t lost_bytes_corrupt, lost_bytes_unsynced;   /* of the log, unreadable */
+
+    uint64_t rings_by_state[STATUS_RING_STATE_COUNT];
+    uint64_t intake_drops[SHM_DROP_COUNT];      /* reported by producers, rings gone included */
+    uint64_t turns;
+
+    struct status_stream *streams;
+    size_t streams_count;
+    struct status_stream_sink *stream_sinks;
+    size_t stream_sinks_count;
+    struct status_sink *sinks;
+    size_t sinks_count;
+    struct status_ring *rings;
+    size_t rings_count;
+};
+
+void status_free(struct status *status);        /* NULL is fine */
+
+#endif

@@ -1,0 +1,226 @@
+/*
+ * http: outgoing HTTP by libcurl's easy interface.
+ *
+ * Owns:   see the header. The library's global state is set up once, by whoever comes first.
+ * Thread: one at a time for each client.
+ */
+#include "sink/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_BYTES_MAX_DEFAULT ((size_t)64 << 20)
+
+struct http_client {
+    CURL *curl;                         /* owned */
+    char error_text[CURL_ERROR_SIZE];
+};
+
+/* Where an answer's body goes. */
+struct receiver {
+    struct bytes *body;
+    size_t bytes_max;
+    int result;
+};
+
+static pthread_once_t http_once = PTHREAD_ONCE_INIT;
+static CURLcode http_once_result;
+
+static void http_global_init(void)
+{
+    http_once_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+int http_client_open(struct http_client **ret_client, struct errmsg *err)
+{
+    struct http_client *client;
+
+    (void)pthread_once(&http_once, http_global_init);
+    if (http_once_result != CURLE_OK)
+        return errmsg_set(err, -EIO, "the HTTP library does not start: %s",
+                          curl_easy_strerror(http_once_result));
+    client = calloc(1, sizeof(*client));
+    if (client == NULL)
+        return errmsg_set(err, -ENOMEM, "out of memory");
+    client->curl = curl_easy_init();
+    if (client->curl == NULL) {
+        free(client);
+        return errmsg_set(err, -ENOMEM, "out of memory");
+    }
+    *ret_client = client;
+    return 0;
+}
+
+void http_client_close(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    curl_easy_cleanup(client->curl);
+    free(client);
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *ctx)
+{
+    struct receiver *to = (struct receiver *)ctx;
+    size_t len = size * count;
+
+    if (len > to->bytes_max - to->body->len)
+        to->result = -EMSGSIZE;
+    else
+        to->result = bytes_append(to->body, data, len);
+    return to->result == 0 ? len : 0; /* less than len: the transfer ends */
+}
+
+/* Adds a header to the list; the list is freed when that fails. */
+static int header_add(struct curl_slist **list, const char *name, const char *value)
+{
+    struct bytes line = BYTES_INIT;
+    struct curl_slist *longer = NULL;
+    int res = bytes_printf(&line, "%s%s", name, value);
+    const char *text = res == 0 ? bytes_cstr(&line) : NULL;
+
+    if (text != NULL)
+        longer = curl_slist_append(*list, text);
+    bytes_free(&line);
+    if (longer == NULL) {
+        curl_slist_free_all(*list);
+        *list = NULL;
+        return -ENOMEM;
+    }
+    *list = longer;
+    return 0;
+}
+
+/* A value that ends a line would begin a header of its own. */
+static bool header_value_valid(const char *value)
+{
+    return value == NULL || value[strcspn(value, "\r\n")] == '\0';
+}
+
+static int headers_make(const struct http_ask *ask, struct curl_slist **ret_list)
+{
+    int res = 0;
+
+    *ret_list = NULL;
+    if (!header_value_valid(ask->token) || !header_value_valid(ask->content_type))
+        return -EINVAL;
+    /* An empty "Expect:" saves the round trip that the library would make for larger bodies. */
+    res = header_add(ret_list, "Expect:", "");
+    if (res == 0 && ask->token != NULL && ask->token[0] != '\0')
+        res = header_add(ret_list, "Authorization: Bearer ", ask->token);
+    /* "Content-Type:" without a value keeps the library from inventing one. */
+    if (res == 0)
+        res = header_add(ret_list, "Content-Type: ",
+                         ask->content_type != NULL ? ask->content_type : "");
+    return res;
+}
+
+/* Everything but the headers; the first option that is refused ends it. */
+static CURLcode options_set(struct http_client *client, const struct http_ask *ask,
+                            struct receiver *to)
+{
+    CURL *curl = client->curl;
+    CURLcode code = CURLE_OK;
+
+#define SET(option, value)                               \
+    do {                                                 \
+        if (code == CURLE_OK)                            \
+            code = curl_easy_setopt(curl, option, value); \
+    } while (0)
+
+    SET(CURLOPT_ERRORBUFFER, client->error_text);
+    SET(CURLOPT_URL, ask->url);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, to);
+    if (ask->direct)
+        SET(CURLOPT_NOPROXY, "*");
+    if (strcmp(ask->method, "HEAD") == 0)
+        SET(CURLOPT_NOBODY, 1L);
+    if (ask->body != NULL || strcmp(ask->method, "POST") == 0) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDS, ask->body != NULL ? ask->body : (const void *)"");
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(ask->body != NULL ? ask->body_len : 0));
+    }
+    SET(CURLOPT_CUSTOMREQUEST, ask->method);
+#undef SET
+    return code;
+}
+
+static int code_to_errno(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+        return -ECONNREFUSED;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return -EHOSTUNREACH;
+    case CURLE_OPERATION_TIMEDOUT:
+        return -ETIMEDOUT;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return -EINVAL;
+    case CURLE_OUT_OF_MEMORY:
+        return -ENOMEM;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+        return -ECONNRESET;
+    default:
+        return -EPROTO;
+    }
+}
+
+int http_client_do(struct http_client *client, const struct http_ask *ask,
+                   struct http_answer *ret_answer, struct errmsg *err)
+{
+    struct receiver to = { .body = &ret_answer->body,
+                           .bytes_max = ask->answer_bytes_max != 0 ? ask->answer_bytes_max
+                                                                   : ANSWER_BYTES_MAX_DEFAULT };
+    struct curl_slist *headers;
+    CURLcode code;
+    long status = 0;
+    int res;
+
+    memset(ret_answer, 0, sizeof(*ret_answer));
+    res = headers_make(ask, &headers);
+    if (res != 0)
+        return errmsg_set_errno(err, res, "cannot make the headers");
+    curl_easy_reset(client->curl); /* options go, the connection stays */
+    client->error_text[0] = '\0';
+    code = options_set(client, ask, &to);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
+    if (code == CURLE_OK)
+        code = curl_easy_perform(client->curl);
+    if (code == CURLE_OK)
+        code = curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    if (code == CURLE_OK) {
+        ret_answer->status = (unsigned)status;
+        return 0;
+    }
+
+    http_answer_free(ret_answer);
+    if (to.result == -EMSGSIZE)
+        return errmsg_set(err, -EMSGSIZE, "the answer is larger than %zu bytes", to.bytes_max);
+    if (to.result != 0)
+        return errmsg_set_errno(err, to.result, "cannot keep the answer");
+    return errmsg_set(err, code_to_errno(code), "%s",
+                      client->error_text[0] != '\0' ? client->error_text
+                                                    : curl_easy_strerror(code));
+}
+
+void http_answer_free(struct http_answer *answer)
+{
+    bytes_free(&answer->body);
+    answer->status = 0;
+}

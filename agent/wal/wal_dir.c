@@ -1,0 +1,204 @@
+/*
+ * wal_dir: lists, checks, locks, sets aside and unlinks segment files.
+ * Owns:   the directory's descriptor and the list.
+ * Thread: shard.
+ */
+#include "wal/wal_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/invariant.h"
+
+int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment)
+{
+    if (dir->count == dir->cap) {
+        uint32_t cap = dir->cap ? dir->cap * 2 : 16;
+        struct wal_segment *more = realloc(dir->segments, cap * sizeof(*more));
+
+        if (!more)
+            return -ENOMEM;
+        dir->segments = more;
+        dir->cap = cap;
+    }
+    dir->segments[dir->count++] = *segment;
+    return 0;
+}
+
+struct listing {
+    struct wal_dir *dir;
+    int err;
+};
+
+static int on_name(void *ctx, const char *name)
+{
+    struct listing *l = ctx;
+    struct wal_segment seg = {0};
+    uint64_t epoch, number;
+    uint32_t shard;
+
+    if (!wal_segment_name_parse(name, &shard, &epoch, &number) || shard != l->dir->shard)
+        return 0;
+    snprintf(seg.name, sizeof(seg.name), "%s", name);
+    seg.header.epoch = epoch;
+    seg.header.number = number;
+    l->err = wal_dir_add(l->dir, &seg);
+    return l->err;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct wal_segment *x = a, *y = b;
+
+    return x->header.number < y->header.number ? -1 : x->header.number > y->header.number;
+}
+
+/* Reads one header; with `wait` first waits for the dead writer's last write. */
+static int segment_load(struct wal_dir *dir, struct wal_segment *seg, const uint8_t uuid[16],
+                        bool wait)
+{
+    struct wal_segment_header named = seg->header;
+    uint8_t block[WAL_BLOCK] = {0};
+    struct file_stat st;
+    ssize_t n;
+    int fd, err;
+
+    fd = file_open(dir->fd, seg->name, wait ? O_RDWR : O_RDONLY, 0);
+    if (fd < 0)
+        return fd;
+    err = wait ? file_lock(fd, true) : 0;
+    if (!err)
+        err = file_stat(fd, &st);
+    n = err ? err : file_read(fd, block, sizeof(block), 0);
+    file_close(fd);
+    if (n < 0)
+        return (int)n;
+    seg->size_bytes = st.size_bytes;
+    err = wal_segment_header_parse(block, &seg->header);
+    if (err)
+        return err;
+    if (seg->header.epoch != named.epoch || seg->header.number != named.number
+        || seg->header.shard != dir->shard
+        || (uuid && memcmp(seg->header.uuid, uuid, sizeof(seg->header.uuid)) != 0))
+        return -EBADMSG;
+    return 0;
+}
+
+static int set_aside(struct wal_dir *dir, const char *name)
+{
+    char aside[WAL_NAME_MAX + 32];
+    int err = -EEXIST;
+
+    for (unsigned i = 0; err == -EEXIST && i < 1000; i++) {
+        snprintf(aside, sizeof(aside), i ? "%s.aside.%u" : "%s.aside", name, i);
+        err = file_rename(dir->fd, name, dir->fd, aside);
+    }
+    dir->set_aside += err == 0;
+    return err;
+}
+
+int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
+                 struct wal_dir *ret_dir, struct errmsg *err)
+{
+    struct listing l = {.dir = ret_dir};
+    uint32_t kept = 0;
+    int r;
+
+    memset(ret_dir, 0, sizeof(*ret_dir));
+    ret_dir->shard = shard;
+    ret_dir->path = strdup(path);
+    ret_dir->fd = -1;
+    if (!ret_dir->path)
+        return errmsg_set(err, -ENOMEM, "no memory");
+    if (repair) {
+        r = file_mkdirs(FILE_CWD, path, 0700);
+        if (r) {
+            r = errmsg_set(err, r, "%s: cannot make the log's directory: %s", path, strerror(-r));
+            goto fail;
+        }
+    }
+    ret_dir->fd = file_open(FILE_CWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (ret_dir->fd < 0) {
+        r = errmsg_set(err, ret_dir->fd, "%s: cannot open: %s", path, strerror(-ret_dir->fd));
+        goto fail;
+    }
+    r = file_list(ret_dir->fd, on_name, &l);
+    if (r) {
+        r = errmsg_set(err, r, "%s: cannot list: %s", path, strerror(-r));
+        goto fail;
+    }
+    if (ret_dir->count > 0)
+        qsort(ret_dir->segments, ret_dir->count, sizeof(*ret_dir->segments), by_number);
+    for (uint32_t i = 0; i < ret_dir->count; i++) {
+        struct wal_segment *seg = &ret_dir->segments[i];
+        const struct wal_segment *before = kept ? &ret_dir->segments[kept - 1] : NULL;
+
+        r = segment_load(ret_dir, seg, uuid, repair);
+        if (!r && before && seg->header.start_lsn < before->header.start_lsn + WAL_BLOCK)
+            r = -EBADMSG;
+        if (r && repair)
+            r = r == -ENOENT ? 0 : set_aside(ret_dir, seg->name);
+        else if (!r)
+            ret_dir->segments[kept++] = *seg;
+        if (r && repair) {
+            r = errmsg_set(err, r, "%s/%s: cannot set aside: %s", path, seg->name, strerror(-r));
+            goto fail;
+        }
+    }
+    ret_dir->count = kept;
+    return 0;
+
+fail:
+    wal_dir_close(ret_dir);
+    return r;
+}
+
+void wal_dir_close(struct wal_dir *dir)
+{
+    file_close(dir->fd);
+    free(dir->path);
+    free(dir->segments);
+    memset(dir, 0, sizeof(*dir));
+    dir->fd = -1;
+}
+
+int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err)
+{
+    uint32_t n = 0;
+    int r = 0;
+
+    while (n + 1 < dir->count && dir->segments[n + 1].header.start_lsn <= lsn) {
+        r = file_unlink(dir->fd, dir->segments[n].name);
+        if (r && r != -ENOENT) {
+            errmsg_set(err, r, "%s/%s: cannot remove: %s", dir->path, dir->segments[n].name,
+                       strerror(-r));
+            break;
+        }
+        r = 0;
+        n++;
+    }
+    dir->count -= n;
+    memmove(dir->segments, dir->segments + n, dir->count * sizeof(*dir->segments));
+    return r;
+}
+
+uint64_t wal_dir_bytes(const struct wal_dir *dir)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < dir->count; i++)
+        sum += dir->segments[i].size_bytes;
+    return sum;
+}
+
+struct wal_segment *wal_dir_find(const struct wal_dir *dir, uint64_t lsn)
+{
+    for (uint32_t i = dir->count; i-- > 0;)
+        if (dir->segments[i].header.start_lsn <= lsn)
+            return &dir->segments[i];
+    return NULL;
+}

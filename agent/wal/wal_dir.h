@@ -1,0 +1,54 @@
+/*
+ * wal_dir: the files of one shard's log: which segments there are, their locks, what is set aside,
+ * what is trimmed.
+ *
+ * Owns:   the directory's descriptor and the list of segments.
+ * Thread: shard; the tools use it in their own process.
+ */
+#ifndef WAL_WAL_DIR_H
+#define WAL_WAL_DIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+#include "wal/wal_format.h"
+
+struct wal_segment {
+    char name[WAL_NAME_MAX];
+    struct wal_segment_header header;   /* checked */
+    uint64_t size_bytes;                /* of the file */
+    uint64_t end_lsn;                   /* of the last group; known for all but the one written */
+};
+
+struct wal_dir {
+    int fd;                             /* owned */
+    char *path;                         /* owned */
+    uint32_t shard;
+    struct wal_segment *segments;       /* owned; by number */
+    uint32_t count, cap;
+    uint32_t set_aside;                 /* files renamed because they could not be read */
+};
+
+/*
+ * Opens (makes) the directory and lists the segments of this shard. With `repair`: waits for each
+ * segment's lock (a killed writer's last write may still land), and renames what is unreadable, of
+ * another log or out of order to "<name>.aside", never deleting it. `uuid`: of the log.
+ */
+int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
+                 struct wal_dir *ret_dir, struct errmsg *err);
+void wal_dir_close(struct wal_dir *dir);
+
+/* Adds the segment that the writer has just made. */
+int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment);
+
+/* Unlinks the segments that end at or below lsn, never the last one, oldest first. */
+int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err);
+
+/* Bytes of all segment files. */
+uint64_t wal_dir_bytes(const struct wal_dir *dir);
+
+/* The segment that holds lsn, or NULL. */
+struct wal_segment *wal_dir_find(const struct wal_dir *dir, uint64_t lsn);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * wal_state: what the log says, as tables in memory: rings and how far each was taken, streams and
+ * their books, sealed batches that some sink has not confirmed.
+ *
+ * One function changes it (wal_state_apply), used alike for items read back at a start and for
+ * those just committed, so that a running agent and a recovered one cannot disagree; and
+ * wal_state_checkpoint() writes it out as items that rebuild it.
+ *
+ * Owns:   everything below it.
+ * Thread: shard.
+ * Units:  lsn = log byte offset, pos = ring position.
+ */
+#ifndef WAL_WAL_STATE_H
+#define WAL_WAL_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wal/wal_format.h"
+
+/* "Everything of this ring before pos is in the log before lsn." */
+struct wal_mark {
+    uint64_t pos, lsn;
+};
+
+enum { WAL_RING_MARKS = 64 };
+
+struct wal_ring {
+    uint32_t id, uid, pid;
+    uint8_t uuid[16];
+    uint64_t ino;
+    char name[SHM_RING_NAME_MAX + 1];
+    uint64_t end_pos;               /* end of the last committed span */
+    uint64_t base_pos;              /* pos of the newest mark that was dropped as delivered */
+    uint32_t *def_streams;          /* owned; [number - 1] = stream id */
+    uint16_t defs_count;
+    uint16_t marks;
+    struct wal_mark mark[WAL_RING_MARKS];   /* oldest first; coarse when there are many */
+};
+
+/* Books of one version of a stream's settings. Folded into the stream once all is resolved. */
+struct wal_version {
+    uint32_t version;
+    uint16_t outputs;
+    uint64_t accepted, lost;
+    uint64_t delivered[WAL_OUTPUTS_MAX], dropped[WAL_OUTPUTS_MAX];     /* events by output */
+    uint64_t sealed_lsn[WAL_OUTPUTS_MAX];   /* last event sealed; from the SEALs seen, not kept */
+};
+
+struct wal_sink_totals {
+    char *sink;                     /* owned */
+    uint64_t events, bytes, batches;
+};
+
+struct wal_stream {
+    uint32_t id;
+    uint64_t incarnation;
+    char name[SHM_STREAM_NAME_MAX + 1];
+    struct bytes settings;          /* of the newest version */
+    uint64_t accepted, accepted_bytes;
+    uint64_t delivered, dropped;    /* of versions folded */
+    uint64_t lost[WAL_LOST_REASON_COUNT];
+    struct wal_version *versions;   /* owned; oldest first, the last is the current one */
+    uint32_t versions_count;
+    struct wal_sink_totals *sinks;  /* owned */
+    uint32_t sinks_count;
+};
+
+struct wal_seal_target {
+    char *sink, *directory, *key;   /* owned */
+    uint8_t type;
+    bool staged;                    /* a synced staging name existed when the seal was written */
+    bool acked, abandoned;
+};
+
+struct wal_seal {
+    struct wal_seal *next, **prev;
+    uint64_t epoch, number;
+    uint32_t stream, version;
+    uint16_t output, targets, targets_acked, targets_delivered;
+    uint32_t file_mode, crc32c;
+    uint64_t first_lsn, last_lsn, events, payload_bytes, file_bytes, name_time_ns, arrival_ns;
+    struct wal_seal_target target[];
+};
+
+/* A span whose events are lost for good: not to be counted again. */
+struct wal_lost_span {
+    uint64_t lsn;
+};
+
+struct wal_state {
+    struct wal_ring **rings;        /* by id */
+    uint32_t rings_count, rings_cap;
+    struct wal_stream **streams;    /* by id */
+    uint32_t streams_count, streams_cap;
+    struct wal_seal *seals, **seals_last;   /* in the order of their SEAL items */
+    uint32_t seals_count;
+    struct wal_lost_span *lost_spans;
+    uint32_t lost_spans_count, lost_spans_cap;
+    uint32_t next_ring, next_stream;
+    uint64_t trim_lsn;
+    uint64_t last_name_time_ns;
+    uint64_t lost_bytes[WAL_LOST_REASON_COUNT];     /* unreadable ranges of the log */
+    uint64_t intake_drops[SHM_DROP_COUNT];          /* of rings that are gone */
+    bool checkpointed;              /* a CHECKPOINT was seen to its end */
+};
+
+int wal_state_init(struct wal_state *s);
+void wal_state_fini(struct wal_state *s);
+
+/*
+ * Applies one item of a group that ends at end_lsn. -EBADMSG when it contradicts what is known, with
+ * the state unharmed; -ENOMEM.
+ */
+int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t end_lsn);
+
+/* Appends the items of a complete CHECKPOINT. 0 or -ENOMEM. */
+int wal_state_checkpoint(const struct wal_state *s, struct bytes *out);
+
+struct wal_ring *wal_state_ring(const struct wal_state *s, uint32_t id);            /* or NULL */
+struct wal_ring *wal_state_ring_by_uuid(const struct wal_state *s, const uint8_t uuid[16]);
+struct wal_stream *wal_state_stream(const struct wal_state *s, uint32_t id);        /* or NULL */
+struct wal_stream *wal_state_stream_by_name(const struct wal_state *s, const char *name);
+struct wal_version *wal_stream_version(const struct wal_stream *stream, uint32_t version);
+struct wal_seal *wal_state_seal(const struct wal_state *s, uint64_t epoch, uint64_t number);
+bool wal_state_span_lost(const struct wal_state *s, uint64_t lsn);
+
+/* Stream of a ring's definition, 0 = undefined. */
+static inline uint32_t wal_ring_stream(const struct wal_ring *ring, uint16_t number)
+{
+    return number >= 1 && number <= ring->defs_count ? ring->def_streams[number - 1] : 0;
+}
+
+/* The furthest pos whose mark has lsn <= this one. */
+uint64_t wal_ring_pos_at(const struct wal_ring *ring, uint64_t lsn);
+/* The same; forgets the marks up to it. */
+uint64_t wal_ring_pos_take(struct wal_ring *ring, uint64_t lsn);
+
+/* The books. accepted = delivered + dropped + lost + pending. */
+struct wal_books {
+    uint64_t accepted, accepted_bytes, delivered, dropped, lost, pending;
+};
+struct wal_books wal_stream_books(const struct wal_stream *stream);
+
+#endif

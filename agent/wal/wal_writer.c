@@ -1,0 +1,522 @@
+/*
+ * wal_writer: groups from filling to commit, segments from header to roll, syncs.
+ * Owns:   chunks and the segment's descriptor.
+ * Thread: shard.
+ */
+#include "wal/wal_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/invariant.h"
+
+enum { CLOSE_BODY_BYTES = 256 * 1024, CLOSE_ITEM_BYTES = 64 * 1024 };
+
+static void commits_start(struct wal_writer *w);
+
+static void writer_fail(struct wal_writer *w, int err, const char *what)
+{
+    if (w->error)
+        return;
+    w->error = err;
+    errmsg_set(&w->error_text, err, "log segment %s/%s: %s: %s", w->dir->path,
+               w->dir->count ? w->dir->segments[w->dir->count - 1].name : "", what,
+               strerror(-err));
+}
+
+/* --- segments ----------------------------------------------------------------------------- */
+
+/* Writes header and CHECKPOINT into the new file; returns the bytes written or -errno. */
+static ssize_t segment_begin(struct wal_writer *w, int fd, struct wal_segment *seg)
+{
+    struct bytes items = BYTES_INIT;
+    struct wal_commit commit = {0};
+    uint32_t record_bytes;
+    uint8_t *buf = NULL;
+    const uint8_t *at;
+    int err;
+
+    err = wal_state_checkpoint(w->state, &items);
+    if (err)
+        goto out;
+    if (items.len > UINT32_MAX / 2) {
+        err = -EFBIG;
+        goto out;
+    }
+    record_bytes = wal_commit_bytes((uint32_t)items.len);
+    buf = aligned_alloc(WAL_BLOCK, WAL_BLOCK + (size_t)record_bytes);
+    if (!buf) {
+        err = -ENOMEM;
+        goto out;
+    }
+    memset(buf, 0, WAL_BLOCK);
+    memcpy(buf, &seg->header, sizeof(seg->header));
+    commit.lsn = commit.group_lsn = seg->header.start_lsn + WAL_BLOCK;
+    commit.synced_lsn = w->synced_lsn;
+    commit.real_ns = loop_real_ns(w->loop);
+    commit.boot_ns = loop_now_ns(w->loop);
+    commit.item_bytes = (uint32_t)items.len;
+    at = items.data;
+    while (at < items.data + items.len) {
+        commit.items++;
+        at += 8 + bytes_round_up(bytes_get_u32(at + 4), 8);
+    }
+    wal_commit_format(&w->id, &commit, items.data, buf + WAL_BLOCK);
+    seg->size_bytes = WAL_BLOCK + (uint64_t)record_bytes;
+    /* Room for one more group at least, however large the checkpoint is. */
+    if (w->opt.segment_size > seg->size_bytes + 2 * WAL_CHUNK_BYTES)
+        seg->size_bytes = w->opt.segment_size;
+    else
+        seg->size_bytes += 2 * WAL_CHUNK_BYTES;
+    err = file_allocate(fd, 0, seg->size_bytes);
+    if (!err)
+        err = file_write(fd, buf, WAL_BLOCK + (size_t)record_bytes, 0);
+out:
+    free(buf);
+    bytes_free(&items);
+    return err ? err : (ssize_t)(WAL_BLOCK + record_bytes);
+}
+
+/* D2: header and CHECKPOINT synced, then the directory, before the first group. */
+static int segment_open(struct wal_writer *w, uint64_t start_lsn)
+{
+    struct wal_segment seg = {0};
+    uint64_t number = w->dir->count ? w->dir->segments[w->dir->count - 1].header.number + 1 : 1;
+    bool direct = false;
+    ssize_t n;
+    int fd, err;
+
+    seg.header.shard = w->dir->shard;
+    memcpy(seg.header.uuid, w->opt.uuid, sizeof(seg.header.uuid));
+    memcpy(seg.header.boot_id, w->opt.boot_id, sizeof(seg.header.boot_id));
+    seg.header.epoch = w->opt.epoch;
+    seg.header.number = number;
+    seg.header.start_lsn = seg.header.prev_end_lsn = start_lsn;
+    seg.header.real_ns = loop_real_ns(w->loop);
+    wal_segment_header_format(&seg.header);
+    wal_segment_name(w->dir->shard, w->opt.epoch, number, seg.name);
+    w->id.segment = number;
+
+    fd = file_open_direct(w->dir->fd, seg.name, O_RDWR | O_CREAT | O_EXCL, 0600, &direct);
+    if (fd < 0)
+        return fd;
+    err = file_lock(fd, false);
+    n = err ? err : segment_begin(w, fd, &seg);
+    err = n < 0 ? (int)n : file_sync(fd);
+    if (!err)
+        err = file_sync(w->dir->fd);
+    if (!err)
+        err = wal_dir_add(w->dir, &seg);
+    if (err) {
+        file_close(fd);
+        file_unlink(w->dir->fd, seg.name);
+        return err;
+    }
+    w->fd = fd;
+    w->direct = direct;
+    w->segment_start_lsn = start_lsn;
+    w->segment_bytes = seg.size_bytes;
+    w->next_lsn = w->committed_lsn = w->synced_lsn = start_lsn + (uint64_t)n;
+    return 0;
+}
+
+/* Nothing is in flight: syncs the full segment, cuts what it did not use, begins the next one. */
+static void segment_roll(struct wal_writer *w)
+{
+    struct wal_segment *old = &w->dir->segments[w->dir->count - 1];
+    int old_fd = w->fd;
+    int err;
+
+    err = file_sync(old_fd);
+    if (err) {
+        writer_fail(w, err, "sync");
+        return;
+    }
+    w->synced_lsn = w->committed_lsn;
+    w->synced_commits = w->commits;
+    old->end_lsn = w->committed_lsn;
+    err = segment_open(w, w->committed_lsn);
+    if (err) {
+        writer_fail(w, err, "cannot begin the next one");
+        return;
+    }
+    old = &w->dir->segments[w->dir->count - 2];
+    if (file_truncate(old_fd, old->end_lsn - old->header.start_lsn) == 0)
+        old->size_bytes = old->end_lsn - old->header.start_lsn;
+    file_close(old_fd);
+    w->rolls++;
+}
+
+int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *dir,
+                    struct wal_state *state, const struct wal_writer_options *opt, uint64_t end_lsn,
+                    wal_committed_fn on_committed, void *ctx, struct errmsg *err)
+{
+    int r;
+
+    memset(w, 0, sizeof(*w));
+    w->loop = loop;
+    w->dir = dir;
+    w->state = state;
+    w->opt = *opt;
+    w->on_committed = on_committed;
+    w->ctx = ctx;
+    w->fd = -1;
+    w->flight_last = &w->flight_first;
+    w->done_last = &w->done_first;
+    memcpy(w->id.uuid, opt->uuid, sizeof(w->id.uuid));
+    w->id.epoch = opt->epoch;
+    for (int i = 0; i < WAL_GROUPS; i++)
+        w->groups[i].writer = w;
+    r = segment_open(w, end_lsn);
+    if (r)
+        return errmsg_set(err, r, "%s: cannot begin a log segment: %s", dir->path, strerror(-r));
+    w->sync_last_ns = loop_now_ns(loop);
+    return 0;
+}
+
+void wal_writer_close(struct wal_writer *w)
+{
+    if (w->fd >= 0 && !w->error && w->dir->count > 0) {
+        struct wal_segment *seg = &w->dir->segments[w->dir->count - 1];
+
+        seg->end_lsn = w->committed_lsn;
+        if (file_sync(w->fd) == 0
+            && file_truncate(w->fd, w->committed_lsn - seg->header.start_lsn) == 0)
+            seg->size_bytes = w->committed_lsn - seg->header.start_lsn;
+    }
+    file_close(w->fd);
+    w->fd = -1;
+    for (int i = 0; i < WAL_GROUPS; i++) {
+        free(w->groups[i].chunk);
+        free(w->groups[i].record);
+        bytes_free(&w->groups[i].items);
+        w->groups[i].chunk = w->groups[i].record = NULL;
+    }
+}
+
+/* --- filling ------------------------------------------------------------------------------ */
+
+static struct wal_group *group_take(struct wal_writer *w, bool for_data)
+{
+    struct wal_group *found = NULL;
+    unsigned free_count = 0;
+
+    for (int i = 0; i < WAL_GROUPS; i++)
+        if (w->groups[i].state == WAL_GROUP_FREE) {
+            free_count++;
+            /* Prefer one whose chunk is warm. */
+            if (!found || (!found->chunk && w->groups[i].chunk))
+                found = &w->groups[i];
+        }
+    if (!found || (for_data && free_count <= WAL_GROUPS_CONTROL))
+        return NULL;
+    found->state = WAL_GROUP_FILLING;
+    found->body_len = 0;
+    found->items_count = 0;
+    found->routes = false;
+    found->body_written = found->commit_written = 0;
+    bytes_clear(&found->items);
+    w->filling = found;
+    return found;
+}
+
+struct wal_group *wal_writer_data_group(struct wal_writer *w)
+{
+    struct wal_group *g = w->filling;
+
+    if (w->error)
+        return NULL;
+    if (!g)
+        g = group_take(w, true);
+    else if (!g->chunk || !g->routes) {
+        /* Begun for items: data may join only while enough others are free. */
+        unsigned free_count = 0;
+
+        for (int i = 0; i < WAL_GROUPS; i++)
+            free_count += w->groups[i].state == WAL_GROUP_FREE;
+        if (free_count < WAL_GROUPS_CONTROL)
+            return NULL;
+    }
+    if (g && !g->chunk) {
+        g->chunk = aligned_alloc(WAL_BLOCK, WAL_CHUNK_BYTES);
+        if (!g->chunk)
+            return NULL;
+    }
+    return g;
+}
+
+int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
+                    const struct wal_tally *tallies)
+{
+    struct wal_group *g = w->filling ? w->filling : group_take(w, false);
+    int err;
+
+    if (!g || w->error)
+        return -EAGAIN;
+    err = wal_item_append(&g->items, item, tallies);
+    if (err)
+        return err;
+    g->items_count++;
+    g->routes |= item->type == WAL_SPAN || item->type == WAL_STREAM;
+    return 0;
+}
+
+/* A group gets its lsn only when it is closed, but its number in the row of COMMITs is known. */
+uint64_t wal_writer_barrier(const struct wal_writer *w)
+{
+    return w->commits + w->flight_count + 1;
+}
+
+bool wal_writer_barrier_synced(const struct wal_writer *w, uint64_t barrier)
+{
+    return w->synced_commits >= barrier;
+}
+
+void wal_writer_want_sync(struct wal_writer *w, uint64_t barrier)
+{
+    if (w->sync_wanted < barrier)
+        w->sync_wanted = barrier;
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+static void on_body(struct io_op *op, int res);
+static void on_commit(struct io_op *op, int res);
+
+static void body_write(struct wal_writer *w, struct wal_group *g)
+{
+    uint32_t len = (uint32_t)bytes_round_up(g->body_len, WAL_BLOCK);
+
+    io_write(w->loop, &g->op, w->fd, g->chunk + g->body_written, len - g->body_written,
+             g->body_lsn - w->segment_start_lsn + g->body_written, on_body);
+}
+
+static void commit_write(struct wal_writer *w, struct wal_group *g)
+{
+    io_write(w->loop, &g->op, w->fd, g->record + g->commit_written,
+             g->commit.bytes - g->commit_written,
+             g->commit.lsn - w->segment_start_lsn + g->commit_written, on_commit);
+}
+
+/* After a short write the rest goes on from the last whole block. True: all of `len` is written. */
+static bool written(struct wal_writer *w, int res, uint32_t len, uint32_t *done, const char *what)
+{
+    if (res <= 0) {
+        writer_fail(w, res < 0 ? res : -EIO, what);
+        return false;
+    }
+    *done += (uint32_t)res;
+    if (*done >= len)
+        return true;
+    *done = (uint32_t)bytes_round_down(*done, WAL_BLOCK);
+    return false;
+}
+
+static void on_body(struct io_op *op, int res)
+{
+    struct wal_group *g = op->ctx;
+    struct wal_writer *w = g->writer;
+
+    if (!written(w, res, (uint32_t)bytes_round_up(g->body_len, WAL_BLOCK), &g->body_written,
+                 "write")) {
+        if (!w->error)
+            body_write(w, g);
+        return;
+    }
+    g->state = WAL_GROUP_READY;
+    commits_start(w);
+}
+
+/* D3: the first group in flight may write its COMMIT once its body is complete. */
+static void commits_start(struct wal_writer *w)
+{
+    struct wal_group *g = w->flight_first;
+
+    if (!g || g->state != WAL_GROUP_READY || w->error)
+        return;
+    g->commit.synced_lsn = w->synced_lsn;
+    wal_commit_format(&w->id, &g->commit, g->items.data, g->record);
+    g->state = WAL_GROUP_COMMIT;
+    commit_write(w, g);
+}
+
+static void group_apply(struct wal_writer *w, struct wal_group *g)
+{
+    const uint8_t *at = g->items.data, *end = at + g->items.len;
+    struct wal_item item;
+
+    while (at < end) {
+        int err = wal_item_next(&at, end, &item);
+
+        if (!err)
+            err = wal_state_apply(w->state, &item, g->end_lsn);
+        if (err == -ENOMEM) {
+            writer_fail(w, err, "no memory for the log's tables");
+            return;
+        }
+        INVARIANT(err == 0);    /* these are our own items */
+    }
+}
+
+static void on_commit(struct io_op *op, int res)
+{
+    struct wal_group *g = op->ctx;
+    struct wal_writer *w = g->writer;
+
+    if (!written(w, res, g->commit.bytes, &g->commit_written, "commit")) {
+        if (!w->error)
+            commit_write(w, g);
+        return;
+    }
+    INVARIANT(w->flight_first == g);
+    w->flight_first = g->next;
+    if (!w->flight_first)
+        w->flight_last = &w->flight_first;
+    w->flight_count--;
+    w->commits++;
+    w->committed_lsn = g->end_lsn;
+    g->state = WAL_GROUP_COMMITTED;
+    g->next = NULL;
+    group_apply(w, g);
+    w->on_committed(w->ctx, g);
+    if (g->routes) {
+        *w->done_last = g;
+        w->done_last = &g->next;
+    } else {
+        g->state = WAL_GROUP_FREE;
+    }
+    commits_start(w);
+}
+
+/* Gives the filling group its place and starts writing. False: the segment is full. */
+static bool group_close(struct wal_writer *w)
+{
+    struct wal_group *g = w->filling;
+    uint32_t body = (uint32_t)bytes_round_up(g->body_len, WAL_BLOCK);
+    uint32_t record = wal_commit_bytes((uint32_t)g->items.len);
+
+    if (w->next_lsn + body + record > w->segment_start_lsn + w->segment_bytes)
+        return false;
+    if (record > g->record_cap) {
+        free(g->record);
+        g->record_cap = 0;
+        g->record = aligned_alloc(WAL_BLOCK, record);
+        if (!g->record) {
+            writer_fail(w, -ENOMEM, "no memory for a commit");
+            return false;
+        }
+        g->record_cap = record;
+    }
+    if (body > g->body_len)
+        memset(g->chunk + g->body_len, 0, body - g->body_len);
+    g->commit = (struct wal_commit){
+        .lsn = w->next_lsn + body,
+        .group_lsn = w->next_lsn,
+        .real_ns = loop_real_ns(w->loop),
+        .boot_ns = loop_now_ns(w->loop),
+        .items = g->items_count,
+        .item_bytes = (uint32_t)g->items.len,
+        .bytes = record,
+    };
+    g->body_lsn = w->next_lsn;
+    g->end_lsn = w->next_lsn = g->commit.lsn + record;
+    g->op.ctx = g;
+    g->next = NULL;
+    *w->flight_last = g;
+    w->flight_last = &g->next;
+    w->flight_count++;
+    w->filling = NULL;
+    if (body > 0) {
+        g->state = WAL_GROUP_BODY;
+        body_write(w, g);
+    } else {
+        g->state = WAL_GROUP_READY;
+        commits_start(w);
+    }
+    return true;
+}
+
+/* --- syncing ------------------------------------------------------------------------------ */
+
+static void on_sync(struct io_op *op, int res)
+{
+    struct wal_writer *w = op->ctx;
+
+    w->sync_in_flight = false;
+    if (res < 0) {
+        writer_fail(w, res, "sync");
+        return;
+    }
+    w->syncs++;
+    w->synced_lsn = w->sync_target_lsn;
+    w->synced_commits = w->sync_target_commits;
+}
+
+static void sync_step(struct wal_writer *w)
+{
+    uint64_t now = loop_now_ns(w->loop);
+    bool due;
+
+    if (w->sync_in_flight || w->error || w->synced_commits == w->commits)
+        return;
+    due = w->sync_wanted > w->synced_commits && w->sync_wanted <= w->commits;
+    if (w->opt.sync == WAL_SYNC_ALWAYS)
+        due = true;
+    if (w->opt.sync == WAL_SYNC_INTERVAL && now - w->sync_last_ns >= w->opt.sync_interval_ns)
+        due = true;
+    if (!due)
+        return;
+    w->sync_in_flight = true;
+    w->sync_target_lsn = w->committed_lsn;
+    w->sync_target_commits = w->commits;
+    w->sync_last_ns = now;
+    w->sync_op.ctx = w;
+    io_sync(w->loop, &w->sync_op, w->fd, true, on_sync);
+}
+
+uint64_t wal_writer_deadline_ns(const struct wal_writer *w)
+{
+    if (w->opt.sync != WAL_SYNC_INTERVAL || w->sync_in_flight || w->synced_commits == w->commits)
+        return UINT64_MAX;
+    return w->sync_last_ns + w->opt.sync_interval_ns;
+}
+
+void wal_writer_step(struct wal_writer *w, bool flush)
+{
+    struct wal_group *g = w->filling;
+
+    if (w->error)
+        return;
+    if (g && g->items_count > 0
+        && (flush || w->flight_count == 0 || g->body_len >= CLOSE_BODY_BYTES
+            || g->items.len >= CLOSE_ITEM_BYTES)
+        && !group_close(w) && !w->error && w->flight_count == 0 && !w->sync_in_flight) {
+        segment_roll(w);
+        if (!w->error)
+            INVARIANT(group_close(w));
+    }
+    sync_step(w);
+}
+
+struct wal_group *wal_writer_done(struct wal_writer *w)
+{
+    return w->done_first;
+}
+
+void wal_writer_release(struct wal_writer *w, struct wal_group *g)
+{
+    INVARIANT(w->done_first == g && g->state == WAL_GROUP_COMMITTED);
+    w->done_first = g->next;
+    if (!w->done_first)
+        w->done_last = &w->done_first;
+    g->state = WAL_GROUP_FREE;
+}
+
+bool wal_writer_idle(const struct wal_writer *w)
+{
+    return (!w->filling || w->filling->items_count == 0) && w->flight_count == 0
+           && !w->sync_in_flight;
+}

@@ -1,0 +1,154 @@
+/*
+ * wal_writer: appends groups to the log, in order, several in flight, and syncs them.
+ *
+ * A group is filled (ring bytes into its chunk, items into its list), closed (gets its place), its
+ * body is written, then, when the body is complete and the COMMIT before it is done, its COMMIT.
+ * Groups with something to route are handed to the caller in log order and come back by
+ * wal_writer_release().
+ *
+ * Rules kept here (agent/DESIGN.md): a COMMIT follows its bodies and the COMMIT before it; every
+ * start and every full segment takes a new file whose header and CHECKPOINT are synced, with its
+ * directory, before the first group; a sync covers the groups committed when it was asked for; a
+ * failed write or sync is final for the writer: `error` stays set and nothing more is accepted.
+ *
+ * Owns:   chunks, the segment's descriptor; borrows loop, directory and state.
+ * Thread: shard.
+ * Units:  lsn = log byte offset.
+ */
+#ifndef WAL_WAL_WRITER_H
+#define WAL_WAL_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+#include "io/loop.h"
+#include "wal/wal_dir.h"
+#include "wal/wal_state.h"
+
+enum {
+    WAL_CHUNK_BYTES = 2 * 1024 * 1024,      /* holds the largest event and more */
+    WAL_GROUPS = 10,
+    WAL_GROUPS_CONTROL = 2                  /* of these, kept for items without data */
+};
+
+enum wal_sync_policy { WAL_SYNC_ALWAYS, WAL_SYNC_INTERVAL, WAL_SYNC_NEVER };
+
+enum wal_group_state {
+    WAL_GROUP_FREE,
+    WAL_GROUP_FILLING,
+    WAL_GROUP_BODY,                         /* being written */
+    WAL_GROUP_READY,                        /* body complete, waits for the COMMIT before it */
+    WAL_GROUP_COMMIT,                       /* COMMIT being written */
+    WAL_GROUP_COMMITTED                     /* lent to the caller */
+};
+
+struct wal_group {
+    enum wal_group_state state;
+    struct wal_group *next;                 /* in log order */
+    struct wal_writer *writer;
+    uint8_t *chunk;                         /* owned; made at first use */
+    uint32_t body_len;                      /* used, a multiple of 8 */
+    struct bytes items;
+    uint32_t items_count;
+    bool routes;                            /* has SPAN or STREAM items */
+    uint8_t *record;                        /* owned; the COMMIT */
+    uint32_t record_cap;
+    struct wal_commit commit;
+    uint64_t body_lsn, end_lsn;
+    uint32_t body_written, commit_written;
+    struct io_op op;
+};
+
+struct wal_writer_options {
+    uint64_t segment_size;
+    enum wal_sync_policy sync;
+    uint64_t sync_interval_ns;
+    uint8_t uuid[16];
+    uint8_t boot_id[16];
+    uint64_t epoch;
+};
+
+/* Called for each group when its COMMIT is done, in order, its items already applied to the state. */
+typedef void (*wal_committed_fn)(void *ctx, const struct wal_group *group);
+
+struct wal_writer {
+    struct io_loop *loop;
+    struct wal_dir *dir;
+    struct wal_state *state;
+    struct wal_writer_options opt;
+    wal_committed_fn on_committed;
+    void *ctx;
+
+    struct wal_identity id;
+    int fd;                                 /* owned; the segment being written */
+    bool direct;
+    uint64_t segment_start_lsn, segment_bytes;
+
+    struct wal_group groups[WAL_GROUPS];
+    struct wal_group *filling;
+    struct wal_group *flight_first, **flight_last;      /* closed, not committed; log order */
+    struct wal_group *done_first, **done_last;          /* committed, to be routed */
+    unsigned flight_count;
+
+    uint64_t next_lsn;                      /* where the next group begins */
+    uint64_t committed_lsn, synced_lsn;
+    uint64_t commits, synced_commits;       /* numbers of COMMITs since the start */
+    uint64_t sync_wanted;                   /* somebody waits for this COMMIT to be synced */
+    uint64_t sync_target_lsn, sync_target_commits, sync_last_ns;
+    bool sync_in_flight;
+    struct io_op sync_op;
+
+    uint64_t syncs, rolls;
+    int error;                              /* final */
+    struct errmsg error_text;
+};
+
+/*
+ * Begins a new segment of a new epoch behind end_lsn (the end of what recovery found), with a
+ * CHECKPOINT of `state`.
+ */
+int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *dir,
+                    struct wal_state *state, const struct wal_writer_options *opt, uint64_t end_lsn,
+                    wal_committed_fn on_committed, void *ctx, struct errmsg *err);
+
+/* Syncs and cuts the segment; nothing may be in flight. */
+void wal_writer_close(struct wal_writer *w);
+
+/* Group to put ring bytes into, with a chunk; NULL: none free, the caller tries again later. */
+struct wal_group *wal_writer_data_group(struct wal_writer *w);
+
+static inline uint32_t wal_group_room(const struct wal_group *g)
+{
+    return WAL_CHUNK_BYTES - g->body_len;
+}
+
+/* Adds an item to the group being filled. 0, -EAGAIN (no group free), or -ENOMEM. */
+int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
+                    const struct wal_tally *tallies);
+
+/*
+ * A barrier is the number of the COMMIT that an item added now belongs to. It is synced once a sync
+ * that began after that COMMIT has ended; want_sync asks for one as soon as it is committed.
+ */
+uint64_t wal_writer_barrier(const struct wal_writer *w);
+bool wal_writer_barrier_synced(const struct wal_writer *w, uint64_t barrier);
+void wal_writer_want_sync(struct wal_writer *w, uint64_t barrier);
+
+/*
+ * Closes and writes what is due, rolls the segment, syncs. Call once a turn. `flush`: close even
+ * a small group behind others in flight.
+ */
+void wal_writer_step(struct wal_writer *w, bool flush);
+
+/* First committed group that waits to be routed, or NULL; release it when it is. */
+struct wal_group *wal_writer_done(struct wal_writer *w);
+void wal_writer_release(struct wal_writer *w, struct wal_group *g);
+
+/* Time of the next sync that the policy asks for; UINT64_MAX: none. */
+uint64_t wal_writer_deadline_ns(const struct wal_writer *w);
+
+/* Nothing filled, in flight or being synced. */
+bool wal_writer_idle(const struct wal_writer *w);
+
+#endif

@@ -1,0 +1,157 @@
+/*
+ * sim: one simulated host in memory: a second implementation of io/loop.h and io/file.h, chosen at
+ * link, with what a test needs to set it up, to look into it and to break it.
+ *
+ * The host has file systems (directories, inodes, hard links, symlinks, locks), descriptors,
+ * directory watches, bells, guarded mappings, a virtual clock and a random source. Time passes only
+ * here: a wait of loop_turn() with nothing to come jumps to its end. All of it follows from one seed
+ * and from what the program does; tests print sim_seed() when they fail.
+ *
+ * Faults it may make:
+ *   - the Nth operation of a kind fails with any -errno, once, several times or for ever
+ *   - seeded: operations fail, reads and writes are short, completions are late and out of order
+ *   - a file system is full (-ENOSPC, short writes first); links and renames across file systems
+ *     give -EXDEV; direct I/O is refused, or -EINVAL when not aligned to FILE_BLOCK_BYTES
+ *   - a crash point before and after each operation, synchronous or not: sim_run() returns there
+ *   - SIGKILL (sim_kill): prepared operations vanish; of those handed over some vanish and the
+ *     others land later, at seeded moments; a lock is held through its description until then
+ *   - power cut (sim_power_cut): each 4 KiB block and each directory entry that was changed and not
+ *     synced is kept, lost, or (blocks) torn at 512 bytes, whatever came before or after it; a file's
+ *     size is the synced or the present one; writes under way have landed in part; what a sync was
+ *     covering while it was under way counts as not synced; tmpfs is empty; the boot id is new
+ *   - a failed sync: what it should have covered is no longer dirty, and whether it is on disk shows
+ *     only at the next power cut; a later sync of the same file succeeds without covering it
+ *   - a rename within one directory is atomic; across two, each may keep its half
+ *   - directory events are lost beyond a queue's length; a stranger changes any file at any time
+ *   - a guarded mapping loses its pages (truncation, or sim_guard_fault)
+ *   - clocks: UTC steps in either direction
+ * It stops the test (abort, with the seed) when the program breaks loop.h's rules: changes the
+ * buffer of a write under way, waits for a lock that nobody will release, uses a descriptor of an
+ * earlier life, turns a loop from within a done function.
+ *
+ * Not simulated: permissions, "..", rmdir, memory exhaustion. A block keeps only versions that a
+ * sync could have seen; a guard whose file shrinks reads zeros, but shares what is written later.
+ *
+ * Memory: what a crashed life had taken from malloc() is lost, as its stack is; sim_run() tells the
+ * leak checker not to look at what lives with a crash point set have allocated. The simulator frees
+ * its own. Lives without a crash point are checked as usual.
+ *
+ * Owns:   the host; results of sim_read_file() and sim_list() are the caller's.
+ * Thread: one; loop_wake() from any.
+ * Units:  bytes, ns; points and operations count from 1.
+ */
+#ifndef SUPPORT_SIM_H
+#define SUPPORT_SIM_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sim_kind {
+    SIM_ANY,
+    SIM_OPEN, SIM_STAT, SIM_READ, SIM_WRITE, SIM_TRUNCATE, SIM_ALLOCATE, SIM_SYNC, SIM_MKDIR,
+    SIM_RENAME, SIM_LINK, SIM_UNLINK, SIM_LIST, SIM_LOCK, SIM_MAP, SIM_WATCH, SIM_BELL,
+    SIM_KIND_COUNT
+};
+
+enum {
+    SIM_CRASHED = INT_MIN,              /* from sim_run() */
+    SIM_FILE_BYTES_MAX = 256 << 20      /* more is -EFBIG */
+};
+
+/*
+ * A new host: "/" is a disk (1 TiB) and "/shm" a tmpfs (4 GiB), both empty; no faults. Everything of
+ * the one before is gone.
+ */
+void sim_reset(uint64_t seed);
+uint64_t sim_seed(void);
+
+/* One more file system over the directory `path`, which is made. */
+void sim_mount(const char *path, bool tmpfs, uint64_t capacity_bytes);
+
+/* Of the file system that holds path. Below what is used: full. */
+void sim_set_capacity(const char *path, uint64_t capacity_bytes);
+
+/* ---- Lives of the agent ---- */
+
+typedef int (*sim_main_fn)(void *ctx);
+
+/*
+ * Runs one life: what fn returns, or SIM_CRASHED when the crash point was reached. Then only
+ * sim_kill() or sim_power_cut() says what became of the host, and must, before the next life. fn
+ * must not keep anything in variables of its caller but through ctx.
+ */
+int sim_run(sim_main_fn fn, void *ctx);
+
+/*
+ * Stops the life at this point, counted from now: operation k has point 2k - 1 just before it and 2k
+ * just after it, when it took effect and nobody knows yet. 0: never. A test counts up from 1 until
+ * sim_run() doesn't return SIM_CRASHED any more.
+ */
+void sim_crash_at(uint64_t point);
+
+void sim_kill(void);
+void sim_power_cut(uint64_t seed);
+
+/* Everything that killed lives left under way lands now. */
+void sim_land(void);
+
+/* ---- Faults ---- */
+
+/* From the nth operation of the kind from now on, `times` operations (0: for ever) fail with err. */
+void sim_fail(enum sim_kind kind, uint64_t nth, uint64_t times, int err);
+void sim_fail_next(enum sim_kind kind, int err);            /* sim_fail(kind, 1, 1, err) */
+void sim_fail_some(enum sim_kind kind, unsigned permille, int err);
+void sim_fail_clear(void);
+
+void sim_set_short(unsigned permille);      /* of io_read and io_write */
+void sim_set_disorder(unsigned permille);   /* of completions held back in a turn; and shuffled */
+void sim_set_direct(bool allowed);          /* for later file_open_direct() */
+void sim_set_watch_queue(unsigned events_max);
+
+/* Operations of the kind since sim_reset(); SIM_ANY: all. Those of strangers below don't count. */
+uint64_t sim_op_count(enum sim_kind kind);
+
+/* ---- Time and small things ---- */
+
+uint64_t sim_now_ns(void);
+uint64_t sim_real_ns(void);
+void sim_advance_ns(uint64_t ns);
+void sim_step_real_ns(int64_t ns);          /* UTC alone */
+
+uint64_t sim_random(void);                  /* the environment's own stream */
+uint64_t sim_futex_wakes(void);             /* calls of file_futex_wake() */
+unsigned sim_open_descriptors(void);        /* of the present life */
+
+/* ---- Strangers: other processes of the host. 0 or -errno; on a disk as if synced at once ---- */
+
+int sim_mkdir(const char *path);            /* and its parents; there already is 0 */
+int sim_write_file(const char *path, const void *data, size_t len);     /* made or replaced */
+int sim_read_file(const char *path, uint8_t **ret_data, size_t *ret_len);   /* NUL behind it */
+int sim_poke(const char *path, uint64_t offset, const void *data, size_t len);
+int sim_truncate(const char *path, uint64_t size_bytes);
+int sim_punch(const char *path, uint64_t offset, uint64_t len);         /* whole blocks */
+int sim_unlink(const char *path);
+int sim_rename(const char *from, const char *to);
+int sim_symlink(const char *target, const char *path);
+int sim_mknod(const char *path, uint32_t mode);         /* S_IFIFO, S_IFSOCK, ... */
+int sim_chown(const char *path, uint32_t uid, uint32_t gid);
+bool sim_exists(const char *path);
+
+/* Names in a directory, sorted. One allocation: free(*ret_names). */
+int sim_list(const char *path, char ***ret_names, size_t *ret_count);
+
+/* The file's bytes, at an address that stays until the inode is gone; for reading and writing. */
+uint8_t *sim_bytes(const char *path);
+
+/* A living producer maps the file (file_lock_probe). Unmapping tells watches that it was closed. */
+int sim_set_mapped(const char *path, bool mapped);
+
+int sim_ring_bell(const char *path);        /* -ECONNREFUSED: nobody listens */
+int sim_guard_fault(const char *path);      /* as if its pages were gone */
+
+/* Bytes not synced in the file, or entry changes not synced in the directory; 0 on tmpfs. */
+uint64_t sim_unsynced(const char *path);
+
+#endif

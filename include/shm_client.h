@@ -101,7 +101,10 @@ struct shmc_options {
         }                                                                                          \
     }
 
-/* Start from SHMC_STATS_INIT; fields may be added at the end. */
+/*
+ * Start from SHMC_STATS_INIT; fields may be added at the end. In C++ it is `struct shmc_stats`, as
+ * a function has the name too.
+ */
 struct shmc_stats {
     uint32_t size_bytes;       /* in: sizeof(struct shmc_stats) of the caller */
     uint32_t quarantine;       /* 0, or the agent's reason: enum shm_quarantine of shm_wire.h */

@@ -160,7 +160,7 @@ int shmc_open(const struct shmc_options *opt, struct shmc **ret_handle)
     struct shmc_text *text = &open_error;
     struct shmc_options o;
     struct shmc *h = NULL;
-    uid_t agent_uid;
+    uid_t agent_uid = 0;
     int rc;
 
     if (ret_handle == NULL)

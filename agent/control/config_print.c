@@ -4,22 +4,42 @@
  * Owns:   nothing.
  * Thread: any.
  */
+#include <stdarg.h>
 #include <string.h>
 
+#include "base/invariant.h"
 #include "control/config.h"
+#include "control/config_check.h"
 #include "control/option.h"
 
-#define LINE_COLUMNS 100
+#define LINE_COLUMNS 96
 
 static const char header[] =
     "# Hydrant: every key with its default. `hydrant check FILE` finds every mistake in a file.\n"
     "#\n"
-    "# A line is [SECTION], KEY = VALUE, or a comment that begins with # or ; . Behind a value a\n"
-    "# comment begins with white space and ';'. Values may stand in \"...\" with \\n \\t \\r \\\\ \\\" \\$,\n"
-    "# or in '...' as they are. ${NAME} is replaced by the environment variable, but in '...'.\n"
-    "# Sizes: B KiB MiB GiB. Times: ms s m h. -1 turns a trigger off. Lists are separated by commas.\n"
-    "# Instead of a key marked (secret), KEY_file = PATH reads it from a file.\n"
-    "# SIGHUP applies a changed file, but for the keys marked (restart).\n";
+    "# A line is [SECTION], KEY = VALUE, or a comment that begins with # or ; . Behind a value\n"
+    "# a comment begins with white space and ';'. Values may stand in \"...\" with the escapes\n"
+    "# \\n \\t \\r \\\\ \\\" \\$, or in '...' as they are. ${NAME} is replaced by the environment\n"
+    "# variable, but not in '...'. Sizes: B KiB MiB GiB. Times: ms s m h. -1 turns a trigger off.\n"
+    "# Lists are separated by commas. Instead of a key marked (secret), KEY_file = PATH reads it\n"
+    "# from a file. SIGHUP applies a changed file, but for the keys marked (restart).\n"
+    "\n";
+
+/* Texts of the table: their length is ours to choose. */
+struct help {
+    char text[1024];
+    size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct help *h, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    h->len += (size_t)vsnprintf(h->text + h->len, sizeof(h->text) - h->len, fmt, args);
+    va_end(args);
+    INVARIANT(h->len < sizeof(h->text));
+}
 
 /* "a, b, c." under "# ", broken before column LINE_COLUMNS. */
 static void print_comment(FILE *out, const char *text)
@@ -42,41 +62,59 @@ static void print_comment(FILE *out, const char *text)
     fputc('\n', out);
 }
 
+static void format_words(const struct option *o, struct help *text)
+{
+    char word[32];
+    bool none = true;
+
+    for (int64_t i = 0; option_word(o->words, i, word); i++)
+        add(text, "%s%s", i == 0 ? " One of " : ", ", word);
+    add(text, ".");
+    for (int64_t i = 0; option_word(o->words, i, word); i++) {
+        if (config_unbuilt(o, word, NULL) == 0)
+            continue;
+        add(text, "%s%s", none ? " Not built yet: " : ", ", word);
+        none = false;
+    }
+    if (!none)
+        add(text, ".");
+}
+
 /* What the table adds to the help: words, limits, marks. */
-static void format_help(const struct option *o, char *text, size_t cap)
+static void format_help(const struct option *o, struct help *text)
 {
     char low[32];
     char high[32];
-    char word[32];
-    size_t len = (size_t)snprintf(text, cap, "%s.", o->help);
 
+    add(text, "%s.", o->help);
     if (o->type == OPTION_TYPE_CHOICE) {
-        for (int64_t i = 0; option_word(o->words, i, word) && len < cap; i++)
-            len += (size_t)snprintf(text + len, cap - len, "%s%s", i == 0 ? " One of " : ", ", word);
-        if (len < cap)
-            len += (size_t)snprintf(text + len, cap - len, ".");
-    } else if (o->type == OPTION_TYPE_BOOL) {
-        len += (size_t)snprintf(text + len, cap - len, " yes or no.");
-    } else if (o->type >= OPTION_TYPE_COUNT) {
-        bool off = o->type == OPTION_TYPE_COUNT_OR_OFF || o->type == OPTION_TYPE_BYTES_OR_OFF ||
-                   o->type == OPTION_TYPE_TIME_OR_OFF;
-
-        len += (size_t)snprintf(text + len, cap - len, " %s to %s%s.",
-                                option_format_number(o, o->min, low),
-                                option_format_number(o, o->max, high), off ? ", or -1" : "");
+        format_words(o, text);
+    } else {
+        if (o->type == OPTION_TYPE_BOOL)
+            add(text, " yes or no.");
+        if (o->type >= OPTION_TYPE_COUNT)
+            add(text, " %s to %s%s.", option_format_number(o, o->min, low),
+                option_format_number(o, o->max, high), option_may_be_off(o) ? ", or -1" : "");
+        /* "?" stands for a value that is not the default. */
+        if (config_unbuilt(o, "?", NULL) < 0)
+            add(text, " Not built yet.");
+        if (config_unbuilt(o, "yes", NULL) < 0 && o->type == OPTION_TYPE_BOOL)
+            add(text, " Not built yet: yes.");
+        if (config_unbuilt(o, "no", NULL) < 0 && o->type == OPTION_TYPE_BOOL)
+            add(text, " Not built yet: no.");
     }
-    if (o->type == OPTION_TYPE_SECRET && len < cap)
-        len += (size_t)snprintf(text + len, cap - len, " (secret)");
-    if (o->restart && len < cap)
-        (void)snprintf(text + len, cap - len, " (restart)");
+    if (o->type == OPTION_TYPE_SECRET)
+        add(text, " (secret)");
+    if (o->restart)
+        add(text, " (restart)");
 }
 
 static void print_option(FILE *out, const struct option *o, const char *value)
 {
-    char help[512];
+    struct help help = { .len = 0 };
 
-    format_help(o, help, sizeof(help));
-    print_comment(out, help);
+    format_help(o, &help);
+    print_comment(out, help.text);
     if (strcmp(value, "\n") == 0)
         fprintf(out, "#%s = \"\\n\"\n\n", o->key);
     else
@@ -85,7 +123,7 @@ static void print_option(FILE *out, const struct option *o, const char *value)
 
 static void print_section(FILE *out, const char *name, uint32_t scope)
 {
-    fprintf(out, "\n[%s]\n\n", name);
+    fprintf(out, "[%s]\n\n", name);
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if ((option_table[i].scope & scope) != 0)
             print_option(out, &option_table[i], option_table[i].default_text);
@@ -94,7 +132,7 @@ static void print_section(FILE *out, const char *name, uint32_t scope)
 /* A sink's own keys; those of [stream] that it may override are named once, above the sinks. */
 static void print_sink(FILE *out, const char *name, enum config_sink_type type, bool example)
 {
-    fprintf(out, "\n%s[sink %s]\n\n", example ? "#" : "", name);
+    fprintf(out, "%s[sink %s]\n\n", example ? "#" : "", name);
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option *o = &option_table[i];
 
@@ -106,15 +144,15 @@ static void print_sink(FILE *out, const char *name, enum config_sink_type type, 
 
 static void print_overrides(FILE *out)
 {
-    char text[1024] = "A sink may override these keys of a stream for itself:";
-    size_t len = strlen(text);
+    struct help help = { .len = 0 };
 
+    add(&help, "A sink may override these keys of a stream for itself:");
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (option_table[i].in_output && len < sizeof(text))
-            len += (size_t)snprintf(text + len, sizeof(text) - len, " %s", option_table[i].key);
-    fputc('\n', out);
-    print_comment(out, text);
+        if (option_table[i].in_output)
+            add(&help, " %s", option_table[i].key);
+    print_comment(out, help.text);
     print_comment(out, "The sink `local` is always there. The others are examples.");
+    fputc('\n', out);
 }
 
 void config_print_defaults(FILE *out)
@@ -124,7 +162,7 @@ void config_print_defaults(FILE *out)
     print_section(out, "wal", SCOPE_wal);
     print_section(out, "http", SCOPE_http);
     print_section(out, "intake", SCOPE_intake);
-    fputs("\n# [stream *] holds for every stream; [stream NAME] overrides it for one.\n", out);
+    fputs("# [stream *] holds for every stream; [stream NAME] overrides it for one.\n\n", out);
     print_section(out, "stream *", SCOPE_stream);
     print_overrides(out);
     print_sink(out, "local", CONFIG_SINK_FILE, false);

@@ -106,6 +106,9 @@ void option_clear(const struct option *o, void *owner);
 
 bool option_equal(const struct option *o, const void *owner_a, const void *owner_b);
 
+/* True if -1 is a value of it. */
+bool option_may_be_off(const struct option *o);
+
 /* Word number n of a|b|c into word, always a C string; false: there are not so many. */
 bool option_word(const char *words, int64_t n, char word[static 32]);
 

@@ -42,7 +42,7 @@ static const struct unit *option_units(const struct option *o)
     }
 }
 
-static bool option_may_be_off(const struct option *o)
+bool option_may_be_off(const struct option *o)
 {
     return o->type == OPTION_TYPE_COUNT_OR_OFF || o->type == OPTION_TYPE_BYTES_OR_OFF ||
            o->type == OPTION_TYPE_TIME_OR_OFF;

@@ -33,6 +33,7 @@ enum {
 };
 
 _Static_assert(JSON_BASE64_STEP % 3 == 0, "only the last step of base64 is padded");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "json_plain_run() reads words");
 
 static uint64_t json_base64_bytes(uint64_t len)
 {
@@ -100,8 +101,9 @@ static bool json_must_escape(uint8_t c)
 
 /*
  * Length of the run at `at` that needs no escape. Eight bytes at a time: subtracting n from each
- * byte borrows into its top bit only where the byte was below n, for the lowest such byte at least,
- * which is enough to know that there is one. Quotes and backslashes become zero, thus below one.
+ * byte borrows into its top bit where the byte was below n. A borrow can spill over to the next
+ * byte only from such a one, so the lowest mark, which is the first byte in memory, is always
+ * right. Quotes and backslashes become zero, thus below one.
  */
 static size_t json_plain_run(const uint8_t *at, size_t len)
 {
@@ -117,8 +119,9 @@ static size_t json_plain_run(const uint8_t *at, size_t len)
         backslash = word ^ (ones * '\\');
         special = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
             ((backslash - ones) & ~backslash);
-        if ((special & tops) != 0)
-            break;
+        special &= tops;
+        if (special != 0)
+            return run + (size_t)__builtin_ctzll(special) / 8;
     }
     while (run < len && !json_must_escape(at[run]))
         run++;

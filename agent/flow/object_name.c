@@ -450,7 +450,8 @@ int prefix_check(const char *prefix, bool error_prefix, struct errmsg *err)
     return 0;
 }
 
-int prefix_render(const char *prefix, const struct expression_values *values, char *ret, size_t cap)
+int prefix_render(const char *prefix, const struct expression_values *values, char *ret,
+                  size_t cap)
 {
     struct key key = { .text = ret, .cap = cap };
     struct walk w = { .prefix = prefix, .values = values, .key = &key };

@@ -41,10 +41,11 @@ struct expression_values {
 int prefix_check(const char *prefix, bool error_prefix, struct errmsg *err);
 
 /*
- * Renders a checked prefix. -ENAMETOOLONG. No leading slash, no "..", no empty component stays; what
- * would be one by a value is percent-encoded or left out.
+ * Renders a checked prefix. -ENAMETOOLONG. No leading slash, no "..", no empty component stays:
+ * what would be one by a value is percent-encoded or left out.
  */
-int prefix_render(const char *prefix, const struct expression_values *values, char *ret, size_t cap);
+int prefix_render(const char *prefix, const struct expression_values *values, char *ret,
+                  size_t cap);
 
 struct object_name_parts {
     const char *stream;             /* NULL: layout = flat */

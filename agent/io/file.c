@@ -30,7 +30,7 @@
 
 _Static_assert((int)FILE_CWD == AT_FDCWD, "FILE_CWD is AT_FDCWD");
 
-/* One watch_read or bell_drain takes at most this much; the descriptor stays readable for the rest. */
+/* What one watch_read or bell_drain takes at most; the descriptor stays readable for the rest. */
 enum { WATCH_READS_MAX = 64, BELL_DATAGRAMS_MAX = 1024 };
 
 int file_open(int dir, const char *path, int flags, mode_t mode)
@@ -414,7 +414,7 @@ int file_bell_drain(int bell)
 
 void file_futex_wake(_Atomic uint32_t *word)
 {
-    /* Not the private kind: the waiter is another process. Without its page (-EFAULT) it is gone. */
+    /* Not the private kind: the waiter is another process. No page (-EFAULT): it is gone. */
     syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 

@@ -67,6 +67,7 @@ struct io_loop {
     struct op_queue completed;  /* done functions not called yet */
     struct io_op *polls;        /* in the kernel, so that close can cancel them */
     int wake_fd;                /* owned */
+    int wake_error;             /* of the read of the eventfd; ends every turn */
     uint64_t wake_count;        /* the eventfd is read to here */
     uint64_t now_ns;
 };
@@ -126,31 +127,31 @@ static void polls_remove(struct io_loop *loop, struct io_op *op)
         op->next->arg[5] = (uint64_t)(uintptr_t)before;
 }
 
+/* kernel.io_uring_disabled: '1' and '2' forbid; kernels before 6.6 don't have it. */
+static int disabled_level(void)
+{
+    FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+    int c = f != NULL ? fgetc(f) : EOF;
+
+    if (f != NULL)
+        fclose(f);
+    return c == EOF ? '0' : c;
+}
+
 /* Why this host does not let us have a ring, and what to do about it. */
 static int explain_refusal(int err, struct errmsg *msg)
 {
     if (err == -ENOSYS)
-        return errmsg_set(msg, err, "io_uring is not to be had: this kernel is built without it, or "
-                          "a sandbox hides it; run on Linux 6.1 or later with CONFIG_IO_URING");
-    if (err == -EPERM) {
-        char level = '0';
-        FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-
-        if (f != NULL) {
-            int c = fgetc(f);
-
-            if (c != EOF)
-                level = (char)c;
-            fclose(f);
-        }
-        if (level != '0')
-            return errmsg_set(msg, err, "io_uring is not to be had: kernel.io_uring_disabled is "
-                              "%c; run `sysctl kernel.io_uring_disabled=0` (at 1, a process in "
-                              "kernel.io_uring_group may use it too)", level);
+        return errmsg_set(msg, err, "io_uring is not to be had: this kernel lacks it or a sandbox "
+                          "hides it; run on Linux 6.1 or later with CONFIG_IO_URING");
+    if (err == -EPERM && disabled_level() != '0')
+        return errmsg_set(msg, err, "io_uring is not to be had: kernel.io_uring_disabled is %c; "
+                          "run `sysctl kernel.io_uring_disabled=0` (at 1, members of "
+                          "kernel.io_uring_group may use it too)", disabled_level());
+    if (err == -EPERM)
         return errmsg_set(msg, err, "io_uring is not to be had: a seccomp profile forbids it (as "
                           "Docker's default does); allow io_uring_setup, io_uring_enter and "
                           "io_uring_register, for instance with --security-opt seccomp=PROFILE");
-    }
     if (err == -ENOMEM) {
         struct rlimit lim = {0, 0};
 
@@ -201,8 +202,10 @@ static int probe_opcodes(struct io_loop *loop)
 
     if (probe == NULL)
         return -ENOMEM;
+    /* The others are older than what setup_ring() asks for. */
     for (int i = 0; i < OP_COUNT; i++)
-        loop->supported[i] = io_uring_opcode_supported(probe, opcodes[i]);
+        loop->supported[i] = i < OP_RENAME || i > OP_UNLINK ||
+                             io_uring_opcode_supported(probe, opcodes[i]);
     io_uring_free_probe(probe);
     return 0;
 }
@@ -222,7 +225,6 @@ int loop_open(unsigned entries, struct io_loop **ret_loop, struct errmsg *err)
         free(loop);
         return explain_refusal(rc, err);
     }
-    loop->wake_fd = -1;
     rc = probe_opcodes(loop);
     if (rc < 0) {
         errmsg_set(err, rc, "io_uring: the probe of its operations failed: %s", strerror(-rc));
@@ -292,10 +294,8 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct io_op *op)
         io_uring_prep_write(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
         break;
     case OP_SYNC:
-        io_uring_prep_fsync(sqe, fd, 0);
-        break;
     case OP_DATASYNC:
-        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+        io_uring_prep_fsync(sqe, fd, op->arg[0] == OP_SYNC ? 0 : IORING_FSYNC_DATASYNC);
         break;
     case OP_RENAME:
         io_uring_prep_renameat(sqe, fd, first, (int)op->arg[3], second, RENAME_NOREPLACE);
@@ -315,41 +315,21 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct io_op *op)
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)op);
 }
 
-/* The same operation by a plain call, where this kernel's io_uring doesn't have it. */
+/* The younger operations by a plain call, where this kernel's io_uring doesn't have them. */
 static int op_perform(const struct io_op *op)
 {
-    int fd = (int)op->arg[1];
-    void *first = (void *)(uintptr_t)op->arg[2];
-    const char *second = (const char *)(uintptr_t)op->arg[4];
-    ssize_t rc = -1;
+    int fd = (int)op->arg[1], to_dir = (int)op->arg[3], rc;
+    const char *from = (const char *)(uintptr_t)op->arg[2];
+    const char *to = (const char *)(uintptr_t)op->arg[4];
 
-    switch ((enum op_code)op->arg[0]) {
-    case OP_READ:
-        rc = pread(fd, first, op->arg[3], (off_t)op->arg[4]);
-        break;
-    case OP_WRITE:
-        rc = pwrite(fd, first, op->arg[3], (off_t)op->arg[4]);
-        break;
-    case OP_SYNC:
-        rc = fsync(fd);
-        break;
-    case OP_DATASYNC:
-        rc = fdatasync(fd);
-        break;
-    case OP_RENAME:
-        rc = renameat2(fd, first, (int)op->arg[3], second, RENAME_NOREPLACE);
-        break;
-    case OP_LINK:
-        rc = linkat(fd, first, (int)op->arg[3], second, 0);
-        break;
-    case OP_UNLINK:
-        rc = unlinkat(fd, first, 0);
-        break;
-    case OP_POLL:       /* as old as io_uring itself: setup_ring() would have failed */
-    case OP_COUNT:
-        INVARIANT(false);
-    }
-    return rc < 0 ? -errno : (int)rc;
+    INVARIANT(op->arg[0] >= OP_RENAME && op->arg[0] <= OP_UNLINK);
+    if (op->arg[0] == OP_RENAME)
+        rc = renameat2(fd, from, to_dir, to, RENAME_NOREPLACE);
+    else if (op->arg[0] == OP_LINK)
+        rc = linkat(fd, from, to_dir, to, 0);
+    else
+        rc = unlinkat(fd, from, 0);
+    return rc < 0 ? -errno : 0;
 }
 
 /* Turns prepared operations into SQEs as far as there is room. */
@@ -387,7 +367,7 @@ static void fill_submission(struct io_loop *loop)
     }
 }
 
-/* Not errors of ours: a signal, a full completion queue, no memory just now. The next turn retries. */
+/* A signal, a full completion queue, no memory just now: the next turn tries again. */
 static bool is_passing(int rc)
 {
     return rc == -EINTR || rc == -EBUSY || rc == -EAGAIN || rc == -ETIME;
@@ -401,52 +381,45 @@ static void prepare(struct io_loop *loop, struct io_op *op, io_done_fn done)
     loop->in_flight++;
     if (loop->prepared_ops < loop->entries)
         return;
-    /* A full batch goes to the kernel at once. What fails here stays queued and fails in the turn. */
+    /* A full batch goes to the kernel at once. What fails stays queued; the turn will say. */
     fill_submission(loop);
     if (io_uring_sq_ready(&loop->ring) > 0)
         io_uring_submit(&loop->ring);
 }
 
-static struct io_op *next_completion(struct io_loop *loop, struct io_uring_cqe *cqe, int *ret_res)
+/* Takes one completion; the operation that ended, or NULL where it was one of the loop's own. */
+static struct io_op *completion_take(struct io_loop *loop, struct io_uring_cqe *cqe)
 {
-    void *data = io_uring_cqe_get_data(cqe);
+    struct io_op *op = io_uring_cqe_get_data(cqe);
     int res = cqe->res;
 
     io_uring_cqe_seen(&loop->ring, cqe);
-    *ret_res = res;
-    if (data == NULL)                   /* a cancellation; its target completes by itself */
+    if (op == NULL)                     /* a cancellation; its target completes by itself */
         return NULL;
-    if (data == loop) {
+    if ((void *)op == loop) {
         loop->waking = false;
+        if (res < 0 && !is_passing(res))
+            loop->wake_error = res;     /* wakes would be lost from here on */
         return NULL;
     }
-    struct io_op *op = data;
-
     loop->kernel_ops--;
     if (op->arg[0] == OP_POLL)
         polls_remove(loop, op);
+    op->arg[5] = (uint64_t)(int64_t)res;
     return op;
 }
 
 /* Moves every completion to the local queue, before a done function can make new ones. */
-static int reap(struct io_loop *loop)
+static void reap(struct io_loop *loop)
 {
     struct io_uring_cqe *cqe;
-    int rc = 0;
 
     while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
-        bool was_waking = loop->waking;
-        int res;
-        struct io_op *op = next_completion(loop, cqe, &res);
+        struct io_op *op = completion_take(loop, cqe);
 
-        if (op != NULL) {
-            op->arg[5] = (uint64_t)(int64_t)res;
+        if (op != NULL)
             queue_push(&loop->completed, op);
-        } else if (was_waking && !loop->waking && res < 0 && !is_passing(res)) {
-            rc = res;                   /* wakes would be lost from here on */
-        }
     }
-    return rc;
 }
 
 static int run_done(struct io_loop *loop)
@@ -498,38 +471,38 @@ static int submit_and_wait(struct io_loop *loop, uint64_t until_ns)
 
 int loop_turn(struct io_loop *loop, uint64_t until_ns)
 {
-    int rc, wake_rc, count;
+    int rc, count;
 
     INVARIANT(!loop->turning);
     loop->turning = true;
     fill_submission(loop);
     rc = submit_and_wait(loop, until_ns);
     loop_refresh_ns(loop);
-    wake_rc = reap(loop);
+    reap(loop);
     count = run_done(loop);
     loop->turning = false;
     if (rc < 0 && !is_passing(rc))
         return rc;
-    return wake_rc < 0 ? wake_rc : count;
+    return loop->wake_error < 0 ? loop->wake_error : count;
+}
+
+/* Submits, waits for `wait` completions and forgets all there are. */
+static void discard(struct io_loop *loop, unsigned wait)
+{
+    int rc = io_uring_submit_and_wait(&loop->ring, wait);
+    struct io_uring_cqe *cqe;
+
+    INVARIANT(rc >= 0 || is_passing(rc));
+    while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL)
+        completion_take(loop, cqe);
 }
 
 static void cancel(struct io_loop *loop, void *target)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+    struct io_uring_sqe *sqe;
 
-    while (sqe == NULL) {
-        int rc = io_uring_submit(&loop->ring);
-        struct io_uring_cqe *cqe;
-
-        INVARIANT(rc >= 0 || is_passing(rc));
-        /* Also makes room where the completion queue is what is full. */
-        while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
-            int res;
-
-            next_completion(loop, cqe, &res);
-        }
-        sqe = io_uring_get_sqe(&loop->ring);
-    }
+    while ((sqe = io_uring_get_sqe(&loop->ring)) == NULL)
+        discard(loop, 0);
     io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)target, 0);
     io_uring_sqe_set_data(sqe, NULL);
 }
@@ -539,34 +512,28 @@ void loop_close(struct io_loop *loop)
     if (loop == NULL)
         return;
     INVARIANT(!loop->turning);
-    /* Polls may never end by themselves. cancel() can reap, so take them off the list first. */
+    /* Polls may never end by themselves. cancel() may discard, so they leave the list first. */
     while (loop->polls != NULL) {
         struct io_op *op = loop->polls;
 
         polls_remove(loop, op);
-        op->arg[0] = OP_COUNT;          /* next_completion() must not unlink it once more */
+        op->arg[0] = OP_COUNT;          /* completion_take() must not unlink it once more */
         cancel(loop, op);
     }
     if (loop->waking)
         cancel(loop, loop);
     /* The kernel may write to callers' buffers until the last completion is here. */
-    while (loop->kernel_ops > 0 || loop->waking) {
-        struct io_uring_cqe *cqe = NULL;
-        int rc = io_uring_submit_and_wait(&loop->ring, 1), res;
-
-        INVARIANT(rc >= 0 || is_passing(rc));
-        while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL)
-            next_completion(loop, cqe, &res);
-    }
+    while (loop->kernel_ops > 0 || loop->waking)
+        discard(loop, 1);
     io_uring_queue_exit(&loop->ring);
     close(loop->wake_fd);
     free(loop);
 }
 
-void io_read(struct io_loop *loop, struct io_op *op, int fd, void *buf, size_t len,
-             uint64_t offset, io_done_fn done)
+static void prepare_transfer(struct io_loop *loop, struct io_op *op, enum op_code code, int fd,
+                             const void *buf, size_t len, uint64_t offset, io_done_fn done)
 {
-    op->arg[0] = OP_READ;
+    op->arg[0] = code;
     op->arg[1] = (uint64_t)(int64_t)fd;
     op->arg[2] = (uint64_t)(uintptr_t)buf;
     op->arg[3] = len < TRANSFER_BYTES_MAX ? len : TRANSFER_BYTES_MAX;
@@ -574,15 +541,16 @@ void io_read(struct io_loop *loop, struct io_op *op, int fd, void *buf, size_t l
     prepare(loop, op, done);
 }
 
+void io_read(struct io_loop *loop, struct io_op *op, int fd, void *buf, size_t len,
+             uint64_t offset, io_done_fn done)
+{
+    prepare_transfer(loop, op, OP_READ, fd, buf, len, offset, done);
+}
+
 void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, size_t len,
               uint64_t offset, io_done_fn done)
 {
-    op->arg[0] = OP_WRITE;
-    op->arg[1] = (uint64_t)(int64_t)fd;
-    op->arg[2] = (uint64_t)(uintptr_t)buf;
-    op->arg[3] = len < TRANSFER_BYTES_MAX ? len : TRANSFER_BYTES_MAX;
-    op->arg[4] = offset;
-    prepare(loop, op, done);
+    prepare_transfer(loop, op, OP_WRITE, fd, buf, len, offset, done);
 }
 
 void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done)

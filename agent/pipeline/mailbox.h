@@ -28,7 +28,8 @@ struct request {
     request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
     void *ctx;
     struct request *next;               /* the mailbox's */
-    uint64_t flush_lsn;                 /* the shard's */
+    uint64_t flush_lsn;                 /* the shard's, both */
+    int step;
 };
 
 enum { MAILBOX_MAX = 256 };

@@ -235,14 +235,15 @@ static int bell_open(struct discover *d, const char *shm_dir, struct errmsg *err
 
     if (res < 0)
         return errmsg_set_errno(err, res, "%s cannot be cleared", SHM_BELL_NAME);
-    d->bell = file_bell_open(shm_dir, SHM_BELL_NAME);
-    if (d->bell == -ENAMETOOLONG) {
+    res = file_bell_open(shm_dir, SHM_BELL_NAME);
+    if (res == -ENAMETOOLONG) {
         /* A socket's address holds 107 bytes; by its descriptor any directory is short. */
         snprintf(short_path, sizeof(short_path), "/proc/self/fd/%d", d->dir);
-        d->bell = file_bell_open(short_path, SHM_BELL_NAME);
+        res = file_bell_open(short_path, SHM_BELL_NAME);
     }
-    if (d->bell < 0)
-        return errmsg_set_errno(err, d->bell, "%s cannot be opened", SHM_BELL_NAME);
+    if (res < 0)
+        return errmsg_set_errno(err, res, "%s cannot be opened", SHM_BELL_NAME);
+    d->bell = res;
     return 0;
 }
 
@@ -444,8 +445,13 @@ static void leftovers_remove(struct discover *d)
 static int scan_pass(struct discover *d)
 {
     bool first = d->scan_after.text[0] == '\0';
+    struct file_stat stat;
     int res;
 
+    /* A removed directory still opens and lists as empty; producers would make a new one. */
+    res = file_stat(d->dir, &stat);
+    if (res < 0 || stat.nlink == 0)
+        return res < 0 ? res : -ENOENT;
     d->names_count = d->names_next = d->found_count = 0;
     d->scan_more = false;
     res = file_list(d->dir, scan_visit, d);

@@ -36,8 +36,8 @@ int discover_bell(const struct discover *d);    /* pollable */
 /*
  * Takes what the watch has, then goes on with a scan if one is due (one is after discover_open, and
  * after lost events): at most `names_max` (> 0) names of it in one call. Returns 1 while a scan is
- * unfinished (call again next turn), else 0; -errno when the directory could not be read, and a
- * scan stays due.
+ * unfinished (call again next turn), else 0; -errno when the directory could not be read (-ENOENT:
+ * it was removed), and a scan stays due.
  *
  * on_ring(ctx, name, false): a valid ring name is there or appeared; the caller may know it
  * already, and it need not be a ring. on_ring(ctx, name, true): somebody who could write closed the

@@ -88,6 +88,12 @@ static int segment_load(struct wal_dir *dir, struct wal_segment *seg, const uint
     return 0;
 }
 
+/* The file may be as good as any: another attempt can read it. */
+static bool shortage(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
 static int set_aside(struct wal_dir *dir, const char *name)
 {
     char aside[WAL_NAME_MAX + 32];
@@ -121,11 +127,12 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
             goto fail;
         }
     }
-    ret_dir->fd = file_open(FILE_CWD, path, O_RDONLY | O_DIRECTORY, 0);
-    if (ret_dir->fd < 0) {
-        r = errmsg_set(err, ret_dir->fd, "%s: cannot open: %s", path, strerror(-ret_dir->fd));
+    r = file_open(FILE_CWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (r < 0) {
+        r = errmsg_set(err, r, "%s: cannot open: %s", path, strerror(-r));
         goto fail;
     }
+    ret_dir->fd = r;
     r = file_list(ret_dir->fd, on_name, &l);
     if (r) {
         r = errmsg_set(err, r, "%s: cannot list: %s", path, strerror(-r));
@@ -140,6 +147,10 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
         r = segment_load(ret_dir, seg, uuid, repair);
         if (!r && before && seg->header.start_lsn < before->header.start_lsn + WAL_BLOCK)
             r = -EBADMSG;
+        if (shortage(r)) {
+            r = errmsg_set(err, r, "%s/%s: cannot read: %s", path, seg->name, strerror(-r));
+            goto fail;
+        }
         if (r && repair)
             r = r == -ENOENT ? 0 : set_aside(ret_dir, seg->name);
         else if (!r)
@@ -150,6 +161,8 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
         }
     }
     ret_dir->count = kept;
+    for (uint32_t i = 0; i + 1 < kept; i++)
+        ret_dir->segments[i].end_lsn = ret_dir->segments[i + 1].header.start_lsn;
     return 0;
 
 fail:
@@ -178,8 +191,12 @@ int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err)
                        strerror(-r));
             break;
         }
-        r = 0;
         n++;
+        r = file_sync(dir->fd);
+        if (r) {
+            errmsg_set(err, r, "%s: cannot sync: %s", dir->path, strerror(-r));
+            break;
+        }
     }
     dir->count -= n;
     memmove(dir->segments, dir->segments + n, dir->count * sizeof(*dir->segments));

@@ -33,7 +33,8 @@ struct wal_dir {
 /*
  * Opens (makes) the directory and lists the segments of this shard. With `repair`: waits for each
  * segment's lock (a killed writer's last write may still land), and renames what is unreadable, of
- * another log or out of order to "<name>.aside", never deleting it. `uuid`: of the log.
+ * another log or out of order to "<name>.aside", never deleting it. Running out of descriptors or
+ * memory says nothing about a file and is an error. `uuid`: of the log.
  */
 int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
                  struct wal_dir *ret_dir, struct errmsg *err);
@@ -42,7 +43,10 @@ void wal_dir_close(struct wal_dir *dir);
 /* Adds the segment that the writer has just made. */
 int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment);
 
-/* Unlinks the segments that end at or below lsn, never the last one, oldest first. */
+/*
+ * Unlinks the segments that end at or below lsn, never the last one, oldest first. Each is gone for
+ * good before the next goes, so that no power cut leaves an old one behind with a gap after it.
+ */
 int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err);
 
 /* Bytes of all segment files. */

@@ -188,7 +188,8 @@ static void code_span(struct codec *c, struct wal_item *it, const struct wal_tal
     if (!c->out) {
         size_t len = (size_t)it->u.span.tallies * TALLY_BYTES;
 
-        if ((size_t)(c->end - c->at) < len || it->u.span.to < it->u.span.from) {
+        if ((size_t)(c->end - c->at) < len
+            || it->u.span.to - it->u.span.from > SHM_RING_BYTES_MAX) {
             c->err = -EBADMSG;
             return;
         }
@@ -244,6 +245,7 @@ static void code_version_totals(struct codec *c, struct wal_item *it)
         return;
     code_u64s(c, it->u.version_totals.delivered, it->u.version_totals.outputs);
     code_u64s(c, it->u.version_totals.dropped, it->u.version_totals.outputs);
+    code_u64s(c, it->u.version_totals.sealed_lsn, it->u.version_totals.outputs);
 }
 
 static void code_small(struct codec *c, struct wal_item *it)
@@ -343,7 +345,8 @@ static void code_item(struct codec *c, struct wal_item *it, const struct wal_tal
     }
 }
 
-int wal_item_append(struct bytes *out, const struct wal_item *item, const struct wal_tally *tallies)
+int wal_item_append(struct bytes *out, const struct wal_item *item,
+                    const struct wal_tally *tallies)
 {
     static const uint8_t zero[8];
     struct wal_item copy = *item;

@@ -28,10 +28,10 @@
  *   60  4  item_bytes
  *   64  ... items, each: u16 type, u16 flags (0), u32 len of what follows; body; padding to 8
  *
- * A COMMIT is valid if and only if magic, lsn and crc agree; a group counts if and only if its COMMIT
- * is valid and begins where the one before it ended. The seed contains the log's uuid, epoch,
- * segment number and lsn, so that old groups of a recycled segment, groups of other logs, and copies
- * of log blocks inside a payload never pass.
+ * A COMMIT is valid if and only if magic, lsn and crc agree; a group counts if and only if its
+ * COMMIT is valid and begins where the one before it ended. The seed contains the log's uuid,
+ * epoch, segment number and lsn, so that old groups of a recycled segment, groups of other logs,
+ * and copies of log blocks inside a payload never pass.
  *
  * The first group of every segment is a CHECKPOINT: items from CHECKPOINT to CHECKPOINT_END that
  * restate everything needed from earlier segments.
@@ -165,7 +165,7 @@ struct wal_item {
     union {
         struct {
             uint32_t ring, events;
-            uint64_t from, to;          /* ring positions */
+            uint64_t from, to;          /* ring positions, free-running: to may have wrapped */
             uint32_t offset;            /* of the bytes in the body */
             uint32_t crc32c;            /* of the bytes, seed 0 */
             uint16_t tallies;
@@ -233,6 +233,7 @@ struct wal_item {
             uint16_t outputs;
             uint64_t accepted, lost;
             uint64_t delivered[WAL_OUTPUTS_MAX], dropped[WAL_OUTPUTS_MAX];
+            uint64_t sealed_lsn[WAL_OUTPUTS_MAX];
         } version_totals;
         struct {
             uint32_t stream;
@@ -246,7 +247,8 @@ struct wal_item {
 };
 
 /* Appends one item; 0 or -ENOMEM. `tallies` only for SPAN. */
-int wal_item_append(struct bytes *out, const struct wal_item *item, const struct wal_tally *tallies);
+int wal_item_append(struct bytes *out, const struct wal_item *item,
+                    const struct wal_tally *tallies);
 
 /* Parses the item at *at (< end) and moves *at behind it. 0 or -EBADMSG. */
 int wal_item_next(const uint8_t **at, const uint8_t *end, struct wal_item *ret_item);

@@ -65,21 +65,25 @@ static ssize_t window_get(struct wal_reader *r, uint64_t offset, size_t len, con
 
 static int segment_enter(struct wal_reader *r, const struct wal_segment *seg)
 {
+    int fd;
+
     if (r->segment_number == seg->header.number)
         return 0;
     file_close(r->fd);
+    r->fd = -1;
     r->window_len = 0;
     r->segment_number = UINT64_MAX;
-    r->fd = file_open(r->dir->fd, seg->name, O_RDONLY, 0);
-    if (r->fd < 0)
-        return r->fd;
+    fd = file_open(r->dir->fd, seg->name, O_RDONLY, 0);
+    if (fd < 0)
+        return fd;
+    r->fd = fd;
     r->segment_number = seg->header.number;
     return 0;
 }
 
 /*
- * Looks for a valid COMMIT from file offset `at` on, below `limit`. 1: found, *ret_commit filled and
- * its offset in *ret_offset; 0: none.
+ * Looks for a valid COMMIT from file offset `at` on, below `limit`. 1: found, *ret_commit filled
+ * and its offset in *ret_offset; 0: none.
  */
 static int commit_find(struct wal_reader *r, const struct wal_segment *seg, uint64_t at,
                        uint64_t limit, struct wal_commit *ret_commit, uint64_t *ret_offset)
@@ -148,13 +152,14 @@ int wal_reader_next(struct wal_reader *r, uint64_t lsn_max, struct wal_group_vie
     }
     while (r->lsn < lsn_max) {
         const struct wal_segment *seg = wal_dir_find(r->dir, r->lsn);
-        const struct wal_segment *last = r->dir->count ? &r->dir->segments[r->dir->count - 1] : NULL;
+        const struct wal_segment *last;
         struct wal_commit commit;
-        uint64_t at, offset, limit;
+        uint64_t at, limit, offset = 0;
         int found;
 
         if (!seg)
             return 0;
+        last = &r->dir->segments[r->dir->count - 1];
         found = segment_enter(r, seg);
         if (found)
             return found;

@@ -1,5 +1,5 @@
 /*
- * wal_state: applies log items to the tables, and writes the tables out as a CHECKPOINT.
+ * wal_state: applies log items to the tables.
  * Owns:   rings, streams and seals.
  * Thread: shard.
  */
@@ -160,6 +160,10 @@ bool wal_state_span_lost(const struct wal_state *s, uint64_t lsn)
 /* Marks. A mark may be forgotten as long as a later one stays: that only makes positions late. */
 static void ring_mark_add(struct wal_ring *r, uint64_t pos, uint64_t lsn)
 {
+    if (r->marks > 0 && r->mark[r->marks - 1].lsn == lsn) {     /* another span of one group */
+        r->mark[r->marks - 1].pos = pos;
+        return;
+    }
     if (r->marks == WAL_RING_MARKS) {
         uint16_t kept = 0;
 
@@ -264,8 +268,10 @@ static int apply_attach(struct wal_state *s, const struct wal_item *it)
 
     if (it->u.attach.name.len > SHM_RING_NAME_MAX)
         return -EBADMSG;
-    if (r && it->u.attach.lsn > 0 && r->end_pos == it->u.attach.pos)    /* a later checkpoint */
+    if (r && it->u.attach.lsn > 0 && r->end_pos == it->u.attach.pos) {  /* a later checkpoint */
+        r->restated = true;
         return 0;
+    }
     if (!r) {
         if (s->rings_count > 0 && s->rings[s->rings_count - 1]->id > it->u.attach.ring)
             return -EBADMSG;
@@ -285,6 +291,7 @@ static int apply_attach(struct wal_state *s, const struct wal_item *it)
     memcpy(r->name, it->u.attach.name.at, it->u.attach.name.len);
     r->name[it->u.attach.name.len] = '\0';
     r->end_pos = it->u.attach.pos;
+    r->restated = true;
     r->marks = 0;
     r->base_pos = it->u.attach.pos;
     if (it->u.attach.lsn > 0) {     /* a checkpoint: what is before pos may not be delivered yet */
@@ -377,7 +384,7 @@ static int apply_span(struct wal_state *s, const struct wal_item *it, uint64_t e
 {
     struct wal_ring *r = wal_state_ring(s, it->u.span.ring);
 
-    if (!r)
+    if (!r || (int64_t)(it->u.span.from - r->end_pos) < 0)     /* never the same bytes twice */
         return -EBADMSG;
     for (uint16_t i = 0; i < it->u.span.tallies; i++)
         if (!wal_state_stream(s, wal_ring_stream(r, wal_tally_get(it, i).def)))
@@ -404,8 +411,13 @@ static int apply_seal(struct wal_state *s, const struct wal_item *it)
     if (!v || it->u.seal.output >= v->outputs || it->u.seal.targets == 0
         || it->u.seal.first_lsn > it->u.seal.last_lsn)
         return -EBADMSG;
-    if (wal_state_seal(s, it->u.seal.epoch, it->u.seal.number))     /* said again by a checkpoint */
+    seal = wal_state_seal(s, it->u.seal.epoch, it->u.seal.number);
+    if (seal) {                                 /* said again by a checkpoint */
+        seal->restated = true;
+        for (uint16_t i = 0; i < seal->targets && i < it->u.seal.targets; i++)
+            seal->target[i].staged |= it->u.seal.target[i].staged != 0;
         return 0;
+    }
     seal = calloc(1, sizeof(*seal) + it->u.seal.targets * sizeof(seal->target[0]));
     if (!seal)
         return -ENOMEM;
@@ -415,6 +427,7 @@ static int apply_seal(struct wal_state *s, const struct wal_item *it)
     seal->version = it->u.seal.version;
     seal->output = it->u.seal.output;
     seal->targets = it->u.seal.targets;
+    seal->restated = true;
     seal->file_mode = it->u.seal.file_mode;
     seal->crc32c = it->u.seal.crc32c;
     seal->first_lsn = it->u.seal.first_lsn;
@@ -534,8 +547,10 @@ static int apply_lost(struct wal_state *s, const struct wal_item *it)
     if (!st || it->u.lost.reason >= WAL_LOST_REASON_COUNT)
         return -EBADMSG;
     st->lost[it->u.lost.reason] += it->u.lost.events;
-    if (v)
+    if (v) {
         v->lost += it->u.lost.events;
+        stream_fold(st);
+    }
     if (wal_state_span_lost(s, it->u.lost.lsn))
         return 0;
     err = array_grow(&s->lost_spans, s->lost_spans_count, &s->lost_spans_cap,
@@ -565,7 +580,7 @@ static int apply_version_totals(struct wal_state *s, const struct wal_item *it)
     struct wal_stream *st = wal_state_stream(s, it->u.version_totals.stream);
     struct wal_version *v;
 
-    if (!st)
+    if (!st || it->u.version_totals.outputs == 0)
         return -EBADMSG;
     v = wal_stream_version(st, it->u.version_totals.version);
     if (!v) {
@@ -582,10 +597,14 @@ static int apply_version_totals(struct wal_state *s, const struct wal_item *it)
     }
     v->version = it->u.version_totals.version;
     v->outputs = it->u.version_totals.outputs;
+    v->restated = true;
     v->accepted = it->u.version_totals.accepted;
     v->lost = it->u.version_totals.lost;
-    memcpy(v->delivered, it->u.version_totals.delivered, sizeof(v->delivered));
-    memcpy(v->dropped, it->u.version_totals.dropped, sizeof(v->dropped));
+    for (uint16_t i = 0; i < v->outputs; i++) {
+        v->delivered[i] = it->u.version_totals.delivered[i];
+        v->dropped[i] = it->u.version_totals.dropped[i];
+        v->sealed_lsn[i] = it->u.version_totals.sealed_lsn[i];
+    }
     return 0;
 }
 
@@ -602,9 +621,29 @@ static int apply_sink_totals(struct wal_state *s, const struct wal_item *it)
     return 0;
 }
 
+/* No reader will come by a span below trim_lsn again. */
+static void trim(struct wal_state *s, uint64_t lsn)
+{
+    uint32_t kept = 0;
+
+    if (lsn > s->trim_lsn)
+        s->trim_lsn = lsn;
+    for (uint32_t i = 0; i < s->lost_spans_count; i++)
+        if (s->lost_spans[i].lsn >= s->trim_lsn)
+            s->lost_spans[kept++] = s->lost_spans[i];
+    s->lost_spans_count = kept;
+}
+
 static void apply_checkpoint(struct wal_state *s, const struct wal_item *it)
 {
-    s->trim_lsn = it->u.checkpoint.trim_lsn;
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        s->rings[i]->restated = false;
+    for (uint32_t i = 0; i < s->streams_count; i++)
+        for (uint32_t k = 0; k < s->streams[i]->versions_count; k++)
+            s->streams[i]->versions[k].restated = false;
+    for (struct wal_seal *seal = s->seals; seal; seal = seal->next)
+        seal->restated = false;
+    trim(s, it->u.checkpoint.trim_lsn);
     if (s->last_name_time_ns < it->u.checkpoint.last_name_time_ns)
         s->last_name_time_ns = it->u.checkpoint.last_name_time_ns;
     if (s->next_ring < it->u.checkpoint.next_ring)
@@ -612,6 +651,39 @@ static void apply_checkpoint(struct wal_state *s, const struct wal_item *it)
     if (s->next_stream < it->u.checkpoint.next_stream)
         s->next_stream = it->u.checkpoint.next_stream;
     memcpy(s->lost_bytes, it->u.checkpoint.lost_bytes, sizeof(s->lost_bytes));
+}
+
+/*
+ * What was not restated had ended in a part of the log that could not be read. Streams and their
+ * sinks never end; the current version of a stream stays, whatever the log says.
+ */
+static void apply_checkpoint_end(struct wal_state *s)
+{
+    struct wal_seal *seal = s->seals, *next;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < s->rings_count; i++) {
+        if (s->rings[i]->restated)
+            s->rings[kept++] = s->rings[i];
+        else
+            ring_free(s->rings[i]);
+    }
+    s->rings_count = kept;
+    for (; seal; seal = next) {
+        next = seal->next;
+        if (!seal->restated)
+            seal_remove(s, seal);
+    }
+    for (uint32_t i = 0; i < s->streams_count; i++) {
+        struct wal_stream *st = s->streams[i];
+
+        kept = 0;
+        for (uint32_t k = 0; k < st->versions_count; k++)
+            if (st->versions[k].restated || k + 1 == st->versions_count)
+                st->versions[kept++] = st->versions[k];
+        st->versions_count = kept;
+    }
+    s->checkpointed = true;
 }
 
 int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t end_lsn)
@@ -635,14 +707,13 @@ int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t e
     case WAL_LOST:
         return apply_lost(s, item);
     case WAL_TRIM:
-        if (item->u.trim.lsn > s->trim_lsn)
-            s->trim_lsn = item->u.trim.lsn;
+        trim(s, item->u.trim.lsn);
         return 0;
     case WAL_CHECKPOINT:
         apply_checkpoint(s, item);
         return 0;
     case WAL_CHECKPOINT_END:
-        s->checkpointed = true;
+        apply_checkpoint_end(s);
         return 0;
     case WAL_STREAM_TOTALS:
         return apply_stream_totals(s, item);
@@ -658,162 +729,4 @@ int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t e
     default:
         return -EBADMSG;
     }
-}
-
-/* The checkpoint. */
-
-static struct wal_str str_of(const char *text)
-{
-    return (struct wal_str){text, (uint32_t)strlen(text)};
-}
-
-static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
-{
-    struct wal_item it = {.type = WAL_STREAM};
-    const struct wal_version *now = &st->versions[st->versions_count - 1];
-    int err;
-
-    it.u.stream.stream = st->id;
-    it.u.stream.version = now->version;
-    it.u.stream.incarnation = st->incarnation;
-    it.u.stream.outputs = now->outputs;
-    it.u.stream.name = str_of(st->name);
-    it.u.stream.settings = (struct wal_str){(const char *)st->settings.data,
-                                            (uint32_t)st->settings.len};
-    err = wal_item_append(out, &it, NULL);
-    for (uint32_t i = 0; !err && i < st->versions_count; i++) {
-        const struct wal_version *v = &st->versions[i];
-
-        it = (struct wal_item){.type = WAL_VERSION_TOTALS};
-        it.u.version_totals.stream = st->id;
-        it.u.version_totals.version = v->version;
-        it.u.version_totals.outputs = v->outputs;
-        it.u.version_totals.accepted = v->accepted;
-        it.u.version_totals.lost = v->lost;
-        memcpy(it.u.version_totals.delivered, v->delivered, sizeof(v->delivered));
-        memcpy(it.u.version_totals.dropped, v->dropped, sizeof(v->dropped));
-        err = wal_item_append(out, &it, NULL);
-    }
-    if (err)
-        return err;
-    it = (struct wal_item){.type = WAL_STREAM_TOTALS};
-    it.u.stream_totals.stream = st->id;
-    it.u.stream_totals.accepted = st->accepted;
-    it.u.stream_totals.accepted_bytes = st->accepted_bytes;
-    it.u.stream_totals.delivered = st->delivered;
-    it.u.stream_totals.dropped = st->dropped;
-    memcpy(it.u.stream_totals.lost, st->lost, sizeof(st->lost));
-    return wal_item_append(out, &it, NULL);
-}
-
-static int checkpoint_sinks(const struct wal_stream *st, struct bytes *out)
-{
-    int err = 0;
-
-    for (uint32_t i = 0; !err && i < st->sinks_count; i++) {
-        struct wal_item it = {.type = WAL_SINK_TOTALS};
-
-        it.u.sink_totals.stream = st->id;
-        it.u.sink_totals.sink = str_of(st->sinks[i].sink);
-        it.u.sink_totals.events = st->sinks[i].events;
-        it.u.sink_totals.bytes = st->sinks[i].bytes;
-        it.u.sink_totals.batches = st->sinks[i].batches;
-        err = wal_item_append(out, &it, NULL);
-    }
-    return err;
-}
-
-static int checkpoint_ring(const struct wal_ring *r, struct bytes *out)
-{
-    struct wal_item it = {.type = WAL_ATTACH};
-    int err;
-
-    it.u.attach.ring = r->id;
-    it.u.attach.uid = r->uid;
-    it.u.attach.pid = r->pid;
-    it.u.attach.ino = r->ino;
-    it.u.attach.pos = r->end_pos;
-    it.u.attach.lsn = r->marks > 0 ? r->mark[r->marks - 1].lsn : 0;
-    memcpy(it.u.attach.uuid, r->uuid, 16);
-    it.u.attach.name = str_of(r->name);
-    err = wal_item_append(out, &it, NULL);
-    for (uint16_t i = 0; !err && i < r->defs_count; i++) {
-        it = (struct wal_item){.type = WAL_DEF};
-        it.u.def.ring = r->id;
-        it.u.def.number = (uint16_t)(i + 1);
-        it.u.def.stream = r->def_streams[i];
-        err = wal_item_append(out, &it, NULL);
-    }
-    return err;
-}
-
-static int checkpoint_seal(const struct wal_seal *seal, struct bytes *out)
-{
-    struct wal_item it = {.type = WAL_SEAL};
-    int err;
-
-    it.u.seal.epoch = seal->epoch;
-    it.u.seal.number = seal->number;
-    it.u.seal.stream = seal->stream;
-    it.u.seal.version = seal->version;
-    it.u.seal.output = seal->output;
-    it.u.seal.targets = seal->targets;
-    it.u.seal.file_mode = seal->file_mode;
-    it.u.seal.crc32c = seal->crc32c;
-    it.u.seal.first_lsn = seal->first_lsn;
-    it.u.seal.last_lsn = seal->last_lsn;
-    it.u.seal.events = seal->events;
-    it.u.seal.payload_bytes = seal->payload_bytes;
-    it.u.seal.file_bytes = seal->file_bytes;
-    it.u.seal.name_time_ns = seal->name_time_ns;
-    it.u.seal.arrival_ns = seal->arrival_ns;
-    for (uint16_t i = 0; i < seal->targets; i++)
-        it.u.seal.target[i] = (struct wal_target){
-            .sink = str_of(seal->target[i].sink),
-            .directory = str_of(seal->target[i].directory),
-            .key = str_of(seal->target[i].key),
-            .type = seal->target[i].type,
-            .staged = seal->target[i].staged,
-        };
-    err = wal_item_append(out, &it, NULL);
-    return err;
-}
-
-int wal_state_checkpoint(const struct wal_state *s, struct bytes *out)
-{
-    struct wal_item it = {.type = WAL_CHECKPOINT};
-    int err;
-
-    it.u.checkpoint.trim_lsn = s->trim_lsn;
-    it.u.checkpoint.last_name_time_ns = s->last_name_time_ns;
-    it.u.checkpoint.next_ring = s->next_ring;
-    it.u.checkpoint.next_stream = s->next_stream;
-    memcpy(it.u.checkpoint.lost_bytes, s->lost_bytes, sizeof(s->lost_bytes));
-    err = wal_item_append(out, &it, NULL);
-    it = (struct wal_item){.type = WAL_INTAKE_DROPS};
-    memcpy(it.u.intake.drops, s->intake_drops, sizeof(s->intake_drops));
-    if (!err)
-        err = wal_item_append(out, &it, NULL);
-    for (uint32_t i = 0; !err && i < s->streams_count; i++)
-        err = checkpoint_stream(s->streams[i], out);
-    for (uint32_t i = 0; !err && i < s->rings_count; i++)
-        err = checkpoint_ring(s->rings[i], out);
-    for (const struct wal_seal *seal = s->seals; !err && seal; seal = seal->next)
-        err = checkpoint_seal(seal, out);
-    /* Partial acknowledgements count at their sinks; the sinks' totals, behind them, are final. */
-    for (const struct wal_seal *seal = s->seals; !err && seal; seal = seal->next)
-        for (uint16_t i = 0; !err && i < seal->targets; i++) {
-            if (!seal->target[i].acked)
-                continue;
-            it = (struct wal_item){.type = WAL_ACK};
-            it.u.ack.epoch = seal->epoch;
-            it.u.ack.number = seal->number;
-            it.u.ack.target = i;
-            it.u.ack.how = seal->target[i].abandoned ? WAL_ACK_ABANDONED : WAL_ACK_DELIVERED;
-            err = wal_item_append(out, &it, NULL);
-        }
-    for (uint32_t i = 0; !err && i < s->streams_count; i++)
-        err = checkpoint_sinks(s->streams[i], out);
-    it = (struct wal_item){.type = WAL_CHECKPOINT_END};
-    return err ? err : wal_item_append(out, &it, NULL);
 }

@@ -4,7 +4,8 @@
  *
  * One function changes it (wal_state_apply), used alike for items read back at a start and for
  * those just committed, so that a running agent and a recovered one cannot disagree; and
- * wal_state_checkpoint() writes it out as items that rebuild it.
+ * wal_state_checkpoint() writes it out as items that rebuild it. A CHECKPOINT also mends what a
+ * hole in the log before it has taken away: what it does not restate is forgotten at its end.
  *
  * Owns:   everything below it.
  * Thread: shard.
@@ -34,6 +35,7 @@ struct wal_ring {
     uint64_t base_pos;              /* pos of the newest mark that was dropped as delivered */
     uint32_t *def_streams;          /* owned; [number - 1] = stream id */
     uint16_t defs_count;
+    bool restated;                  /* by the checkpoint being applied */
     uint16_t marks;
     struct wal_mark mark[WAL_RING_MARKS];   /* oldest first; coarse when there are many */
 };
@@ -44,7 +46,8 @@ struct wal_version {
     uint16_t outputs;
     uint64_t accepted, lost;
     uint64_t delivered[WAL_OUTPUTS_MAX], dropped[WAL_OUTPUTS_MAX];     /* events by output */
-    uint64_t sealed_lsn[WAL_OUTPUTS_MAX];   /* last event sealed; from the SEALs seen, not kept */
+    uint64_t sealed_lsn[WAL_OUTPUTS_MAX];   /* last event sealed */
+    bool restated;
 };
 
 struct wal_sink_totals {
@@ -78,12 +81,13 @@ struct wal_seal {
     uint64_t epoch, number;
     uint32_t stream, version;
     uint16_t output, targets, targets_acked, targets_delivered;
+    bool restated;
     uint32_t file_mode, crc32c;
     uint64_t first_lsn, last_lsn, events, payload_bytes, file_bytes, name_time_ns, arrival_ns;
     struct wal_seal_target target[];
 };
 
-/* A span whose events are lost for good: not to be counted again. */
+/* A span whose events are lost for good: not to be counted again. Forgotten below trim_lsn. */
 struct wal_lost_span {
     uint64_t lsn;
 };
@@ -109,12 +113,12 @@ int wal_state_init(struct wal_state *s);
 void wal_state_fini(struct wal_state *s);
 
 /*
- * Applies one item of a group that ends at end_lsn. -EBADMSG when it contradicts what is known, with
- * the state unharmed; -ENOMEM.
+ * Applies one item of a group that ends at end_lsn. -EBADMSG when it contradicts what is known,
+ * with the state unharmed; -ENOMEM.
  */
 int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t end_lsn);
 
-/* Appends the items of a complete CHECKPOINT. 0 or -ENOMEM. */
+/* Appends the items of a complete CHECKPOINT (wal_checkpoint.c). 0 or -ENOMEM. */
 int wal_state_checkpoint(const struct wal_state *s, struct bytes *out);
 
 struct wal_ring *wal_state_ring(const struct wal_state *s, uint32_t id);            /* or NULL */

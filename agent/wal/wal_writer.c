@@ -13,9 +13,14 @@
 #include "base/crc32c.h"
 #include "base/invariant.h"
 
-enum { CLOSE_BODY_BYTES = 256 * 1024, CLOSE_ITEM_BYTES = 64 * 1024 };
+enum {
+    CLOSE_BODY_BYTES = 256 * 1024,
+    CLOSE_ITEM_BYTES = 64 * 1024,
+    SPAN_ITEM_BYTES_MAX = 1024 * 1024   /* beyond it no more ring bytes join a group */
+};
 
 static void commits_start(struct wal_writer *w);
+static void sync_wanted_next(struct wal_writer *w);
 
 static void writer_fail(struct wal_writer *w, int err, const char *what)
 {
@@ -34,11 +39,19 @@ static ssize_t segment_begin(struct wal_writer *w, int fd, struct wal_segment *s
 {
     struct bytes items = BYTES_INIT;
     struct wal_commit commit = {0};
-    uint32_t record_bytes;
+    uint64_t room = 2 * WAL_CHUNK_BYTES;
+    uint32_t record_bytes = 0;
     uint8_t *buf = NULL;
     const uint8_t *at;
     int err;
 
+    /* Room for the group that waits for this segment, or any usual one. */
+    if (w->filling) {
+        uint64_t waits = bytes_round_up(w->filling->body_len, WAL_BLOCK)
+                         + wal_commit_bytes((uint32_t)w->filling->items.len);
+
+        room = waits > room ? waits : room;
+    }
     err = wal_state_checkpoint(w->state, &items);
     if (err)
         goto out;
@@ -66,11 +79,10 @@ static ssize_t segment_begin(struct wal_writer *w, int fd, struct wal_segment *s
     }
     wal_commit_format(&w->id, &commit, items.data, buf + WAL_BLOCK);
     seg->size_bytes = WAL_BLOCK + (uint64_t)record_bytes;
-    /* Room for one more group at least, however large the checkpoint is. */
-    if (w->opt.segment_size > seg->size_bytes + 2 * WAL_CHUNK_BYTES)
-        seg->size_bytes = w->opt.segment_size;
+    if (w->opt.segment_size > seg->size_bytes + room)   /* however large the checkpoint is */
+        seg->size_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
     else
-        seg->size_bytes += 2 * WAL_CHUNK_BYTES;
+        seg->size_bytes += room;
     err = file_allocate(fd, 0, seg->size_bytes);
     if (!err)
         err = file_write(fd, buf, WAL_BLOCK + (size_t)record_bytes, 0);
@@ -137,6 +149,7 @@ static void segment_roll(struct wal_writer *w)
     }
     w->synced_lsn = w->committed_lsn;
     w->synced_commits = w->commits;
+    sync_wanted_next(w);
     old->end_lsn = w->committed_lsn;
     err = segment_open(w, w->committed_lsn);
     if (err) {
@@ -148,6 +161,28 @@ static void segment_roll(struct wal_writer *w)
         old->size_bytes = old->end_lsn - old->header.start_lsn;
     file_close(old_fd);
     w->rolls++;
+}
+
+/* Cuts the unused end off the last segment of an earlier life, and makes the rest of it durable. */
+static int segment_finish(struct wal_dir *dir, uint64_t end_lsn)
+{
+    struct wal_segment *seg = &dir->segments[dir->count - 1];
+    uint64_t len = end_lsn - seg->header.start_lsn;
+    int fd = file_open(dir->fd, seg->name, O_RDWR, 0);
+    int err;
+
+    if (fd < 0)
+        return fd;
+    err = len < seg->size_bytes ? file_truncate(fd, len) : 0;
+    if (!err)
+        err = file_sync(fd);
+    file_close(fd);
+    if (err)
+        return err;
+    if (len < seg->size_bytes)
+        seg->size_bytes = len;
+    seg->end_lsn = end_lsn;
+    return 0;
 }
 
 int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *dir,
@@ -170,6 +205,18 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
     w->id.epoch = opt->epoch;
     for (int i = 0; i < WAL_GROUPS; i++)
         w->groups[i].writer = w;
+    if (dir->count > 0) {
+        const struct wal_segment *last = &dir->segments[dir->count - 1];
+
+        /* A segment without one whole group: the next may not begin at the same place. */
+        if (end_lsn < last->header.start_lsn + WAL_BLOCK)
+            end_lsn = last->header.start_lsn + WAL_BLOCK;
+        r = segment_finish(dir, end_lsn);
+        if (r)
+            return errmsg_set(err, r, "%s/%s: cannot finish: %s", dir->path, last->name,
+                              strerror(-r));
+        w->synced_lsn = end_lsn;
+    }
     r = segment_open(w, end_lsn);
     if (r)
         return errmsg_set(err, r, "%s: cannot begin a log segment: %s", dir->path, strerror(-r));
@@ -182,9 +229,13 @@ void wal_writer_close(struct wal_writer *w)
     if (w->fd >= 0 && !w->error && w->dir->count > 0) {
         struct wal_segment *seg = &w->dir->segments[w->dir->count - 1];
 
+        int err = file_sync(w->fd);
+
         seg->end_lsn = w->committed_lsn;
-        if (file_sync(w->fd) == 0
-            && file_truncate(w->fd, w->committed_lsn - seg->header.start_lsn) == 0)
+        if (err)
+            writer_fail(w, err, "sync");
+        /* Only room is at stake: the next start cuts it too. */
+        else if (file_truncate(w->fd, w->committed_lsn - seg->header.start_lsn) == 0)
             seg->size_bytes = w->committed_lsn - seg->header.start_lsn;
     }
     file_close(w->fd);
@@ -199,19 +250,29 @@ void wal_writer_close(struct wal_writer *w)
 
 /* --- filling ------------------------------------------------------------------------------ */
 
-static struct wal_group *group_take(struct wal_writer *w, bool for_data)
+static unsigned groups_free(const struct wal_writer *w)
 {
-    struct wal_group *found = NULL;
-    unsigned free_count = 0;
+    unsigned n = 0;
 
     for (int i = 0; i < WAL_GROUPS; i++)
-        if (w->groups[i].state == WAL_GROUP_FREE) {
-            free_count++;
-            /* Prefer one whose chunk is warm. */
-            if (!found || (!found->chunk && w->groups[i].chunk))
-                found = &w->groups[i];
-        }
-    if (!found || (for_data && free_count <= WAL_GROUPS_CONTROL))
+        n += w->groups[i].state == WAL_GROUP_FREE;
+    return n;
+}
+
+/*
+ * Groups that are routed come back only when routing gets on, and that may wait for a SEAL or an
+ * ACK: WAL_GROUPS_CONTROL groups are left to items that need no routing.
+ */
+static struct wal_group *group_take(struct wal_writer *w, bool routes)
+{
+    struct wal_group *found = NULL;
+
+    for (int i = 0; i < WAL_GROUPS; i++)
+        /* Prefer one whose chunk is warm. */
+        if (w->groups[i].state == WAL_GROUP_FREE
+            && (!found || (!found->chunk && w->groups[i].chunk)))
+            found = &w->groups[i];
+    if (!found || (routes && groups_free(w) <= WAL_GROUPS_CONTROL))
         return NULL;
     found->state = WAL_GROUP_FILLING;
     found->body_len = 0;
@@ -227,19 +288,12 @@ struct wal_group *wal_writer_data_group(struct wal_writer *w)
 {
     struct wal_group *g = w->filling;
 
-    if (w->error)
+    if (w->error || (g && g->items.len >= SPAN_ITEM_BYTES_MAX))
         return NULL;
     if (!g)
         g = group_take(w, true);
-    else if (!g->chunk || !g->routes) {
-        /* Begun for items: data may join only while enough others are free. */
-        unsigned free_count = 0;
-
-        for (int i = 0; i < WAL_GROUPS; i++)
-            free_count += w->groups[i].state == WAL_GROUP_FREE;
-        if (free_count < WAL_GROUPS_CONTROL)
-            return NULL;
-    }
+    else if (!g->routes && groups_free(w) < WAL_GROUPS_CONTROL)
+        return NULL;        /* one of those begun for items */
     if (g && !g->chunk) {
         g->chunk = aligned_alloc(WAL_BLOCK, WAL_CHUNK_BYTES);
         if (!g->chunk)
@@ -251,16 +305,23 @@ struct wal_group *wal_writer_data_group(struct wal_writer *w)
 int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
                     const struct wal_tally *tallies)
 {
-    struct wal_group *g = w->filling ? w->filling : group_take(w, false);
+    bool routes = item->type == WAL_SPAN || item->type == WAL_STREAM;
+    struct wal_group *g = w->filling;
     int err;
 
-    if (!g || w->error)
+    if (w->error)
+        return -EAGAIN;
+    if (!g)
+        g = group_take(w, routes);
+    else if (routes && !g->routes && groups_free(w) < WAL_GROUPS_CONTROL)
+        return -EAGAIN;
+    if (!g)
         return -EAGAIN;
     err = wal_item_append(&g->items, item, tallies);
     if (err)
         return err;
     g->items_count++;
-    g->routes |= item->type == WAL_SPAN || item->type == WAL_STREAM;
+    g->routes |= routes;
     return 0;
 }
 
@@ -277,8 +338,12 @@ bool wal_writer_barrier_synced(const struct wal_writer *w, uint64_t barrier)
 
 void wal_writer_want_sync(struct wal_writer *w, uint64_t barrier)
 {
-    if (w->sync_wanted < barrier)
-        w->sync_wanted = barrier;
+    if (barrier <= w->synced_commits)
+        return;
+    if (w->sync_wanted_first <= w->synced_commits || barrier < w->sync_wanted_first)
+        w->sync_wanted_first = barrier;
+    if (w->sync_wanted_last < barrier)
+        w->sync_wanted_last = barrier;
 }
 
 /* --- writing ------------------------------------------------------------------------------ */
@@ -371,6 +436,8 @@ static void on_commit(struct io_op *op, int res)
             commit_write(w, g);
         return;
     }
+    if (w->error)       /* it may be in the log, and is found there; nobody has been told so */
+        return;
     INVARIANT(w->flight_first == g);
     w->flight_first = g->next;
     if (!w->flight_first)
@@ -381,6 +448,8 @@ static void on_commit(struct io_op *op, int res)
     g->state = WAL_GROUP_COMMITTED;
     g->next = NULL;
     group_apply(w, g);
+    if (w->error)
+        return;
     w->on_committed(w->ctx, g);
     if (g->routes) {
         *w->done_last = g;
@@ -441,6 +510,13 @@ static bool group_close(struct wal_writer *w)
 
 /* --- syncing ------------------------------------------------------------------------------ */
 
+/* Who waits between the first and the last is not kept: the next COMMIT may be the one. */
+static void sync_wanted_next(struct wal_writer *w)
+{
+    if (w->sync_wanted_first <= w->synced_commits && w->sync_wanted_last > w->synced_commits)
+        w->sync_wanted_first = w->synced_commits + 1;
+}
+
 static void on_sync(struct io_op *op, int res)
 {
     struct wal_writer *w = op->ctx;
@@ -453,6 +529,7 @@ static void on_sync(struct io_op *op, int res)
     w->syncs++;
     w->synced_lsn = w->sync_target_lsn;
     w->synced_commits = w->sync_target_commits;
+    sync_wanted_next(w);
 }
 
 static void sync_step(struct wal_writer *w)
@@ -462,7 +539,7 @@ static void sync_step(struct wal_writer *w)
 
     if (w->sync_in_flight || w->error || w->synced_commits == w->commits)
         return;
-    due = w->sync_wanted > w->synced_commits && w->sync_wanted <= w->commits;
+    due = w->sync_wanted_first > w->synced_commits && w->sync_wanted_first <= w->commits;
     if (w->opt.sync == WAL_SYNC_ALWAYS)
         due = true;
     if (w->opt.sync == WAL_SYNC_INTERVAL && now - w->sync_last_ns >= w->opt.sync_interval_ns)
@@ -495,8 +572,8 @@ void wal_writer_step(struct wal_writer *w, bool flush)
             || g->items.len >= CLOSE_ITEM_BYTES)
         && !group_close(w) && !w->error && w->flight_count == 0 && !w->sync_in_flight) {
         segment_roll(w);
-        if (!w->error)
-            INVARIANT(group_close(w));
+        if (!w->error && !group_close(w))
+            INVARIANT(w->error != 0);       /* no memory; there is room */
     }
     sync_step(w);
 }

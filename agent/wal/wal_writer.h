@@ -69,7 +69,7 @@ struct wal_writer_options {
     uint64_t epoch;
 };
 
-/* Called for each group when its COMMIT is done, in order, its items already applied to the state. */
+/* Called for each group when its COMMIT is done, in order, its items applied to the state. */
 typedef void (*wal_committed_fn)(void *ctx, const struct wal_group *group);
 
 struct wal_writer {
@@ -94,7 +94,7 @@ struct wal_writer {
     uint64_t next_lsn;                      /* where the next group begins */
     uint64_t committed_lsn, synced_lsn;
     uint64_t commits, synced_commits;       /* numbers of COMMITs since the start */
-    uint64_t sync_wanted;                   /* somebody waits for this COMMIT to be synced */
+    uint64_t sync_wanted_first, sync_wanted_last;   /* COMMITs whose sync somebody waits for */
     uint64_t sync_target_lsn, sync_target_commits, sync_last_ns;
     bool sync_in_flight;
     struct io_op sync_op;
@@ -106,16 +106,20 @@ struct wal_writer {
 
 /*
  * Begins a new segment of a new epoch behind end_lsn (the end of what recovery found), with a
- * CHECKPOINT of `state`.
+ * CHECKPOINT of `state`. The segment before it is cut there and synced first: the CHECKPOINT and
+ * `synced_lsn` build on it, and what an earlier life wrote may never have been synced.
  */
 int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *dir,
                     struct wal_state *state, const struct wal_writer_options *opt, uint64_t end_lsn,
                     wal_committed_fn on_committed, void *ctx, struct errmsg *err);
 
-/* Syncs and cuts the segment; nothing may be in flight. */
+/* Syncs and cuts the segment; nothing may be in flight. `error` says whether that went well. */
 void wal_writer_close(struct wal_writer *w);
 
-/* Group to put ring bytes into, with a chunk; NULL: none free, the caller tries again later. */
+/*
+ * Group to put ring bytes into, with a chunk; NULL: none free, or this one's list is full, the
+ * caller tries again after the next step.
+ */
 struct wal_group *wal_writer_data_group(struct wal_writer *w);
 
 static inline uint32_t wal_group_room(const struct wal_group *g)
@@ -123,7 +127,10 @@ static inline uint32_t wal_group_room(const struct wal_group *g)
     return WAL_CHUNK_BYTES - g->body_len;
 }
 
-/* Adds an item to the group being filled. 0, -EAGAIN (no group free), or -ENOMEM. */
+/*
+ * Adds an item to the group being filled. 0, -EAGAIN (no group free), or -ENOMEM. A STREAM gets no
+ * reserved group: it would keep the group until it is routed, and that may wait for other items.
+ */
 int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
                     const struct wal_tally *tallies);
 

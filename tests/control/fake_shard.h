@@ -28,8 +28,10 @@ struct fake_shard {
     _Atomic bool release;           /* answer what was kept, with release_result */
     _Atomic int release_result;
     _Atomic bool ready, stopping;
-    _Atomic unsigned kept_count;    /* requests held back now */
-    _Atomic unsigned flushed_count; /* flushes ever seen */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned kept_count;            /* requests held back now; under the mutex */
+    int started;                    /* 1, or why not; under the mutex */
     struct request *kept;           /* the thread's */
 };
 
@@ -98,6 +100,23 @@ static inline int fake_flush_result(const struct request *req)
     return strcmp(req->stream, "slow") == 0 ? 1 : 0;
 }
 
+static inline void fake_count(struct fake_shard *f, int by)
+{
+    pthread_mutex_lock(&f->mutex);
+    f->kept_count += (unsigned)by;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->mutex);
+}
+
+/* Until it holds back so many requests. */
+static inline void fake_shard_await_kept(struct fake_shard *f, unsigned count)
+{
+    pthread_mutex_lock(&f->mutex);
+    while (f->kept_count != count)
+        pthread_cond_wait(&f->changed, &f->mutex);
+    pthread_mutex_unlock(&f->mutex);
+}
+
 static inline void fake_answer(struct fake_shard *f, struct request *req)
 {
     int result;
@@ -108,7 +127,6 @@ static inline void fake_answer(struct fake_shard *f, struct request *req)
         return;
     }
     if (req->kind == REQUEST_FLUSH) {
-        atomic_fetch_add(&f->flushed_count, 1);
         result = fake_flush_result(req);
         if (result <= 0) {
             req->done(req, result);
@@ -117,7 +135,7 @@ static inline void fake_answer(struct fake_shard *f, struct request *req)
     }
     req->next = f->kept;
     f->kept = req;
-    atomic_fetch_add(&f->kept_count, 1);
+    fake_count(f, 1);
 }
 
 static inline void fake_release(struct fake_shard *f, int result)
@@ -128,8 +146,8 @@ static inline void fake_release(struct fake_shard *f, int result)
         f->kept = req->next;
         if (req->kind == REQUEST_STATUS && result == 0)
             req->status = fake_status(f);
-        atomic_fetch_sub(&f->kept_count, 1);
         req->done(req, result);
+        fake_count(f, -1);
     }
 }
 
@@ -154,54 +172,63 @@ static inline void *fake_main(void *arg)
     }
     mailbox_close(&f->box);
     fake_release(f, -ESHUTDOWN);
+    pthread_mutex_lock(&f->mutex); /* whoever wakes the loop has done so */
     loop_close(f->loop);
+    f->loop = NULL;
+    pthread_mutex_unlock(&f->mutex);
     return NULL;
 }
 
-/* The loop belongs to the thread that opens it, so the thread starts with a mailbox for it. */
-struct fake_start {
-    struct fake_shard *f;
-    pthread_barrier_t barrier;
-    int res;
-};
-
+/* The loop belongs to the thread that opens it, so the thread begins with a mailbox for it. */
 static inline void *fake_thread(void *arg)
 {
-    struct fake_start *start = (struct fake_start *)arg;
-    struct fake_shard *f = start->f;
+    struct fake_shard *f = (struct fake_shard *)arg;
     struct errmsg err;
+    int res;
 
-    start->res = loop_open(16, &f->loop, &err);
-    if (start->res == 0)
+    pthread_mutex_lock(&f->mutex);
+    res = loop_open(16, &f->loop, &err);
+    if (res == 0)
         mailbox_init(&f->box, f->loop);
-    (void)pthread_barrier_wait(&start->barrier); /* start is gone after this */
-    return f->loop == NULL ? NULL : fake_main(f);
+    f->started = res == 0 ? 1 : res;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->mutex);
+    return res == 0 ? fake_main(f) : NULL;
 }
 
 static inline void fake_shard_start(struct fake_shard *f)
 {
-    struct fake_start start = { .f = f };
-
     memset(f, 0, sizeof(*f));
+    assert_int_equal(pthread_mutex_init(&f->mutex, NULL), 0);
+    assert_int_equal(pthread_cond_init(&f->changed, NULL), 0);
     atomic_store(&f->ready, true);
-    assert_int_equal(pthread_barrier_init(&start.barrier, NULL, 2), 0);
-    assert_int_equal(pthread_create(&f->thread, NULL, fake_thread, &start), 0);
-    (void)pthread_barrier_wait(&start.barrier);
-    assert_int_equal(start.res, 0);
-    (void)pthread_barrier_destroy(&start.barrier);
+    assert_int_equal(pthread_create(&f->thread, NULL, fake_thread, f), 0);
+    pthread_mutex_lock(&f->mutex);
+    while (f->started == 0)
+        pthread_cond_wait(&f->changed, &f->mutex);
+    pthread_mutex_unlock(&f->mutex);
+    assert_int_equal(f->started, 1);
+}
+
+/* Sets a flag and makes the thread look at it. */
+static inline void fake_poke(struct fake_shard *f, _Atomic bool *flag)
+{
+    pthread_mutex_lock(&f->mutex);
+    atomic_store(flag, true);
+    if (f->loop != NULL)
+        loop_wake(f->loop);
+    pthread_mutex_unlock(&f->mutex);
 }
 
 static inline void fake_shard_release(struct fake_shard *f, int result)
 {
     atomic_store(&f->release_result, result);
-    atomic_store(&f->release, true);
-    loop_wake(f->loop);
+    fake_poke(f, &f->release);
 }
 
 static inline void fake_shard_stop(struct fake_shard *f)
 {
-    atomic_store(&f->stop, true);
-    loop_wake(f->loop);
+    fake_poke(f, &f->stop);
     assert_int_equal(pthread_join(f->thread, NULL), 0);
 }
 

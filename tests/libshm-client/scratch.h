@@ -51,7 +51,6 @@ static inline int scratch_remove(const char *path, const struct stat *st, int ty
 static inline int scratch_teardown(void **state)
 {
     struct scratch *scratch = *state;
-
     int rc = nftw(scratch->dir, scratch_remove, 8, FTW_DEPTH | FTW_PHYS);
 
     free(scratch);

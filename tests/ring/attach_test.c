@@ -21,7 +21,7 @@
 #define RING "a.1.ring"
 #define DATA_BYTES SHM_RING_BYTES_MIN
 
-/* The runner of these tests catches SIGBUS itself; this is the guards' action, for the test of it. */
+/* cmocka catches SIGBUS during a test; this is the guards' action, for the test that needs it. */
 static struct sigaction guard_action;
 
 struct place {

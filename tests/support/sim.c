@@ -93,7 +93,7 @@ uint64_t sim_below(uint64_t bound)
     return sim_random() % bound;
 }
 
-/* Draws nothing for certain outcomes, so that an unused fault leaves the other draws as they are. */
+/* Draws nothing for certain outcomes: an unused fault leaves the other draws as they are. */
 bool sim_chance(unsigned permille)
 {
     if (permille == 0)
@@ -117,6 +117,51 @@ static struct sim_mount *mount_new(bool tmpfs, uint64_t capacity_bytes)
     return mount;
 }
 
+/* A reference to every inode, for work on them all that can free any of them. */
+static struct sim_inode **inodes_hold(uint32_t *ret_count)
+{
+    struct sim_inode **held = NULL;
+    uint32_t count = 0, cap = 0;
+
+    for (struct sim_inode *inode = sim_host.inodes; inode != NULL; inode = inode->all_next) {
+        held = sim_grow(held, &cap, sizeof(struct sim_inode *), count + 1);
+        held[count++] = inode;
+        sim_inode_ref(inode);
+    }
+    *ret_count = count;
+    return held;
+}
+
+static void inodes_release(struct sim_inode **held, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        sim_inode_unref(held[i]);
+    free(held);
+}
+
+/* Its producers are gone, without a word to anybody. The caller holds the inode. */
+static void inode_unmap(struct sim_inode *inode)
+{
+    for (; inode->mapped > 0; inode->mapped--)
+        sim_inode_unref(inode);
+}
+
+/* Frees what hangs together by logged changes only. */
+static void inodes_untangle(void)
+{
+    uint32_t count;
+    struct sim_inode **held = inodes_hold(&count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        inode_unmap(held[i]);
+        sim_entries_drop(held[i]);
+        sim_sync_now(held[i]);
+    }
+    inodes_release(held, count);
+    if (sim_host.inodes != NULL)
+        sim_die("inode %llu is still referred to", (unsigned long long)sim_host.inodes->ino);
+}
+
 static void host_fini(void)
 {
     sim_loops_freeze();
@@ -128,17 +173,7 @@ static void host_fini(void)
     sim_fds_close_all();
     for (struct sim_mount *mount = sim_host.mounts; mount != NULL; mount = mount->next)
         sim_inode_unref(mount->root);
-    /* Directories that hold each other's changes are left; nothing refers to them from outside. */
-    while (sim_host.inodes != NULL) {
-        struct sim_inode *inode = sim_host.inodes;
-
-        sim_inode_ref(inode);
-        sim_entries_drop(inode);
-        sim_sync_now(inode);
-        sim_inode_unref(inode);
-        if (sim_host.inodes == inode)
-            sim_die("an inode is still referred to (%u)", inode->refs);
-    }
+    inodes_untangle();
     while (sim_host.mounts != NULL) {
         struct sim_mount *mount = sim_host.mounts;
 
@@ -353,6 +388,7 @@ int sim_run(sim_main_fn fn, void *ctx)
     if (unchecked)
         __lsan_enable();
     sim_host.running = false;
+    sim_host.crash_point = 0;           /* not reached: it was this life's alone */
     return rc;
 }
 
@@ -369,10 +405,12 @@ static void process_end(void)
 
 void sim_kill(void)
 {
+    uint64_t now = sim_host.op_counts[SIM_ANY];
+    uint64_t span = sim_below(4) == 0 ? 1 : 1 + sim_below(STRAGGLER_OPS_MAX);
     uint32_t kept = 0;
 
     process_end();
-    /* Some were still queued and go with the process; names change before it is gone, data later. */
+    /* Some were queued only and go with the process; names change before its end, data later. */
     for (uint32_t i = 0; i < sim_host.stragglers_count; i++) {
         struct sim_op *op = sim_host.stragglers[i];
 
@@ -381,12 +419,11 @@ void sim_kill(void)
             continue;
         }
         if (op->land_at == 0)
-            op->land_at = sim_host.op_counts[SIM_ANY] +
-                          (op->kind == SIM_WRITE ? sim_below(STRAGGLER_OPS_MAX) : 0);
+            op->land_at = now + (op->kind == SIM_WRITE ? sim_below(span) : 0);
         sim_host.stragglers[kept++] = op;
     }
     sim_host.stragglers_count = kept;
-    stragglers_land(sim_host.op_counts[SIM_ANY]);
+    stragglers_land(now);
 }
 
 /* Writes under way when the power goes: any of their blocks, in any order. */
@@ -406,15 +443,9 @@ static void straggler_tear(const struct sim_op *op)
 
 static void cut_inodes(unsigned keep_permille)
 {
-    struct sim_inode **held = NULL;
-    uint32_t count = 0, cap = 0;
+    uint32_t count;
+    struct sim_inode **held = inodes_hold(&count);
 
-    /* All are held meanwhile: losing an entry can free any of them. */
-    for (struct sim_inode *inode = sim_host.inodes; inode != NULL; inode = inode->all_next) {
-        held = sim_grow(held, &cap, sizeof(struct sim_inode *), count + 1);
-        held[count++] = inode;
-        sim_inode_ref(inode);
-    }
     for (uint32_t i = 0; i < count; i++) {
         struct sim_inode *inode = held[i];
 
@@ -422,11 +453,9 @@ static void cut_inodes(unsigned keep_permille)
             sim_cut_inode(inode, keep_permille);
         else if (inode == inode->mount->root)
             sim_entries_drop(inode);
-        inode->mapped = 0;
+        inode_unmap(inode);
     }
-    for (uint32_t i = 0; i < count; i++)
-        sim_inode_unref(held[i]);
-    free(held);
+    inodes_release(held, count);
 }
 
 void sim_power_cut(uint64_t seed)

@@ -4,8 +4,9 @@
  *
  * The host has file systems (directories, inodes, hard links, symlinks, locks), descriptors,
  * directory watches, bells, guarded mappings, a virtual clock and a random source. Time passes only
- * here: a wait of loop_turn() with nothing to come jumps to its end. All of it follows from one seed
- * and from what the program does; tests print sim_seed() when they fail.
+ * here: a wait of loop_turn() with nothing to come jumps to its end, one without end (UINT64_MAX)
+ * returns 0 at once. All follows from one seed and from what the program does; tests print
+ * sim_seed() when they fail.
  *
  * Faults it may make:
  *   - the Nth operation of a kind fails with any -errno, once, several times or for ever
@@ -16,11 +17,12 @@
  *   - SIGKILL (sim_kill): prepared operations vanish; of those handed over some vanish and the
  *     others land later, at seeded moments; a lock is held through its description until then
  *   - power cut (sim_power_cut): each 4 KiB block and each directory entry that was changed and not
- *     synced is kept, lost, or (blocks) torn at 512 bytes, whatever came before or after it; a file's
- *     size is the synced or the present one; writes under way have landed in part; what a sync was
- *     covering while it was under way counts as not synced; tmpfs is empty; the boot id is new
- *   - a failed sync: what it should have covered is no longer dirty, and whether it is on disk shows
- *     only at the next power cut; a later sync of the same file succeeds without covering it
+ *     synced is kept, lost, or (blocks) torn at 512 bytes, whatever came before or after it; the
+ *     size of a file is the synced or the present one; writes under way have landed in part; what a
+ *     sync was covering while it was under way counts as not synced; tmpfs is empty; the boot id is
+ *     new
+ *   - a failed sync: what it should have covered is no longer dirty, and whether it is on disk only
+ *     shows at the next power cut; a later sync of the same file succeeds without covering it
  *   - a rename within one directory is atomic; across two, each may keep its half
  *   - directory events are lost beyond a queue's length; a stranger changes any file at any time
  *   - a guarded mapping loses its pages (truncation, or sim_guard_fault)
@@ -61,8 +63,8 @@ enum {
 };
 
 /*
- * A new host: "/" is a disk (1 TiB) and "/shm" a tmpfs (4 GiB), both empty; no faults. Everything of
- * the one before is gone.
+ * A new host: "/" is a disk (1 TiB) and "/shm" a tmpfs (4 GiB), both empty; no faults. Of the host
+ * before nothing is left.
  */
 void sim_reset(uint64_t seed);
 uint64_t sim_seed(void);
@@ -85,9 +87,9 @@ typedef int (*sim_main_fn)(void *ctx);
 int sim_run(sim_main_fn fn, void *ctx);
 
 /*
- * Stops the life at this point, counted from now: operation k has point 2k - 1 just before it and 2k
- * just after it, when it took effect and nobody knows yet. 0: never. A test counts up from 1 until
- * sim_run() doesn't return SIM_CRASHED any more.
+ * Stops the life at this point, counted from now: operation k has point 2k - 1 just before it and
+ * 2k just after it, when it took effect and nobody knows yet. 0: never. A test counts up from 1
+ * until sim_run() doesn't return SIM_CRASHED any more. For the next life only.
  */
 void sim_crash_at(uint64_t point);
 
@@ -99,7 +101,7 @@ void sim_land(void);
 
 /* ---- Faults ---- */
 
-/* From the nth operation of the kind from now on, `times` operations (0: for ever) fail with err. */
+/* From the nth operation of the kind, from now, `times` operations (0: for ever) fail with err. */
 void sim_fail(enum sim_kind kind, uint64_t nth, uint64_t times, int err);
 void sim_fail_next(enum sim_kind kind, int err);            /* sim_fail(kind, 1, 1, err) */
 void sim_fail_some(enum sim_kind kind, unsigned permille, int err);
@@ -142,11 +144,15 @@ bool sim_exists(const char *path);
 /* Names in a directory, sorted. One allocation: free(*ret_names). */
 int sim_list(const char *path, char ***ret_names, size_t *ret_count);
 
-/* The file's bytes, at an address that stays until the inode is gone; for reading and writing. */
+/* The file's bytes, for reading and writing, at an address that stays until the inode is gone. */
 uint8_t *sim_bytes(const char *path);
 
-/* A living producer maps the file (file_lock_probe). Unmapping tells watches that it was closed. */
-int sim_set_mapped(const char *path, bool mapped);
+/*
+ * A living producer maps the file: sim_bytes(), the inode stays though its name may go, and
+ * file_lock_probe() says 1. Unmapping tells the watches that it was closed. A power cut unmaps all.
+ */
+int sim_map(const char *path, uint8_t **ret_bytes);
+void sim_unmap(const uint8_t *bytes);
 
 int sim_ring_bell(const char *path);        /* -ECONNREFUSED: nobody listens */
 int sim_guard_fault(const char *path);      /* as if its pages were gone */

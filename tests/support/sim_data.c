@@ -2,8 +2,8 @@
  * sim_data: contents of simulated files, and what of them and of directories is synced.
  *
  * A file's bytes are the present ones. A block that differs, or may differ, from the disk has an
- * entry in dirty[] with its earlier contents; the last of them is the disk's. Directories keep their
- * unsynced entry changes in order. A power cut picks among these.
+ * entry in dirty[] with its earlier contents; the last of them is the disk's. Directories keep
+ * their unsynced entry changes in order. A power cut picks among these.
  *
  * Owns:   bytes, versions and changes of the inodes.
  * Thread: one.
@@ -103,17 +103,14 @@ static void dirty_remove(struct sim_inode *inode, uint32_t i)
 
 /* ---- Blocks ---- */
 
-static int block_allocate(struct sim_inode *inode, uint32_t block)
+static void block_claim(struct sim_inode *inode, uint32_t block)
 {
-    inode->blocks = sim_grow(inode->blocks, &inode->blocks_cap, sizeof(*inode->blocks), block + 1);
     if (inode->blocks[block].allocated)
-        return 0;
-    if (inode->mount->used_blocks >= inode->mount->capacity_blocks)
-        return -ENOSPC;
+        return;
+    inode->blocks[block].allocated = true;
+    inode->allocated_blocks++;
     if (inode->accounted)
         inode->mount->used_blocks++;
-    inode->allocated_blocks++;
-    return 1;
 }
 
 static void block_release(struct sim_inode *inode, uint32_t block)
@@ -166,16 +163,19 @@ ssize_t sim_data_write(struct sim_inode *inode, const void *buf, size_t len, uin
         uint64_t at = offset + done;
         uint32_t block = (uint32_t)(at / SIM_BLOCK_BYTES);
         size_t part = SIM_BLOCK_BYTES - (size_t)(at % SIM_BLOCK_BYTES);
-        int fresh = block_allocate(inode, block);
 
-        if (fresh < 0 && done == 0)
-            return fresh;
-        if (fresh < 0)
+        inode->blocks = sim_grow(inode->blocks, &inode->blocks_cap, sizeof(*inode->blocks),
+                                 block + 1);
+        if (!inode->blocks[block].allocated &&
+            inode->mount->used_blocks >= inode->mount->capacity_blocks) {
+            if (done == 0)
+                return -ENOSPC;
             break;
+        }
         if (part > len - done)
             part = len - done;
         block_dirty(inode, block, seq);
-        inode->blocks[block].allocated = true;
+        block_claim(inode, block);
         memcpy(inode->data + at, (const uint8_t *)buf + done, part);
         done += part;
     }
@@ -220,12 +220,8 @@ int sim_data_allocate(struct sim_inode *inode, uint64_t offset, uint64_t len)
     if (inode->mount->used_blocks + missing > inode->mount->capacity_blocks)
         return -ENOSPC;                 /* all or nothing, as fallocate does it */
     sim_data_map(inode);
-    for (uint32_t block = from; block < to && missing > 0; block++) {
-        if (block_allocate(inode, block) == 1) {
-            inode->blocks[block].allocated = true;
-            missing--;
-        }
-    }
+    for (uint32_t block = from; block < to; block++)
+        block_claim(inode, block);
     if (offset + len > inode->size)
         inode->size = offset + len;
     return 0;
@@ -261,34 +257,52 @@ static void change_free(struct sim_change *change)
     free(change->name);
 }
 
-/* A failed sync's change is settled by a later, synced change of the same name. */
-static bool is_superseded(const struct sim_inode *dir, uint32_t i, uint64_t seq)
+/* Drops what is marked: it is on the disk now, and so is that no older change of its name is. */
+static void changes_drop(struct sim_inode *dir, bool *drop)
 {
-    for (uint32_t k = i + 1; k < dir->changes_count && dir->changes[k].seq <= seq; k++) {
-        if (!dir->changes[k].doomed && strcmp(dir->changes[k].name, dir->changes[i].name) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void changes_sync(struct sim_inode *dir, uint64_t seq)
-{
-    uint32_t kept = 0, gone = 0;
-    struct sim_change *old = dir->changes;
-    uint32_t count = dir->changes_count;
-    bool *drop = sim_alloc(count + 1);
+    struct sim_change *changes = dir->changes;
+    uint32_t kept = 0, count = dir->changes_count, last = 0;
 
     for (uint32_t i = 0; i < count; i++)
-        drop[i] = old[i].seq <= seq && (!old[i].doomed || is_superseded(dir, i, seq));
-    for (uint32_t i = 0; i < count; i++) {
-        if (drop[i]) {
-            change_free(&old[i]);
-            gone++;
-        } else {
-            old[kept++] = old[i];
-        }
+        last = drop[i] ? i : last;
+    for (uint32_t i = 0; i < last; i++) {
+        for (uint32_t k = i + 1; k <= last && !drop[i]; k++)
+            drop[i] = drop[k] && strcmp(changes[k].name, changes[i].name) == 0;
     }
-    dir->changes_count -= gone;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!drop[i]) {
+            changes[kept++] = changes[i];
+            continue;
+        }
+        change_free(&changes[i]);
+    }
+    dir->changes_count = kept;
+}
+
+/* What a failed sync covered stays in doubt; everything else up to seq is on the disk. */
+static void changes_sync(struct sim_inode *dir, uint64_t seq)
+{
+    bool *drop;
+
+    if (dir->changes_count == 0)
+        return;
+    drop = sim_alloc(dir->changes_count);
+    for (uint32_t i = 0; i < dir->changes_count; i++)
+        drop[i] = dir->changes[i].seq <= seq && !dir->changes[i].doomed;
+    changes_drop(dir, drop);
+    free(drop);
+}
+
+void sim_sync_group(struct sim_inode *dir, uint64_t group)
+{
+    bool *drop;
+
+    if (dir->changes_count == 0)
+        return;
+    drop = sim_alloc(dir->changes_count);
+    for (uint32_t i = 0; i < dir->changes_count; i++)
+        drop[i] = dir->changes[i].group == group;
+    changes_drop(dir, drop);
     free(drop);
 }
 
@@ -380,8 +394,7 @@ static void block_cut(struct sim_inode *inode, const struct sim_dirty *dirty,
             block_release(inode, dirty->block);
         return;
     }
-    if (block_allocate(inode, dirty->block) == 1)
-        inode->blocks[dirty->block].allocated = true;
+    block_claim(inode, dirty->block);
     bytes = block_bytes(inode, dirty->block);
     for (size_t at = 0; at < SIM_BLOCK_BYTES; at += SIM_SECTOR_BYTES) {
         if (torn && sim_below(2) == 0)

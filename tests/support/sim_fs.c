@@ -57,7 +57,7 @@ void sim_inode_unref(struct sim_inode *inode)
     free(inode);
 }
 
-/* Space is free again as soon as no name and no description is left, though we may keep the bytes. */
+/* Space is free again when no name and no description is left, though we may keep the bytes. */
 void sim_inode_settle(struct sim_inode *inode)
 {
     bool live = inode->nlink > 0 || inode->opens > 0;
@@ -164,8 +164,10 @@ void sim_entry_set(struct sim_inode *dir, const char *name, struct sim_inode *in
         }
         inode_unlinked(before);
     } else if (inode != NULL) {
-        entry = sim_alloc(sizeof(*entry) + strlen(name) + 1);
-        strcpy(entry->name, name);
+        size_t bytes = strlen(name) + 1;
+
+        entry = sim_alloc(sizeof(*entry) + bytes);
+        memcpy(entry->name, name, bytes);
         entry->hash = hash;
         entry->inode = inode;
         *at = entry;

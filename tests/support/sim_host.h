@@ -16,6 +16,7 @@
 #define SUPPORT_SIM_HOST_H
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "io/file.h"
@@ -26,7 +27,7 @@ enum {
     SIM_BLOCK_BYTES = FILE_BLOCK_BYTES,
     SIM_SECTOR_BYTES = 512,
     SIM_NAME_MAX = 255,
-    SIM_FD_BASE = 1 << 20,              /* so that a real descriptor is never taken for one of ours */
+    SIM_FD_BASE = 1 << 20,              /* a real descriptor is never taken for one of ours */
     SIM_FAULTS_MAX = 64
 };
 
@@ -144,7 +145,9 @@ struct sim_op {
 struct io_loop {
     struct io_loop *next;
     struct sim_op **ops;                /* owned, in order of preparation */
-    uint32_t ops_count, ops_cap;
+    struct sim_op **done;               /* owned; their done functions are being called */
+    uint32_t *picked;                   /* owned; of this turn */
+    uint32_t ops_count, ops_cap, done_count, done_cap, picked_cap;
     bool turning;
     _Atomic bool woken;
 };
@@ -173,7 +176,7 @@ struct sim_host {
 
     struct sim_file **fds;
     int *free_fds;
-    uint32_t fds_used, fds_cap, free_fds_count;
+    uint32_t fds_first, fds_used, fds_cap, free_fds_count;  /* first: of the present life */
     struct io_loop *loops;
     struct sim_file **watches;
     uint32_t watches_count, watches_cap;
@@ -206,8 +209,8 @@ uint64_t sim_below(uint64_t bound);                     /* 0 .. bound - 1 */
 uint64_t sim_random_next(uint64_t *state);
 
 /*
- * Every operation of the agent stands between these two. enter: counts it, lets stragglers land, and
- * gives the error it shall fail with, or 0. leave: passes rc through, or ends this life.
+ * Every operation of the agent stands between these two. enter: counts it, lets stragglers land,
+ * and gives the error it shall fail with, or 0. leave: passes rc through, or ends this life.
  */
 int sim_enter(enum sim_kind kind);
 int sim_leave(int rc);
@@ -247,6 +250,7 @@ void sim_change_add(struct sim_inode *dir, const char *name, struct sim_inode *b
 void sim_sync_begin(struct sim_inode *inode, uint64_t *ret_seq, uint64_t *ret_size);
 void sim_sync_end(struct sim_inode *inode, uint64_t seq, uint64_t size, int rc);
 void sim_sync_now(struct sim_inode *inode);
+void sim_sync_group(struct sim_inode *dir, uint64_t group);     /* these entry changes alone */
 void sim_cut_inode(struct sim_inode *inode, unsigned keep_permille);
 
 /* sim_watch.c */

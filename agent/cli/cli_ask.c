@@ -1,0 +1,86 @@
+/*
+ * cli_ask: talks to the agent for status and flush.
+ *
+ * Owns:   nothing.
+ * Thread: main.
+ */
+#include "cli/cli_ask.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli_exit.h"
+#include "cli/cli_table.h"
+#include "control/address.h"
+
+#define ADDRESS_DEFAULT "127.0.0.1:8000"
+
+enum { CONNECT_TIMEOUT_MS = 5000 };
+
+const char *cli_ask_address(const char *option)
+{
+    const char *env = getenv("HYDRANT_HTTP");
+
+    if (option != NULL)
+        return option;
+    return env != NULL && env[0] != '\0' ? env : ADDRESS_DEFAULT;
+}
+
+static int report_failure(const char *command, const char *address, int res,
+                          const struct errmsg *err)
+{
+    if (res == -ECONNREFUSED)
+        return cli_fail(command, "no agent answers at %s (is it running? --http ADDR:PORT or"
+                        " HYDRANT_HTTP say where)", address);
+    if (res == -ETIMEDOUT)
+        return cli_fail(command, "the agent at %s has not answered in time", address);
+    return cli_fail(command, "cannot ask the agent at %s: %s", address, err->text);
+}
+
+/* What the agent says of an error; {"detail": "..."} or something else altogether. */
+static int report_status(const char *command, const char *address,
+                         const struct http_answer *answer)
+{
+    json_t *json = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    const char *detail = json_string_value(json_object_get(json, "detail"));
+    char clean[512] = "";
+
+    if (detail != NULL)
+        (void)cli_printable(detail, clean, sizeof(clean));
+    json_decref(json);
+    return cli_fail(command, "the agent at %s answers %u%s%s%s", address, answer->status,
+                    clean[0] != '\0' ? ": " : "", clean,
+                    answer->status == 401 ? " (HYDRANT_TOKEN has it)" : "");
+}
+
+int cli_ask(const char *command, const char *address, const char *method, const char *path,
+            uint32_t timeout_ms, struct http_answer *ret_answer)
+{
+    struct http_client *client = NULL;
+    struct errmsg err = { "" };
+    char url[1024];
+    struct http_ask ask = { .method = method, .url = url, .token = getenv("HYDRANT_TOKEN"),
+                            .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = timeout_ms,
+                            .direct = true };
+    int res;
+
+    memset(ret_answer, 0, sizeof(*ret_answer));
+    if (address_check_peer(address, &err) != 0)
+        return cli_usage_error(command, "--http: %s", err.text);
+    if (snprintf(url, sizeof(url), "http://%s%s", address, path) >= (int)sizeof(url))
+        return cli_usage_error(command, "--http: the address is too long");
+    res = http_client_open(&client, &err);
+    if (res == 0)
+        res = http_client_do(client, &ask, ret_answer, &err);
+    http_client_close(client);
+    if (res != 0)
+        return report_failure(command, address, res, &err);
+    if (ret_answer->status == 200)
+        return CLI_OK;
+    res = report_status(command, address, ret_answer);
+    http_answer_free(ret_answer);
+    return res;
+}

@@ -1,0 +1,24 @@
+/*
+ * cli_ask: one question to the running agent over HTTP.
+ *
+ * Owns:   an answer's body, until http_answer_free().
+ * Thread: main.
+ */
+#ifndef CLI_CLI_ASK_H
+#define CLI_CLI_ASK_H
+
+#include <stdint.h>
+
+#include "sink/http.h"
+
+/* Where the agent is: the option, else HYDRANT_HTTP, else 127.0.0.1:8000. */
+const char *cli_ask_address(const char *option);
+
+/*
+ * Asks with the token of HYDRANT_TOKEN. CLI_OK only for a 200; everything else has been reported on
+ * stderr and *ret_answer is empty.
+ */
+int cli_ask(const char *command, const char *address, const char *method, const char *path,
+            uint32_t timeout_ms, struct http_answer *ret_answer);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * cli_ring_events: `hydrant ring show NAME --events`: the frames between accepted and head.
+ *
+ * The span is copied first and checked in the copy. An agent that accepts meanwhile lets the
+ * producer write over what was copied, so whatever is below `accepted` after the copy is left out.
+ *
+ * Owns:   the copy.
+ * Thread: main.
+ */
+#include "cli/cli_ring.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clockfmt.h"
+#include "cli/cli_exit.h"
+#include "encode/event_classify.h"
+#include "ring/frames.h"
+
+static const char *const kind_names[SHM_KIND_COUNT] = {
+    [SHM_KIND_NONE] = "none",   [SHM_KIND_JSON] = "json",     [SHM_KIND_TEXT] = "text",
+    [SHM_KIND_BYTES] = "bytes", [SHM_KIND_RECORD] = "record",
+};
+
+struct printer {
+    char (*names)[SHM_STREAM_NAME_MAX + 1];     /* owned; by definition number */
+    struct json_checker *checker;               /* owned */
+};
+
+static int on_def(void *ctx, const struct ring_def *def)
+{
+    struct printer *p = (struct printer *)ctx;
+
+    memcpy(p->names[def->number], def->name, sizeof(def->name));
+    return 0;
+}
+
+/* Copies [from, to) of the data area, which may wrap. 0 or -errno; -EBADMSG: the file is shorter. */
+static int span_copy(const struct ring_file *file, uint64_t from, uint64_t to, uint8_t *ret_span)
+{
+    uint64_t mask = file->super.data_bytes - 1;
+    size_t done = 0;
+
+    while (from + done != to) {
+        uint64_t at = (from + done) & mask;
+        size_t len = (size_t)(to - from) - done;
+        ssize_t n;
+
+        if (len > file->super.data_bytes - at)
+            len = (size_t)(file->super.data_bytes - at);
+        n = file_read(file->fd, ret_span + done, len, file->super.data_offset + at);
+        if (n < 0)
+            return (int)n;
+        if ((size_t)n != len)
+            return -EBADMSG;
+        done += len;
+    }
+    return 0;
+}
+
+/* `"payload": <value>`: JSON as it is, text as a string, the rest in base64. False: no memory. */
+static bool payload_print(struct printer *p, const uint8_t *data, uint32_t len)
+{
+    enum shm_kind is = event_classify(p->checker, data, len);
+    bool ok = true;
+
+    if (is == SHM_KIND_JSON) {
+        fputs("\"payload\": ", stdout);
+        for (uint32_t i = 0; i < len; i++) /* a line end can only stand between tokens */
+            putchar(data[i] == '\n' || data[i] == '\r' ? ' ' : data[i]);
+    } else if (is == SHM_KIND_TEXT) {
+        json_t *string = json_stringn((const char *)data, len);
+
+        fputs("\"payload\": ", stdout);
+        ok = string != NULL && json_dumpf(string, stdout, JSON_ENCODE_ANY) == 0;
+        json_decref(string);
+    } else {
+        unsigned char *text = malloc(((size_t)len + 2) / 3 * 4 + 1);
+
+        ok = text != NULL;
+        if (ok) {
+            (void)EVP_EncodeBlock(text, data, (int)len);
+            printf("\"payload_base64\": \"%s\"", (const char *)text);
+        }
+        free(text);
+    }
+    return ok;
+}
+
+static bool frame_print(struct printer *p, const struct shm_frame *frame, const uint8_t *payload)
+{
+    char time_text[CLOCKFMT_ISO_BYTES];
+    bool ok;
+
+    printf("{\"stream\": \"%s\", \"kind\": \"%s\", ", p->names[frame->def],
+           kind_names[frame->kind]);
+    if (frame->time_ns != 0)
+        printf("\"time\": \"%s\", ", clockfmt_iso(frame->time_ns, time_text));
+    else
+        fputs("\"time\": null, ", stdout);
+    ok = payload_print(p, payload, frame->len);
+    fputs("}\n", stdout);
+    return ok;
+}
+
+static int frames_print(const char *command, struct printer *p, const struct ring_view *view,
+                        const uint8_t *span, uint64_t len)
+{
+    static struct frames_scratch scratch;
+    struct frames_summary summary;
+    enum frames_result res;
+
+    frames_scratch_clear(&scratch);
+    res = frames_check(span, len, shm_event_bytes_max(view->file.super.data_bytes),
+                       view->file.defs_count, &scratch, &summary);
+    for (uint64_t at = 0; at < summary.bytes_whole;) {
+        const uint8_t *payload;
+        struct shm_frame frame;
+
+        at = frames_next(span, at, &frame, &payload);
+        if (!frame_print(p, &frame, payload))
+            return cli_fail(command, "out of memory");
+    }
+    if (res != FRAMES_OK || summary.bytes_whole != len)
+        return cli_fail(command, "%s: unreadable from position %llu on: %s", view->file.name,
+                        (unsigned long long)(view->head - len + summary.bytes_whole),
+                        res != FRAMES_OK ? ring_quarantine_name(summary.reason)
+                                         : "the last event is cut");
+    return CLI_OK;
+}
+
+int ring_events_print(const char *command, struct ring_view *view)
+{
+    uint64_t from = view->pos[SHM_POS_ACCEPTED];
+    uint64_t len = view->head - from;
+    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
+    struct printer p = { NULL, NULL };
+    uint8_t *span = malloc(len > 0 ? len : 1);
+    uint64_t accepted;
+    int res, code;
+
+    p.names = calloc(SHM_DEFS_MAX + 1, sizeof(*p.names));
+    p.checker = json_checker_open(SHM_EVENT_BYTES_MAX);
+    if (span == NULL || p.names == NULL || p.checker == NULL) {
+        code = cli_fail(command, "out of memory");
+        goto out;
+    }
+    if (ring_file_defs(&view->file, on_def, &p, &reason) != 0) {
+        code = cli_fail(command, "%s: definitions cannot be read: %s", view->file.name,
+                        ring_quarantine_name(reason));
+        goto out;
+    }
+    res = span_copy(&view->file, from, view->head, span);
+    if (res != 0) {
+        code = cli_fail(command, "%s: %s", view->file.name,
+                        res == -EBADMSG ? "the file has shrunk" : strerror(-res));
+        goto out;
+    }
+    accepted = atomic_load_explicit(&view->file.consumer->mark[SHM_POS_ACCEPTED].pos,
+                                    memory_order_acquire);
+    if (accepted - from > len)
+        accepted = view->head; /* all of it was taken meanwhile */
+    code = frames_print(command, &p, view, span + (accepted - from), len - (accepted - from));
+out:
+    json_checker_close(p.checker);
+    free(p.names);
+    free(span);
+    return code;
+}

@@ -1,0 +1,275 @@
+/*
+ * cli_status: `hydrant status`: what the agent is doing, as tables or as the agent's own JSON.
+ *
+ * Owns:   nothing.
+ * Thread: main.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/cli_ask.h"
+#include "cli/cli_exit.h"
+#include "cli/cli_options.h"
+#include "cli/cli_table.h"
+
+enum { TIMEOUT_MS = 10000 };
+
+static const char usage[] =
+    "usage: hydrant status [--json] [--http ADDR:PORT]\n"
+    "\n"
+    "Prints what the running agent is doing: its log and memory, why it pushes back if it does,\n"
+    "the books of each stream, sinks, and rings.\n"
+    "\n"
+    "  accepted = delivered + dropped + lost + pending, for each stream at any moment\n"
+    "\n"
+    "  --json             the same as JSON, as GET /v1/status has it; numbers are integers\n"
+    "  --http ADDR:PORT   where the agent is (HYDRANT_HTTP; default 127.0.0.1:8000)\n"
+    "\n"
+    "HYDRANT_TOKEN holds the agent's token, if it has one. NO_COLOR turns colours off.\n"
+    "\n"
+    "Exit code: 0 printed, 1 no agent or an error from it, 2 wrong usage.\n"
+    "\n"
+    "  hydrant status\n"
+    "  hydrant status --json | jq '.streams[] | {name, pending}'\n";
+
+static uint64_t number(const json_t *object, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+
+    return value != NULL ? value : "";
+}
+
+/* The names of the members that are true, or "". */
+static void print_backpressure(const json_t *reasons, bool colour)
+{
+    const char *name;
+    json_t *value;
+    bool any = false;
+
+    json_object_foreach((json_t *)reasons, name, value) {
+        char clean[128];
+
+        if (!json_is_true(value))
+            continue;
+        printf("%s%s", any ? ", " : colour ? CLI_RED "pushes back: " : "pushes back: ",
+               cli_printable(name, clean, sizeof(clean)));
+        any = true;
+    }
+    if (any)
+        printf("%s\n", colour ? CLI_PLAIN : "");
+}
+
+static void print_head(const json_t *status, bool colour)
+{
+    const json_t *wal = json_object_get(status, "wal");
+    const json_t *memory = json_object_get(status, "memory");
+    char a[CLI_HUMAN_BYTES], b[CLI_HUMAN_BYTES], c[128], d[128];
+    bool ready = json_is_true(json_object_get(status, "ready"));
+    bool stopping = json_is_true(json_object_get(status, "stopping"));
+
+    printf("hydrant %s, agent %s, pid %" PRIu64 ", up %s, %s%s%s\n",
+           cli_printable(text(status, "version"), c, sizeof(c)),
+           cli_printable(text(status, "agent"), d, sizeof(d)), number(status, "pid"),
+           cli_human_time(number(status, "uptime_ns"), a),
+           !colour             ? ""
+           : ready && !stopping ? CLI_GREEN
+                                : CLI_YELLOW,
+           stopping ? "stopping" : ready ? "ready" : "recovering", colour ? CLI_PLAIN : "");
+    if (!ready)
+        printf("recovery: %s of the log left\n",
+               cli_human_bytes(number(status, "recovery_left_bytes"), a));
+    printf("log:    %s of %s", cli_human_bytes(number(wal, "bytes"), a),
+           cli_human_bytes(number(wal, "bytes_max"), b));
+    printf(", %" PRIu64 " segments, %" PRIu64 " commits, %" PRIu64 " syncs\n",
+           number(wal, "segments"), number(wal, "commits"), number(wal, "syncs"));
+    printf("memory: %s of %s\n", cli_human_bytes(number(memory, "bytes"), a),
+           cli_human_bytes(number(memory, "bytes_max"), b));
+    print_backpressure(json_object_get(status, "backpressure"), colour);
+}
+
+static void cell_count(struct cli_table *table, const json_t *object, const char *name)
+{
+    cli_table_cell(table, "%" PRIu64, number(object, name));
+}
+
+static void cells(struct cli_table *table, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        cli_table_cell(table, "%s", *names);
+}
+
+static void table_end(struct cli_table *table, bool colour)
+{
+    printf("\n");
+    cli_table_print(table, colour, stdout);
+    cli_table_fini(table);
+}
+
+static void print_streams(const json_t *status, bool colour)
+{
+    static const char *const heads[] = { "STREAM", "ACCEPTED", "DELIVERED", "PENDING", "DROPPED",
+                                         "LOST", "BYTES", "OLDEST", NULL };
+    const json_t *streams = json_object_get(status, "streams");
+    struct cli_table table;
+    char human[CLI_HUMAN_BYTES];
+    json_t *stream;
+    size_t i;
+
+    cli_table_init(&table, "lrrrrrrr");
+    cells(&table, heads);
+    json_array_foreach((json_t *)streams, i, stream) {
+        uint64_t oldest_ns = number(stream, "oldest_pending_ns");
+
+        cli_table_cell(&table, "%s", text(stream, "name"));
+        cell_count(&table, stream, "accepted");
+        cell_count(&table, stream, "delivered");
+        cell_count(&table, stream, "pending");
+        cell_count(&table, stream, "dropped");
+        cell_count(&table, stream, "lost");
+        cli_table_cell(&table, "%s", cli_human_bytes(number(stream, "accepted_bytes"), human));
+        cli_table_cell(&table, "%s", oldest_ns == 0 ? "-" : cli_human_time(oldest_ns, human));
+    }
+    table_end(&table, colour);
+}
+
+static void print_sinks(const json_t *status, bool colour)
+{
+    static const char *const heads[] = { "SINK", "TYPE", "WAITING", "RETRIES", "TARGET",
+                                         "WAITS BECAUSE", NULL };
+    const json_t *sinks = json_object_get(status, "sinks");
+    struct cli_table table;
+    json_t *sink;
+    size_t i;
+
+    cli_table_init(&table, "llrrll");
+    cells(&table, heads);
+    json_array_foreach((json_t *)sinks, i, sink) {
+        cli_table_cell(&table, "%s", text(sink, "name"));
+        cli_table_cell(&table, "%s", text(sink, "type"));
+        cell_count(&table, sink, "batches_waiting");
+        cell_count(&table, sink, "retries");
+        cli_table_cell(&table, "%s", text(sink, "target"));
+        cli_table_cell(&table, "%s", json_is_null(json_object_get(sink, "waits_because"))
+                                         ? "-"
+                                         : text(sink, "waits_because"));
+    }
+    table_end(&table, colour);
+}
+
+static uint64_t sum(const json_t *counts)
+{
+    const char *name;
+    json_t *value;
+    uint64_t total = 0;
+
+    json_object_foreach((json_t *)counts, name, value) {
+        (void)name;
+        total += (uint64_t)json_integer_value(value);
+    }
+    return total;
+}
+
+static void print_rings(const json_t *status, bool colour)
+{
+    static const char *const heads[] = { "RING", "STATE", "PID", "UID", "SIZE", "WAITING",
+                                         "ACCEPTED", "DROPPED", NULL };
+    const json_t *rings = json_object_get(status, "rings");
+    struct cli_table table;
+    char human[CLI_HUMAN_BYTES];
+    json_t *ring;
+    size_t i;
+
+    cli_table_init(&table, "llrrrrrr");
+    cells(&table, heads);
+    json_array_foreach((json_t *)rings, i, ring) {
+        const char *reason = text(ring, "quarantine");
+        uint64_t head = number(ring, "head");
+        uint64_t accepted = number(ring, "accepted");
+
+        cli_table_cell(&table, "%s", text(ring, "name"));
+        cli_table_cell(&table, "%s%s%s", text(ring, "state"), reason[0] != '\0' ? ": " : "",
+                       reason);
+        cell_count(&table, ring, "pid");
+        cell_count(&table, ring, "uid");
+        cli_table_cell(&table, "%s", cli_human_bytes(number(ring, "ring_bytes"), human));
+        cli_table_cell(&table, "%s", cli_human_bytes(head > accepted ? head - accepted : 0,
+                                                     human));
+        cli_table_cell(&table, "%s", cli_human_bytes(accepted, human));
+        cli_table_cell(&table, "%" PRIu64, sum(json_object_get(ring, "drops")));
+    }
+    table_end(&table, colour);
+}
+
+static int print_tables(const char *command, const struct http_answer *answer)
+{
+    json_t *status = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    bool colour = cli_colour(stdout);
+    uint64_t drops;
+
+    if (!json_is_object(status) || json_object_get(status, "streams") == NULL) {
+        json_decref(status);
+        return cli_fail(command, "what answers there is not a hydrant agent");
+    }
+    print_head(status, colour);
+    drops = sum(json_object_get(status, "intake_drops"));
+    if (drops > 0)
+        printf("%sdropped by producers before acceptance: %" PRIu64 "%s\n",
+               colour ? CLI_YELLOW : "", drops, colour ? CLI_PLAIN : "");
+    print_streams(status, colour);
+    print_sinks(status, colour);
+    if (json_array_size(json_object_get(status, "rings")) > 0)
+        print_rings(status, colour);
+    json_decref(status);
+    return CLI_OK;
+}
+
+int cli_status(int argc, char **argv)
+{
+    enum { OPTION_JSON = 256, OPTION_HTTP };
+    static const struct option longs[] = {
+        { "json", no_argument, NULL, OPTION_JSON },
+        { "http", required_argument, NULL, OPTION_HTTP },
+        CLI_OPTION_HELP_ROW,
+        { NULL, 0, NULL, 0 },
+    };
+    const char *http = NULL;
+    bool json = false;
+    struct http_answer answer;
+    int c, res;
+
+    cli_options_begin();
+    while ((c = cli_options_next(argc, argv, longs)) != -1) {
+        switch (c) {
+        case OPTION_JSON:
+            json = true;
+            break;
+        case OPTION_HTTP:
+            http = optarg;
+            break;
+        case CLI_OPTION_HELP:
+            fputs(usage, stdout);
+            return CLI_OK;
+        default:
+            return CLI_USAGE;
+        }
+    }
+    if (optind < argc)
+        return cli_usage_error(argv[0], "takes no arguments");
+    res = cli_ask(argv[0], cli_ask_address(http), "GET", "/v1/status", TIMEOUT_MS, &answer);
+    if (res != CLI_OK)
+        return res;
+    if (json)
+        (void)fwrite(answer.body.data, 1, answer.body.len, stdout);
+    else
+        res = print_tables(argv[0], &answer);
+    http_answer_free(&answer);
+    return res;
+}

@@ -1,0 +1,234 @@
+/*
+ * lifecycle: starts the shard and the HTTP thread, turns signals into what they mean, ends.
+ * Owns:   configuration, shard, HTTP server.
+ * Thread: main.
+ */
+#include "control/lifecycle.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/version.h"
+#include "control/http_server.h"
+#include "control/routing.h"
+#include "pipeline/shard.h"
+
+/* What signal handlers may touch. */
+static struct shard *_Atomic signalled_shard;
+static volatile sig_atomic_t stop_signal, reload_signal;
+
+struct life {
+    const char *path;
+    const struct config_overrides *overrides;
+    struct config *config;          /* owned */
+    struct shard *shard;            /* owned */
+    struct http_server *http;       /* owned */
+};
+
+static void on_signal(int number)
+{
+    struct shard *shard = signalled_shard;
+
+    if (number == SIGHUP)
+        reload_signal = 1;
+    else
+        stop_signal = number;
+    if (shard)
+        shard_wake(shard);
+}
+
+static void signals_take(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* As many descriptors as the hard limit lets us have: one a ring and one a growing batch. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit))
+            log_warn("cannot raise the limit of open files: %s", strerror(errno));
+    }
+}
+
+static int on_settings(void *ctx, const char *stream, struct stream_settings *ret_set,
+                       struct errmsg *err)
+{
+    const struct life *life = ctx;
+
+    return routing_resolve(life->config, stream, ret_set, err);
+}
+
+static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char *directory),
+                           void *visit_ctx)
+{
+    const struct life *life = ctx;
+
+    for (size_t i = 0; i < life->config->sinks_count; i++) {
+        const struct sink_config *sink = &life->config->sinks[i];
+        char *path = sink->type == CONFIG_SINK_FILE ? routing_absolute(sink->file.directory) : NULL;
+
+        if (path)
+            visit(visit_ctx, path);
+        free(path);
+    }
+}
+
+static int config_read(struct life *life, struct config **ret_config)
+{
+    struct config_errors errs = CONFIG_ERRORS_INIT;
+    int r = config_load(life->path, life->overrides, ret_config, &errs);
+
+    if (r)
+        config_errors_print(&errs, stderr);
+    config_errors_fini(&errs);
+    return r;
+}
+
+static int shard_start(struct life *life, struct errmsg *err)
+{
+    static const enum wal_sync_policy sync[] = {
+        [CONFIG_SYNC_ALWAYS] = WAL_SYNC_ALWAYS,
+        [CONFIG_SYNC_INTERVAL] = WAL_SYNC_INTERVAL,
+        [CONFIG_SYNC_NEVER] = WAL_SYNC_NEVER,
+    };
+    static const enum shard_idle idle[] = {
+        [CONFIG_IDLE_ADAPTIVE] = SHARD_IDLE_ADAPTIVE,
+        [CONFIG_IDLE_SPIN] = SHARD_IDLE_SPIN,
+        [CONFIG_IDLE_SLEEP] = SHARD_IDLE_SLEEP,
+    };
+    const struct config *c = life->config;
+    struct shard_options opt = {
+        .agent_name = c->agent.name,
+        .data_dir = c->agent.data_dir,
+        .wal_dir = c->wal.dir,
+        .shm_dir = c->agent.shm_dir,
+        .shm_group = c->agent.shm_group[0] ? c->agent.shm_group : NULL,
+        .segment_size = (uint64_t)c->wal.segment_bytes,
+        .wal_bytes_max = (uint64_t)c->wal.bytes_max,
+        .sync = sync[c->wal.sync],
+        .sync_interval_ns = (uint64_t)c->wal.sync_interval_ns,
+        .memory_limit = (uint64_t)c->agent.memory_limit_bytes,
+        .streams_max = (uint32_t)c->agent.streams_max,
+        .rings_max = (uint32_t)c->agent.rings_max,
+        .rings_per_uid_max = (uint32_t)c->agent.rings_per_uid_max,
+        .ring_bytes_per_uid_max = (uint64_t)c->agent.ring_bytes_per_uid_max,
+        .idle = idle[c->agent.idle],
+        .settings = on_settings,
+        .directories = on_directories,
+        .settings_ctx = life,
+    };
+
+    return shard_open(&opt, &life->shard, err);
+}
+
+static int http_start(struct life *life, struct errmsg *err)
+{
+    struct http_server_options opt = {
+        .listen = life->config->http.listen,
+        .token = life->config->http.token,
+        .body_bytes_max = (uint64_t)life->config->http.body_bytes_max,
+        .mailbox = shard_mailbox(life->shard),
+    };
+
+    if (strcmp(opt.listen, "off") == 0)
+        return 0;
+    return http_server_start(&opt, &life->http, err);
+}
+
+/* A bad file keeps the old settings and says why. */
+static void config_reload(struct life *life)
+{
+    struct config *old = life->config, *fresh;
+    struct errmsg why;
+
+    if (config_read(life, &fresh)) {
+        log_error("reload: the configuration has mistakes; the old settings stay");
+        return;
+    }
+    if (config_restart_needed(old, fresh, &why))
+        log_warn("reload: these wait for the next start: %s", why.text);
+    life->config = fresh;
+    log_init(fresh->agent.log_level, fresh->agent.log_format);
+    shard_reload(life->shard);
+    config_free(old);
+    log_info("reloaded %s", life->path ? life->path : "the default configuration");
+}
+
+static int turns_run(struct life *life)
+{
+    bool stopping = false;
+    struct errmsg err;
+    int r;
+
+    do {
+        if (reload_signal) {
+            reload_signal = 0;
+            config_reload(life);
+        }
+        if (stop_signal && !stopping) {
+            stopping = true;
+            log_info("%s: stopping", stop_signal == SIGINT ? "SIGINT" : "SIGTERM");
+            shard_stop(life->shard, (uint64_t)life->config->agent.shutdown_timeout_ns);
+        }
+        r = shard_turn(life->shard, &err);
+    } while (r == 0);
+    if (r < 0) {
+        log_error("%s", err.text);
+        return 1;
+    }
+    if (shard_pending(life->shard) > 0)
+        log_warn("stopped; %" PRIu64 " events are kept in the log for the next start",
+                 shard_pending(life->shard));
+    else
+        log_info("stopped; everything is delivered");
+    return 0;
+}
+
+int lifecycle_run(const char *path, const struct config_overrides *overrides)
+{
+    struct life life = {.path = path, .overrides = overrides};
+    struct errmsg err = {""};
+    int code = 1;
+
+    if (config_read(&life, &life.config))
+        return 1;
+    log_init(life.config->agent.log_level, life.config->agent.log_format);
+    umask(0);       /* file_mode is meant as it is written */
+    descriptors_raise();
+    signals_take();
+    if (shard_start(&life, &err)) {
+        log_error("%s", err.text);
+        goto out;
+    }
+    signalled_shard = life.shard;
+    if (http_start(&life, &err)) {
+        log_error("%s", err.text);
+        goto out;
+    }
+    log_info("hydrant " HYDRANT_VERSION ": rings in %s, data in %s, HTTP on %s",
+             life.config->agent.shm_dir, life.config->agent.data_dir, life.config->http.listen);
+    code = turns_run(&life);
+out:
+    signalled_shard = NULL;
+    http_server_stop(life.http);
+    shard_close(life.shard);
+    config_free(life.config);
+    return code;
+}

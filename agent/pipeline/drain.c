@@ -1,0 +1,624 @@
+/*
+ * drain: finds rings, reads their new spans into chunks, checks them there, and says back how far
+ * each ring was accepted, is durable and is delivered. Its life: read, retired, or quarantined.
+ *
+ * Owns:   rings.
+ * Thread: shard.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/invariant.h"
+#include "pipeline/parts.h"
+
+#define RESCAN_NS               1000000000ULL   /* while rings wait for a place */
+#define PROBE_NS                1000000000ULL   /* one slice of the liveness probes */
+#define QUARANTINE_KEPT_NS      600000000000ULL /* after the producer's death */
+#define FLUSH_SEAL_NS           1000000000ULL   /* a producer's flush seals a stream this often */
+
+enum { DISCOVER_NAMES_A_TURN = 256, PROBES_A_SLICE = 64 };
+
+/* --- table ---------------------------------------------------------------------------------- */
+
+static void hash_put(struct shard *s, struct ring *r)
+{
+    uint32_t at = r->id * 2654435761U & s->ring_hash_mask;
+
+    while (s->ring_hash[at])
+        at = (at + 1) & s->ring_hash_mask;
+    s->ring_hash[at] = r;
+}
+
+static struct ring *ring_by_id(const struct shard *s, uint32_t id)
+{
+    uint32_t at = id * 2654435761U & s->ring_hash_mask;
+
+    while (s->ring_hash[at] && s->ring_hash[at]->id != id)
+        at = (at + 1) & s->ring_hash_mask;
+    return s->ring_hash[at];
+}
+
+static void ring_drop(struct shard *s, struct ring *r)
+{
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        if (s->rings[i] == r)
+            s->rings[i] = s->rings[--s->rings_count];
+    memset(s->ring_hash, 0, (s->ring_hash_mask + 1U) * sizeof(*s->ring_hash));
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        hash_put(s, s->rings[i]);
+    ring_file_close(&r->file);
+    free(r);
+}
+
+static void ring_quarantine(struct ring *r, enum shm_quarantine reason)
+{
+    if (r->state == RING_QUARANTINED)
+        return;
+    r->state = RING_QUARANTINED;
+    r->reason = reason;
+    ring_file_quarantine(&r->file, reason, r->read_pos);
+    log_warn("ring %s: quarantined at %" PRIu64 ": %s", r->file.name, r->read_pos,
+             ring_quarantine_name(reason));
+}
+
+/* --- attaching ------------------------------------------------------------------------------ */
+
+static bool attach_allowed(struct shard *s, const struct ring_file *file)
+{
+    uint32_t rings = 0;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        if (s->rings[i]->file.stat.uid == file->stat.uid) {
+            rings++;
+            bytes += s->rings[i]->file.super.data_bytes;
+        }
+    return s->rings_count < s->opt.rings_max && rings < s->opt.rings_per_uid_max
+           && bytes + file->super.data_bytes <= s->opt.ring_bytes_per_uid_max;
+}
+
+/* A ring that stays until its producer is dead, unread. */
+static void ring_keep_quarantined(struct shard *s, struct ring *r, enum shm_quarantine reason)
+{
+    r->id = s->next_ring++;
+    s->rings[s->rings_count++] = r;
+    hash_put(s, r);
+    ring_quarantine(r, reason);
+}
+
+/*
+ * R6: where to go on. L = end of the last committed span of this uuid. Returns the reason why the
+ * ring cannot be read, or NONE with *ret_pos set.
+ */
+static enum shm_quarantine attach_position(struct shard *s, const struct ring_file *file,
+                                           const struct wal_ring *known, uint64_t *ret_pos)
+{
+    uint64_t accepted = atomic_load_explicit(&file->consumer->mark[SHM_POS_ACCEPTED].pos,
+                                             memory_order_acquire);
+    enum shm_quarantine reason;
+    uint64_t head;
+
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        if (memcmp(s->rings[i]->file.super.uuid, file->super.uuid, 16) == 0)
+            return SHM_QUARANTINE_DUPLICATE;
+    if (ring_file_head(file, accepted, &head, &reason))
+        return reason;
+    *ret_pos = accepted;
+    if (!known)
+        return SHM_QUARANTINE_NONE;
+    if (known->end_pos - accepted <= head - accepted) {
+        *ret_pos = known->end_pos;
+        return SHM_QUARANTINE_NONE;
+    }
+    if (accepted - known->end_pos <= file->super.data_bytes * 1024) {
+        /* Another log, or a later state of this one, took what lies between. */
+        log_warn("ring %s: this log ends at %" PRIu64 ", but the ring was taken up to %" PRIu64
+                 "; that range is not in this log",
+                 file->name, known->end_pos, accepted);
+        return SHM_QUARANTINE_NONE;
+    }
+    return SHM_QUARANTINE_FOREIGN;
+}
+
+static int attach_log(struct shard *s, struct ring *r, bool known)
+{
+    struct wal_item it = {.type = WAL_ATTACH};
+
+    if (known)
+        return 0;
+    it.u.attach.ring = r->id;
+    it.u.attach.uid = r->file.stat.uid;
+    it.u.attach.pid = r->file.super.pid;
+    it.u.attach.ino = r->file.stat.ino;
+    it.u.attach.pos = r->read_pos;
+    memcpy(it.u.attach.uuid, r->file.super.uuid, 16);
+    it.u.attach.name = (struct wal_str){r->file.name, (uint32_t)strlen(r->file.name)};
+    return wal_writer_item(&s->writer, &it, NULL);
+}
+
+/* A position that never goes back, nor forward for what another log has taken. */
+static uint64_t published(const struct ring_file *file, enum shm_pos which,
+                          const struct wal_ring *known, uint64_t pos)
+{
+    uint64_t there =
+        atomic_load_explicit(&file->consumer->mark[which].pos, memory_order_relaxed);
+
+    return known && there <= pos ? there : pos;
+}
+
+static void ring_attach(struct shard *s, const char *name)
+{
+    struct ring *r = calloc(1, sizeof(*r));
+    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
+    struct wal_ring *known;
+    struct errmsg err;
+    uint64_t pos = 0;
+    int e;
+
+    if (!r)
+        return;
+    r->file.fd = -1;
+    e = ring_file_open(discover_dir(s->discover), name, -1, &r->file, &reason, &err);
+    if (e == -EBADMSG && reason != SHM_QUARANTINE_NONE) {
+        static struct log_limit limit =
+            LOG_LIMIT_INIT("rings not taken", 5, 10 * 1000000000ULL);
+
+        if (log_limit_allow(&limit, loop_now_ns(s->loop)))
+            log_warn("ring %s: not taken: %s: %s", name, ring_quarantine_name(reason), err.text);
+    }
+    if (e) {
+        free(r);
+        return;
+    }
+    if (!attach_allowed(s, &r->file)) {
+        shard_pressure(s, BACKPRESSURE_RINGS_MAX, true, "rings_max or a quota of their user is met");
+        s->rescan_later = true;
+        goto drop;
+    }
+    known = wal_state_ring_by_uuid(&s->state, r->file.super.uuid);
+    reason = attach_position(s, &r->file, known, &pos);
+    if (reason == SHM_QUARANTINE_NONE)
+        reason = (enum shm_quarantine)atomic_load_explicit(&r->file.consumer->quarantine,
+                                                           memory_order_relaxed);
+    if (reason >= SHM_QUARANTINE_COUNT)
+        reason = SHM_QUARANTINE_POSITION;
+    if (reason != SHM_QUARANTINE_NONE) {
+        r->check_alive = true;
+        ring_keep_quarantined(s, r, reason);
+        return;
+    }
+    r->id = known ? known->id : s->next_ring;
+    r->read_pos = r->accepted = pos;
+    r->durable = published(&r->file, SHM_POS_DURABLE, known, pos);
+    r->delivered = published(&r->file, SHM_POS_DELIVERED, known, pos);
+    r->check_alive = true;
+    if (attach_log(s, r, known && known->end_pos == pos)) {
+        s->rescan_later = true;     /* no place in the log now */
+        goto drop;
+    }
+    if (!known)
+        s->next_ring++;
+    s->rings[s->rings_count++] = r;
+    hash_put(s, r);
+    ring_file_adopt(&r->file, s->epoch, r->id);
+    ring_file_publish(&r->file, SHM_POS_ACCEPTED, pos);
+    ring_file_want(&r->file, true);
+    log_debug("ring %s: attached as %u at %" PRIu64, name, r->id, pos);
+    return;
+
+drop:
+    ring_file_close(&r->file);
+    free(r);
+}
+
+static void on_ring_name(void *ctx, const char *name, bool closed)
+{
+    struct shard *s = ctx;
+    struct file_stat st;
+
+    for (uint32_t i = 0; i < s->rings_count; i++) {
+        struct ring *r = s->rings[i];
+
+        if (strcmp(r->file.name, name) != 0)
+            continue;
+        r->check_alive = true;
+        if (closed || file_stat_at(discover_dir(s->discover), name, &st) != 0
+            || (st.ino == r->file.stat.ino && st.dev == r->file.stat.dev))
+            return;
+    }
+    if (!closed)
+        ring_attach(s, name);
+}
+
+void drain_discover(struct shard *s)
+{
+    uint64_t now = loop_now_ns(s->loop);
+    int r;
+
+    if (s->rescan_later && now - s->rescan_ns >= RESCAN_NS) {
+        s->rescan_later = false;
+        s->rescan_ns = now;
+        shard_pressure(s, BACKPRESSURE_RINGS_MAX, false, NULL);
+        discover_rescan(s->discover);
+        s->scanning = true;
+    }
+    if (!s->watch_ready && !s->scanning)
+        return;
+    s->watch_ready = false;
+    r = discover_step(s->discover, DISCOVER_NAMES_A_TURN, on_ring_name, s);
+    s->scanning = r > 0;
+    if (r < 0) {
+        static struct log_limit limit =
+            LOG_LIMIT_INIT("scans", 5, 10 * 1000000000ULL);
+
+        s->rescan_later = true;
+        if (log_limit_allow(&limit, now))
+            log_error("%s: looking for rings: %s", s->opt.shm_dir, strerror(-r));
+    }
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+struct def_call {
+    struct shard *s;
+    struct ring *r;
+};
+
+/* A new definition: its stream gets an id and settings, in the log before the first span. */
+static int on_def(void *ctx, const struct ring_def *def)
+{
+    struct def_call *c = ctx;
+    struct shard *s = c->s;
+    struct stream *st = stream_by_name(&s->streams, def->name);
+    struct wal_item it = {.type = WAL_DEF};
+    struct errmsg err = {""};
+    int r;
+
+    if (!st) {
+        if (s->streams.count >= s->streams.max) {
+            shard_pressure(s, BACKPRESSURE_STREAMS_MAX, true, "streams_max is reached");
+            return -EAGAIN;
+        }
+        r = gather_stream_add(s, s->next_stream, def->name, &st);
+        if (r) {
+            shard_fail(s, r, "stream '%s': %s", def->name, strerror(-r));
+            return -EAGAIN;
+        }
+    }
+    if (st->version_appended == 0) {
+        r = gather_stream_settings(s, st, &err);
+        if (r && r != -EAGAIN) {
+            static struct log_limit limit =
+            LOG_LIMIT_INIT("streams refused", 5, 10 * 1000000000ULL);
+
+            if (log_limit_allow(&limit, loop_now_ns(s->loop)))
+                log_error("ring %s: %s", c->r->file.name, err.text);
+        }
+        if (r)
+            return -EAGAIN;
+    }
+    it.u.def.ring = c->r->id;
+    it.u.def.stream = st->id;
+    it.u.def.number = def->number;
+    return wal_writer_item(&s->writer, &it, NULL);
+}
+
+/* One span of the ring's bytes into the chunk; it may wrap. 0 or -errno; -EIO: fewer bytes came. */
+static int span_read(struct ring *r, uint8_t *to, uint64_t len)
+{
+    uint64_t at = r->read_pos & (r->file.super.data_bytes - 1);
+    uint64_t first = r->file.super.data_bytes - at < len ? r->file.super.data_bytes - at : len;
+    ssize_t n = file_read(r->file.fd, to, first, r->file.super.data_offset + at);
+
+    if (n < 0 || (uint64_t)n < first)
+        return n < 0 ? (int)n : -EIO;
+    if (first == len)
+        return 0;
+    n = file_read(r->file.fd, to + first, len - first, r->file.super.data_offset);
+    return n < 0 ? (int)n : (uint64_t)n < len - first ? -EIO : 0;
+}
+
+/* Logs the checked bytes at the end of the group's body. */
+static int span_log(struct shard *s, struct ring *r, struct wal_group *g,
+                    const struct frames_summary *sum)
+{
+    struct wal_tally tallies[SHM_DEFS_MAX];
+    struct wal_item it = {.type = WAL_SPAN};
+    int err;
+
+    for (uint16_t i = 0; i < s->scratch.used_count; i++) {
+        uint16_t def = s->scratch.used[i];
+
+        tallies[i] = (struct wal_tally){def, s->scratch.events[def], s->scratch.payload_bytes[def]};
+    }
+    it.u.span.ring = r->id;
+    it.u.span.events = sum->events;
+    it.u.span.from = r->read_pos;
+    it.u.span.to = r->read_pos + sum->bytes_whole;
+    it.u.span.offset = g->body_len;
+    it.u.span.crc32c = crc32c(0, g->chunk + g->body_len, sum->bytes_whole);
+    it.u.span.tallies = s->scratch.used_count;
+    err = wal_writer_item(&s->writer, &it, tallies);
+    if (err)
+        return err;
+    INVARIANT(s->writer.filling == g);
+    g->body_len += (uint32_t)sum->bytes_whole;
+    r->read_pos += sum->bytes_whole;
+    r->span_barrier = wal_writer_barrier(&s->writer);
+    return 0;
+}
+
+/* Takes up to one span of one ring. True: it had something. */
+static bool ring_take(struct shard *s, struct ring *r)
+{
+    struct def_call call = {s, r};
+    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
+    struct frames_summary sum;
+    struct wal_group *g;
+    enum frames_result result;
+    uint64_t head, len;
+    int err;
+
+    if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
+        ring_quarantine(r, reason);
+        return false;
+    }
+    if (head == r->read_pos)
+        return false;
+    g = wal_writer_data_group(&s->writer);
+    if (!g)
+        return false;
+    err = ring_file_defs(&r->file, on_def, &call, &reason);
+    if (err == -EBADMSG)
+        ring_quarantine(r, reason);
+    if (err)
+        return false;
+    len = head - r->read_pos;
+    if (len > SPAN_BYTES_MAX)
+        len = SPAN_BYTES_MAX;
+    if (len > wal_group_room(g))
+        len = bytes_round_down(wal_group_room(g), SHM_FRAME_ALIGN);
+    err = span_read(r, g->chunk + g->body_len, len);
+    if (err) {
+        ring_quarantine(r, ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT : SHM_QUARANTINE_SIZE);
+        return false;
+    }
+    result = frames_check(g->chunk + g->body_len, len, shm_event_bytes_max(r->file.super.data_bytes),
+                          r->file.defs_count, &s->scratch, &sum);
+    if (result == FRAMES_OK && sum.bytes_whole < len && len == head - r->read_pos) {
+        result = FRAMES_CORRUPT;    /* head is in the middle of a frame */
+        sum.reason = SHM_QUARANTINE_FRAME;
+    }
+    err = sum.bytes_whole > 0 ? span_log(s, r, g, &sum) : 0;
+    frames_scratch_clear(&s->scratch);
+    if (err) {
+        if (err != -EAGAIN)
+            shard_fail(s, err, "log item: %s", strerror(-err));
+        return false;
+    }
+    if (result == FRAMES_CORRUPT) {
+        ring_quarantine(r, sum.reason);
+        return sum.bytes_whole > 0;
+    }
+    if (sum.bytes_whole == 0)       /* the frame needs a fresh chunk */
+        wal_writer_step(&s->writer, true);
+    return true;
+}
+
+/* Requests of waiting producers: room is coming anyway; durable and delivered need a push. */
+static void ring_wants(struct shard *s, struct ring *r)
+{
+    struct wal_ring *known;
+    uint64_t want = ring_file_wanted(&r->file, SHM_POS_DURABLE), now = loop_now_ns(s->loop);
+
+    if (want > r->durable && want <= r->read_pos)
+        wal_writer_want_sync(&s->writer, r->span_barrier);
+    want = ring_file_wanted(&r->file, SHM_POS_DELIVERED);
+    if (want <= r->delivered || want > r->accepted)
+        return;
+    known = wal_state_ring(&s->state, r->id);
+    for (uint16_t i = 1; known && i <= known->defs_count; i++) {
+        struct stream *st = stream_by_id(&s->streams, wal_ring_stream(known, i));
+
+        if (!st || (st->seal_asked_ns != 0 && now - st->seal_asked_ns < FLUSH_SEAL_NS))
+            continue;
+        if (shard_routed_lsn(s) < r->span_lsn)
+            continue;
+        st->seal_asked_ns = now;
+        seal_stream(s, st, UINT64_MAX);
+    }
+}
+
+bool drain_turn(struct shard *s)
+{
+    uint32_t count = s->rings_count, start = s->rings_next;
+    bool took = false;
+
+    if (s->backpressure[BACKPRESSURE_LOG_FULL] || s->stop >= STOP_DELIVER)
+        return false;
+    for (uint32_t i = 0; i < count && i < s->rings_count; i++) {
+        struct ring *r = s->rings[(start + i) % s->rings_count];
+
+        if (r->state != RING_READING)
+            continue;
+        if (s->stop == STOP_DRAIN && r->read_pos - r->drain_to < UINT64_MAX / 2)
+            continue;               /* at its target */
+        took |= ring_take(s, r);
+        ring_wants(s, r);
+    }
+    if (s->rings_count > 0)
+        s->rings_next = (start + 1) % s->rings_count;
+    return took;
+}
+
+/* --- saying back ---------------------------------------------------------------------------- */
+
+void drain_on_committed(struct shard *s, const struct wal_group *group)
+{
+    const uint8_t *at = group->items.data, *end = at + group->items.len;
+    struct wal_item it;
+
+    while (at < end && wal_item_next(&at, end, &it) == 0) {
+        struct ring *r = it.type == WAL_SPAN ? ring_by_id(s, it.u.span.ring) : NULL;
+
+        if (!r)
+            continue;
+        r->accepted = it.u.span.to;
+        r->span_lsn = group->end_lsn;
+        ring_file_publish(&r->file, SHM_POS_ACCEPTED, r->accepted);
+    }
+}
+
+/* delivered of a ring = minimum over the streams that it uses. */
+static uint64_t ring_low_water(struct shard *s, const struct wal_ring *known, uint64_t routed_lsn)
+{
+    uint64_t low = routed_lsn;
+
+    for (uint16_t i = 1; i <= known->defs_count; i++) {
+        struct stream *st = stream_by_id(&s->streams, wal_ring_stream(known, i));
+        uint64_t of_stream = st ? ack_stream_low_water(st, routed_lsn) : routed_lsn;
+
+        if (of_stream < low)
+            low = of_stream;
+    }
+    return low;
+}
+
+/* D8 for rings: drained, its last span synced and routed; then RETIRE is synced, then it goes. */
+static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_lsn)
+{
+    struct wal_item it = {.type = WAL_RETIRE};
+    enum shm_quarantine reason;
+    uint64_t head, now = loop_now_ns(s->loop);
+
+    if (r->state == RING_RETIRING) {
+        if (!wal_writer_barrier_synced(&s->writer, r->retire_barrier))
+            return;
+        ring_file_remove(discover_dir(s->discover), &r->file);
+        ring_drop(s, r);
+        return;
+    }
+    if (r->span_lsn > routed_lsn)
+        return;
+    if (r->state == RING_QUARANTINED) {
+        if (now - r->dead_ns < QUARANTINE_KEPT_NS && ring_file_intact(&r->file))
+            return;
+    } else {
+        /* Dead first, head then: what it had committed is final. */
+        if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
+            ring_quarantine(r, reason);
+            return;
+        }
+        if (head != r->accepted || r->read_pos != head)
+            return;
+        if (!wal_writer_barrier_synced(&s->writer, r->span_barrier)) {
+            wal_writer_want_sync(&s->writer, r->span_barrier);
+            return;
+        }
+    }
+    if (wal_state_ring(&s->state, r->id)) {
+        struct wal_item drops = {.type = WAL_INTAKE_DROPS};
+
+        for (int i = 0; i < SHM_DROP_COUNT; i++)
+            drops.u.intake.drops[i] = s->state.intake_drops[i]
+                                      + atomic_load_explicit(&r->file.producer->drops[i],
+                                                             memory_order_relaxed);
+        it.u.retire.ring = r->id;
+        if (wal_writer_item(&s->writer, &drops, NULL) || wal_writer_item(&s->writer, &it, NULL))
+            return;
+    }
+    r->retire_barrier = wal_writer_barrier(&s->writer);
+    wal_writer_want_sync(&s->writer, r->retire_barrier);
+    r->state = RING_RETIRING;
+}
+
+static void ring_probe(struct shard *s, struct ring *r)
+{
+    int alive;
+
+    if (!r->check_alive || r->dead_ns != 0)
+        return;
+    r->check_alive = false;
+    alive = ring_file_alive(&r->file);
+    if (alive == 0)
+        r->dead_ns = loop_now_ns(s->loop);
+}
+
+void drain_publish(struct shard *s)
+{
+    uint64_t synced = s->writer.synced_lsn, routed = shard_routed_lsn(s);
+    uint64_t low = shard_low_water(s), now = loop_now_ns(s->loop);
+    bool durable = synced != s->durable_published, delivered = low != s->delivered_published;
+
+    if (now - s->probe_ns >= PROBE_NS) {    /* events can be lost: look at some without being told */
+        s->probe_ns = now;
+        for (uint32_t i = 0; i < PROBES_A_SLICE && i < s->rings_count; i++)
+            s->rings[s->probe_next++ % s->rings_count]->check_alive = true;
+    }
+    for (uint32_t i = s->rings_count; i-- > 0;) {
+        struct ring *r = s->rings[i];
+        struct wal_ring *known;
+        uint64_t pos;
+
+        ring_probe(s, r);
+        if (durable || delivered) {
+            known = wal_state_ring(&s->state, r->id);
+            pos = known && durable ? wal_ring_pos_at(known, synced) : r->durable;
+            if (pos - r->durable - 1 < UINT64_MAX / 2 && r->state == RING_READING) {
+                r->durable = pos;
+                ring_file_publish(&r->file, SHM_POS_DURABLE, pos);
+            }
+            pos = known && delivered ? wal_ring_pos_take(known, ring_low_water(s, known, routed))
+                                     : r->delivered;
+            if (pos - r->delivered - 1 < UINT64_MAX / 2 && r->state == RING_READING) {
+                r->delivered = pos;
+                ring_file_publish(&r->file, SHM_POS_DELIVERED, pos);
+            }
+        }
+        if (r->dead_ns != 0)
+            ring_retire_step(s, r, routed);
+    }
+    s->durable_published = synced;
+    s->delivered_published = low;
+}
+
+void drain_begin(struct shard *s)
+{
+    enum shm_quarantine reason;
+    uint64_t head;
+
+    for (uint32_t i = 0; i < s->rings_count; i++) {
+        struct ring *r = s->rings[i];
+
+        if (r->state == RING_READING && ring_file_head(&r->file, r->read_pos, &head, &reason) == 0)
+            r->drain_to = head;
+        else
+            r->drain_to = r->read_pos;
+    }
+}
+
+bool drain_reached(const struct shard *s)
+{
+    for (uint32_t i = 0; i < s->rings_count; i++) {
+        const struct ring *r = s->rings[i];
+
+        if (r->state == RING_READING && r->drain_to - r->accepted - 1 < UINT64_MAX / 2)
+            return false;
+    }
+    return true;
+}
+
+void drain_close(struct shard *s)
+{
+    while (s->rings_count > 0) {
+        struct ring *r = s->rings[--s->rings_count];
+
+        ring_file_close(&r->file);
+        free(r);
+    }
+    discover_close(s->discover);
+    s->discover = NULL;
+}

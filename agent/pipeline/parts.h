@@ -1,0 +1,223 @@
+/*
+ * parts: what the stages of one shard share. For pipeline/ only.
+ *
+ *   drain.c     rings -> log            recovery.c  the log -> this state, at a start
+ *   gather.c    log -> batches          snapshot.c  this state -> status
+ *   seal.c      batches -> delivered    shard.c     the turn
+ */
+#ifndef PIPELINE_PARTS_H
+#define PIPELINE_PARTS_H
+
+#include "base/blocks.h"
+#include "base/log.h"
+#include "encode/encoder.h"
+#include "flow/ack.h"
+#include "flow/stream.h"
+#include "io/file.h"
+#include "io/loop.h"
+#include "pipeline/mailbox.h"
+#include "pipeline/shard.h"
+#include "pipeline/status.h"
+#include "ring/attach.h"
+#include "ring/discover.h"
+#include "ring/frames.h"
+#include "sink/file.h"
+#include "sink/spool.h"
+#include "wal/wal_dir.h"
+#include "wal/wal_reader.h"
+#include "wal/wal_state.h"
+#include "wal/wal_writer.h"
+
+enum {
+    SEALS_MAX = 1024,               /* batches between full and acknowledged */
+    SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
+    REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
+};
+
+enum ring_state {
+    RING_READING,
+    RING_RETIRING,                  /* drained, its producer dead; RETIRE is being synced */
+    RING_QUARANTINED
+};
+
+struct ring {
+    struct ring_file file;
+    enum ring_state state;
+    enum shm_quarantine reason;
+    uint32_t id;
+    uint64_t read_pos;              /* taken into a group */
+    uint64_t accepted, durable, delivered;  /* published */
+    uint64_t span_lsn;              /* end of the group of the last committed span */
+    uint64_t span_barrier;          /* and its COMMIT, 0 = none since the start */
+    uint64_t drain_to;              /* head when a flush or stop was asked for */
+    uint64_t retire_barrier;
+    uint64_t dead_ns;               /* boot clock when its producer was found dead, 0 = lives */
+    bool check_alive;               /* something says that its producer may be gone */
+};
+
+/* One destination of a batch that is being sealed or delivered. */
+enum target_state {
+    TARGET_STAGE,                   /* being linked into staging */
+    TARGET_WAIT,                    /* for the seal */
+    TARGET_READY,                   /* sealed: deliver, or copy first */
+    TARGET_VERIFY,                  /* of an earlier start: being read and compared */
+    TARGET_COPY,
+    TARGET_STAGED,                  /* STAGED is being synced */
+    TARGET_DELIVER,
+    TARGET_RETRY,
+    TARGET_ACK,                     /* delivered; ACK not yet appended */
+    TARGET_DONE
+};
+
+struct seal_target {
+    struct sink_job job;
+    struct seal_batch *seal;
+    enum target_state state;
+    struct file_sink *sink;
+    char *name;                     /* owned; of the sink */
+    char *key;                      /* owned */
+    bool verified;
+    uint64_t barrier, retry_ns;
+    unsigned attempt;
+};
+
+enum seal_state {
+    SEAL_OPEN,
+    SEAL_SPOOL,                     /* the rest is being written and synced */
+    SEAL_STAGE,
+    SEAL_LOG,                       /* waits for its turn to write the SEAL item */
+    SEAL_SYNC,                      /* the SEAL is being synced */
+    SEAL_DELIVER,
+    SEAL_ACKED,                     /* all ACKs appended, being synced */
+    SEAL_STATE_COUNT
+};
+
+/* A batch and its file, from the first event to the last acknowledgement. */
+struct seal_batch {
+    struct batch batch;             /* first */
+    struct shard *shard;
+    struct spool spool;
+    enum seal_state state;
+    struct seal_batch *next;        /* in the order of sealing */
+    uint64_t name_time_ns;
+    char staging[SPOOL_NAME_MAX];
+    uint32_t file_mode, crc32c;
+    uint64_t file_bytes;
+    uint16_t targets;
+    struct seal_target *target;     /* owned */
+    uint64_t barrier;
+    bool spool_failed;
+};
+
+/* Where routing stands within a group. */
+struct gather {
+    const uint8_t *item_at;         /* NULL: at the beginning of a group */
+    uint64_t frame_at;
+};
+
+enum stop_phase { STOP_NO, STOP_DRAIN, STOP_DELIVER, STOP_LOG, STOP_DONE };
+
+struct shard {
+    struct shard_options opt;       /* strings owned */
+    struct io_loop *loop;
+    struct mailbox mailbox;
+    uint64_t epoch, start_ns, turns;
+    uint8_t uuid[16], boot_id[16];
+    int data_dir, spool_dir;
+
+    /* rings -> log */
+    struct discover *discover;
+    struct ring **rings;
+    uint32_t rings_count, rings_next;   /* next: where the sweep begins */
+    struct ring **ring_hash;        /* by id, open addressing */
+    uint32_t ring_hash_mask;
+    uint32_t next_ring, next_stream;
+    struct frames_scratch scratch;
+    struct io_op bell_op, watch_op;
+    bool watch_ready, scanning, rescan_later;
+    uint64_t rescan_ns, probe_ns;
+    uint32_t probe_next;
+
+    /* log */
+    struct wal_dir dir;
+    struct wal_state state;
+    struct wal_writer writer;
+    uint64_t trim_barrier, trim_lsn;
+    uint64_t durable_published;     /* synced lsn up to which `durable` was published */
+    uint64_t delivered_published;
+
+    /* log -> batches */
+    struct stream_table streams;
+    struct gather gather;
+    bool catching_up;               /* routing reads the log, not the chunks */
+    struct wal_reader reader;
+    struct wal_group_view replay;
+    bool replay_has_group;
+    struct wal_state replay_state;  /* the log as of the reader's place */
+
+    /* batches -> delivered */
+    struct block_pool pool;
+    struct ack_list unfinished;
+    uint64_t batch_number, last_name_time_ns;
+    struct seal_batch *seals, **seals_last;
+    uint32_t seals_count;
+    struct file_sink *sinks;
+    uint64_t batches_due_ns;        /* no open batch is due before */
+
+    struct request *flushes;        /* being carried out */
+    bool backpressure[BACKPRESSURE_COUNT], backpressure_said[BACKPRESSURE_COUNT];
+    bool reload_later;
+    enum stop_phase stop;
+    uint64_t stop_by_ns;
+    uint64_t idle_since_ns;
+    int error;
+    struct errmsg error_text;
+};
+
+/* The first error is final; the turn returns it. */
+void shard_fail(struct shard *s, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* States a limit that is met or not; says so once each way. */
+void shard_pressure(struct shard *s, enum status_backpressure which, bool on, const char *why);
+
+/* Routed so far: everything below is in batches. */
+uint64_t shard_routed_lsn(const struct shard *s);
+/* Below it everything is delivered and acknowledged. */
+uint64_t shard_low_water(const struct shard *s);
+
+/* drain.c */
+bool drain_turn(struct shard *s);               /* true: took something */
+void drain_discover(struct shard *s);
+void drain_begin(struct shard *s);              /* targets = heads as of now */
+bool drain_reached(const struct shard *s);      /* every ring accepted up to its target */
+void drain_on_committed(struct shard *s, const struct wal_group *group);
+void drain_publish(struct shard *s);            /* durable, delivered; retire what is drained */
+void drain_close(struct shard *s);
+
+/* gather.c */
+bool gather_turn(struct shard *s);              /* true: routed something */
+int gather_stream_add(struct shard *s, uint32_t id, const char *name, struct stream **ret_stream);
+/* Appends a STREAM item when settings differ from what is in the log. 0, -EAGAIN, -errno. */
+int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *err);
+
+/* seal.c */
+struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns);
+void seal_write_full(struct batch *b);          /* hands full blocks to the spool */
+void seal_begin(struct shard *s, struct batch *b);
+void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn);
+void seal_due(struct shard *s);                 /* by time, and under pressure */
+bool seal_turn(struct shard *s);                /* true: something moved */
+int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err);
+struct file_sink *seal_sink(struct shard *s, const char *directory);
+void seal_close(struct shard *s);
+void seal_spool_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX]);
+void seal_staging_name(const struct shard *s, const struct batch_id *id, char *ret_name);
+void seal_staging_prefix(const struct shard *s, char *ret_prefix);
+
+/* recovery.c */
+int recovery_run(struct shard *s, struct errmsg *err);
+
+/* snapshot.c */
+int snapshot_make(const struct shard *s, struct status **ret_status);
+
+#endif

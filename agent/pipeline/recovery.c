@@ -1,0 +1,328 @@
+/*
+ * recovery: from what is on disk to a running shard: locks, identity, what the log says, what is
+ * left of batches that were never sealed, delivery of those that were, a new epoch. Routing of the
+ * unsealed events goes on in gather.c while rings are drained again.
+ *
+ * Owns:   nothing; fills the shard.
+ * Thread: shard, before its first turn.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "pipeline/parts.h"
+
+enum { DIR_MODE = 0750 };
+
+/* R1: one agent a data directory. */
+static int data_dir_open(struct shard *s, struct errmsg *err)
+{
+    int r = file_mkdirs(FILE_CWD, s->opt.data_dir, DIR_MODE);
+
+    if (!r)
+        r = s->data_dir = file_open(FILE_CWD, s->opt.data_dir, O_RDONLY | O_DIRECTORY, 0);
+    if (r < 0)
+        return errmsg_set(err, r, "data_dir %s: cannot make or open: %s", s->opt.data_dir,
+                          strerror(-r));
+    r = file_lock(s->data_dir, false);
+    if (r)
+        return errmsg_set(err, r,
+                          "data_dir %s: another agent uses it; stop that one, or give this one a "
+                          "data_dir of its own",
+                          s->opt.data_dir);
+    r = file_mkdir(s->data_dir, "spool", 0700);
+    if (!r)
+        r = file_mkdir(s->data_dir, "state", 0700);
+    if (!r)
+        r = file_sync(s->data_dir);
+    if (!r)
+        r = s->spool_dir = file_open(s->data_dir, "spool", O_RDONLY | O_DIRECTORY, 0);
+    if (r < 0)
+        return errmsg_set(err, r, "data_dir %s: %s", s->opt.data_dir, strerror(-r));
+    return 0;
+}
+
+/* The log's uuid: in state/log, made with the directory; if only that is lost, any segment has it. */
+static int identity_load(struct shard *s, struct errmsg *err)
+{
+    uint8_t uuid[16];
+    struct wal_dir dir;
+    ssize_t n = -ENOENT;
+    int state_dir, fd, r;
+
+    state_dir = file_open(s->data_dir, "state", O_RDONLY | O_DIRECTORY, 0);
+    if (state_dir < 0)
+        return errmsg_set(err, state_dir, "%s/state: %s", s->opt.data_dir, strerror(-state_dir));
+    fd = file_open(state_dir, "log", O_RDONLY, 0);
+    if (fd >= 0) {
+        n = file_read(fd, uuid, sizeof(uuid), 0);
+        file_close(fd);
+    }
+    if (n == (ssize_t)sizeof(uuid)) {
+        memcpy(s->uuid, uuid, sizeof(uuid));
+        file_close(state_dir);
+        return 0;
+    }
+    file_random(s->uuid, sizeof(s->uuid));
+    r = wal_dir_open(s->opt.wal_dir, 0, NULL, false, &dir, NULL);
+    if (!r) {
+        if (dir.count > 0)
+            memcpy(s->uuid, dir.segments[dir.count - 1].header.uuid, sizeof(s->uuid));
+        wal_dir_close(&dir);
+    }
+    r = fd = file_open(state_dir, "log.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (r >= 0)
+        r = file_write(fd, s->uuid, sizeof(s->uuid), 0);
+    if (!r)
+        r = file_sync(fd);
+    file_close(fd);
+    if (!r)
+        r = file_replace(state_dir, "log.new", state_dir, "log");
+    if (!r)
+        r = file_sync(state_dir);
+    file_close(state_dir);
+    return r < 0 ? errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r)) : 0;
+}
+
+/* R2, R3: what the log says. Returns the end of the last valid group. */
+static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
+{
+    uint64_t end = 0, synced = 0, refused = 0;
+    struct wal_group_view g;
+    struct wal_reader r;
+    int n;
+
+    if (s->dir.count > 0)
+        end = s->dir.segments[0].header.start_lsn;
+    wal_reader_init(&r, &s->dir);
+    while ((n = wal_reader_next(&r, UINT64_MAX, &g)) > 0) {
+        const uint8_t *at = g.items;
+        struct wal_item it;
+
+        if (synced < g.commit.synced_lsn)
+            synced = g.commit.synced_lsn;
+        if (g.hole_from < g.body_lsn) {
+            bool corrupt = g.hole_from < synced;
+
+            s->state.lost_bytes[corrupt ? WAL_LOST_CORRUPT : WAL_LOST_UNSYNCED] +=
+                g.body_lsn - g.hole_from;
+            log_error("log at %" PRIu64 ": %" PRIu64 " bytes are unreadable (%s)", g.hole_from,
+                      g.body_lsn - g.hole_from, corrupt ? "corrupt" : "not synced before a crash");
+        }
+        while (at < g.items_end) {
+            int e = wal_item_next(&at, g.items_end, &it);
+
+            /* Before the first complete checkpoint nothing else can be understood. */
+            if (!e && !s->state.checkpointed && it.type == WAL_SPAN)
+                e = -EBADMSG;
+            if (!e)
+                e = wal_state_apply(&s->state, &it, g.end_lsn);
+            if (e == -ENOMEM) {
+                wal_reader_fini(&r);
+                return errmsg_set(err, e, "no memory for the log's tables");
+            }
+            if (e) {
+                refused++;
+                if (at >= g.items_end || it.type == 0)
+                    break;
+            }
+        }
+        end = g.end_lsn;
+    }
+    wal_reader_fini(&r);
+    if (n < 0)
+        return errmsg_set(err, n, "%s: cannot read the log: %s", s->opt.wal_dir, strerror(-n));
+    if (refused > 0)
+        log_error("log: %" PRIu64 " items contradict what is known and were passed over", refused);
+    *ret_end_lsn = end;
+    return 0;
+}
+
+/* D2: the unused end of a dead epoch's last segment is cut off. */
+static int log_cut(struct shard *s, uint64_t end_lsn)
+{
+    struct wal_segment *last = s->dir.count ? &s->dir.segments[s->dir.count - 1] : NULL;
+    int fd, r;
+
+    if (!last)
+        return 0;
+    last->end_lsn = end_lsn;
+    if (end_lsn < last->header.start_lsn + WAL_BLOCK
+        || last->size_bytes <= end_lsn - last->header.start_lsn)
+        return 0;
+    fd = file_open(s->dir.fd, last->name, O_RDWR, 0);
+    if (fd < 0)
+        return fd;
+    r = file_truncate(fd, end_lsn - last->header.start_lsn);
+    if (!r)
+        r = file_sync(fd);
+    file_close(fd);
+    if (!r)
+        last->size_bytes = end_lsn - last->header.start_lsn;
+    return r;
+}
+
+/* R5: what no seal claims is thrown away; its events are still in the log. */
+static int on_spool_name(void *ctx, const char *name)
+{
+    struct shard *s = ctx;
+    char claimed[SPOOL_NAME_MAX];
+    size_t len = strlen(name);
+
+    if (len < 6 || strcmp(name + len - 6, ".spool") != 0)
+        return 0;
+    for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
+        struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
+
+        seal_spool_name(&id, claimed);
+        if (strcmp(claimed, name) == 0)
+            return 0;
+    }
+    return file_unlink(s->spool_dir, name);
+}
+
+static bool staging_claimed(void *ctx, const char *name)
+{
+    struct shard *s = ctx;
+    char claimed[SPOOL_NAME_MAX];
+
+    for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
+        struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
+
+        seal_staging_name(s, &id, claimed);
+        if (strcmp(claimed, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_directory(void *ctx, const char *directory)
+{
+    struct shard *s = ctx;
+    struct file_sink *sink = seal_sink(s, directory);
+    char prefix[SPOOL_NAME_MAX];
+    struct errmsg err;
+    int n;
+
+    if (!sink)
+        return;
+    if (file_sink_open(sink, &err)) {
+        log_warn("sink directory %s; will be retried", err.text);
+        return;
+    }
+    seal_staging_prefix(s, prefix);
+    n = file_sink_clean(sink, prefix, staging_claimed, s);
+    if (n < 0)
+        log_warn("%s/" FILE_SINK_STAGING ": cannot clean: %s", directory, strerror(-n));
+}
+
+/* Streams and live seals of the log become streams and batches of this shard. */
+static int tables_build(struct shard *s, struct errmsg *err)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; !r && i < s->state.streams_count; i++) {
+        const struct wal_stream *known = s->state.streams[i];
+        struct stream *st;
+
+        /* What is in the log is taken, whatever streams_max says today. */
+        if (s->streams.max <= s->streams.count)
+            s->streams.max = s->streams.count + 1;
+        r = gather_stream_add(s, known->id, known->name, &st);
+        if (!r) {
+            st->version_appended = known->versions[known->versions_count - 1].version;
+            r = bytes_append(&st->settings_appended, known->settings.data, known->settings.len);
+        }
+    }
+    if (r)
+        return errmsg_set(err, r, "streams of the log: %s", strerror(-r));
+    s->streams.max = s->opt.streams_max;
+    for (const struct wal_seal *seal = s->state.seals; !r && seal; seal = seal->next)
+        r = seal_resume(s, seal, err);
+    return r;
+}
+
+/* Above every earlier epoch of this log: UTC seconds, then 32 random bits. */
+static uint64_t epoch_new(const struct shard *s)
+{
+    uint64_t seconds = loop_real_ns(s->loop) / 1000000000ULL;
+    uint32_t random;
+
+    for (uint32_t i = 0; i < s->dir.count; i++)
+        if (seconds <= s->dir.segments[i].header.epoch >> 32)
+            seconds = (s->dir.segments[i].header.epoch >> 32) + 1;
+    file_random(&random, sizeof(random));
+    return seconds << 32 | random;
+}
+
+static void on_committed(void *ctx, const struct wal_group *group)
+{
+    drain_on_committed(ctx, group);
+}
+
+int recovery_run(struct shard *s, struct errmsg *err)
+{
+    struct wal_writer_options wopt = {
+        .segment_size = s->opt.segment_size,
+        .sync = s->opt.sync,
+        .sync_interval_ns = s->opt.sync_interval_ns,
+    };
+    uint64_t end_lsn = 0;
+    int r;
+
+    r = data_dir_open(s, err);
+    if (!r)
+        r = identity_load(s, err);
+    if (r)
+        return r;
+    r = file_boot_id(s->boot_id);
+    if (r)
+        return errmsg_set(err, r, "/proc/sys/kernel/random/boot_id: %s", strerror(-r));
+    r = wal_dir_open(s->opt.wal_dir, 0, s->uuid, true, &s->dir, err);
+    if (r)
+        return r;
+    if (s->dir.set_aside > 0)
+        log_error("%s: %u unreadable or foreign segments were set aside (*.aside)",
+                  s->opt.wal_dir, s->dir.set_aside);
+    r = log_read(s, &end_lsn, err);
+    if (r)
+        return r;
+    r = log_cut(s, end_lsn);
+    if (r)
+        return errmsg_set(err, r, "%s: cannot cut the last segment: %s", s->opt.wal_dir,
+                          strerror(-r));
+    s->next_ring = s->state.next_ring;
+    s->next_stream = s->state.next_stream;
+    s->last_name_time_ns = s->state.last_name_time_ns;
+    s->epoch = epoch_new(s);
+    r = tables_build(s, err);
+    if (r)
+        return r;
+    r = file_list(s->spool_dir, on_spool_name, s);
+    if (r)
+        return errmsg_set(err, r, "%s/spool: cannot clean: %s", s->opt.data_dir, strerror(-r));
+    s->opt.directories(s->opt.settings_ctx, on_directory, s);
+    for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next)
+        for (uint16_t i = 0; i < seal->targets; i++)
+            on_directory(s, seal->target[i].directory);
+
+    memcpy(wopt.uuid, s->uuid, sizeof(wopt.uuid));
+    memcpy(wopt.boot_id, s->boot_id, sizeof(wopt.boot_id));
+    wopt.epoch = s->epoch;
+    r = wal_writer_open(&s->writer, s->loop, &s->dir, &s->state, &wopt, end_lsn, on_committed, s,
+                        err);
+    if (r)
+        return r;
+    r = wal_state_init(&s->replay_state);
+    wal_reader_init(&s->reader, &s->dir);
+    s->catching_up = true;
+    log_info("log %s: epoch %016" PRIx64 ", %u segments, %u streams, %u rings, %u sealed batches to "
+             "deliver",
+             s->opt.wal_dir, s->epoch, s->dir.count, s->state.streams_count, s->state.rings_count,
+             s->state.seals_count);
+    return r;
+}

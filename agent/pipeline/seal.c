@@ -1,0 +1,630 @@
+/*
+ * seal: a batch from its first event to its last acknowledgement.
+ *
+ *   OPEN     events are added, full blocks go to the spool file
+ *   SPOOL    the rest is written, the file cut to length and synced
+ *   STAGE    every file sink gets a synced staging name
+ *   LOG      in the order of sealing, the SEAL item is appended
+ *   SYNC     it is synced; only now may the first byte be delivered
+ *   DELIVER  each target: (verify,) (copy, STAGED,) rename, ACK
+ *   ACKED    the last ACK is synced, the spool file goes
+ *
+ * Owns:   batches, spool files, destinations.
+ * Thread: shard.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "pipeline/parts.h"
+
+#define RETRY_NS_MIN 1000000000ULL
+#define RETRY_NS_MAX 60000000000ULL
+
+static struct seal_batch *seal_of(struct batch *b)
+{
+    return (struct seal_batch *)b;
+}
+
+_Static_assert(offsetof(struct seal_batch, batch) == 0, "a batch begins its seal_batch");
+
+void seal_spool_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX])
+{
+    char text[BATCH_ID_MAX];
+
+    batch_id_format(id, text);
+    snprintf(ret_name, SPOOL_NAME_MAX, "%s.spool", text);
+}
+
+void seal_staging_prefix(const struct shard *s, char *ret_prefix)
+{
+    bytes_hex(ret_prefix, s->uuid, 4);
+    memcpy(ret_prefix + 8, "-", 2);
+}
+
+void seal_staging_name(const struct shard *s, const struct batch_id *id, char *ret_name)
+{
+    seal_staging_prefix(s, ret_name);
+    batch_id_format(id, ret_name + strlen(ret_name));
+}
+
+/* --- open ----------------------------------------------------------------------------------- */
+
+struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns)
+{
+    uint64_t now = loop_now_ns(s->loop), real = loop_real_ns(s->loop);
+    uint64_t age = real > arrival_ns ? real - arrival_ns : 0;
+    char name[SPOOL_NAME_MAX];
+    struct seal_batch *sb;
+
+    if (s->seals_count >= SEALS_MAX) {
+        shard_pressure(s, BACKPRESSURE_SEALS_MAX, true, "sinks have not taken what is sealed");
+        return NULL;
+    }
+    sb = calloc(1, sizeof(*sb));
+    if (!sb) {
+        shard_pressure(s, BACKPRESSURE_MEMORY, true, "out of memory");
+        return NULL;
+    }
+    sb->shard = s;
+    sb->batch.stream = o->stream;
+    sb->batch.output = o;
+    sb->batch.id = (struct batch_id){s->epoch, (uint16_t)s->dir.shard, ++s->batch_number};
+    sb->batch.first_lsn = lsn;
+    sb->batch.arrival_real_ns = arrival_ns;
+    sb->batch.due_ns = UINT64_MAX;
+    if (o->set->buffer_time_ns >= 0) {
+        uint64_t time_ns = (uint64_t)o->set->buffer_time_ns;
+
+        sb->batch.due_ns = now + (age < time_ns ? time_ns - age : 0);
+        if (sb->batch.due_ns < s->batches_due_ns)
+            s->batches_due_ns = sb->batch.due_ns;
+    }
+    chain_init(&sb->batch.chain, &s->pool);
+    seal_spool_name(&sb->batch.id, name);
+    sb->file_mode = o->set->file_mode;
+    spool_init(&sb->spool, s->loop, &s->pool, s->spool_dir, name, sb->file_mode);
+    output_retain(o);
+    o->open = &sb->batch;
+    o->stream->batches_open++;
+    ack_add(&s->unfinished, &sb->batch);
+    return &sb->batch;
+}
+
+void seal_write_full(struct batch *b)
+{
+    struct seal_batch *sb = seal_of(b);
+    struct block *block;
+
+    while ((block = chain_shift(&b->chain, false)))
+        if (spool_append(&sb->spool, block)) {
+            block_give(&sb->shard->pool, block);
+            shard_fail(sb->shard, -ENOMEM, "no memory for a write");
+            return;
+        }
+}
+
+/* --- sealing -------------------------------------------------------------------------------- */
+
+struct file_sink *seal_sink(struct shard *s, const char *directory)
+{
+    struct file_sink *sink;
+
+    for (sink = s->sinks; sink; sink = sink->next)
+        if (strcmp(sink->directory, directory) == 0)
+            return sink;
+    sink = calloc(1, sizeof(*sink));
+    if (!sink)
+        return NULL;
+    sink->dir = sink->staging_dir = -1;
+    sink->directory = strdup(directory);
+    if (!sink->directory) {
+        free(sink);
+        return NULL;
+    }
+    sink->next = s->sinks;
+    s->sinks = sink;
+    return sink;
+}
+
+static int target_init(struct seal_batch *sb, uint16_t i, const char *name, const char *directory,
+                       const char *key)
+{
+    struct seal_target *t = &sb->target[i];
+
+    t->seal = sb;
+    t->sink = seal_sink(sb->shard, directory);
+    t->name = strdup(name);
+    t->key = strdup(key);
+    if (!t->sink || !t->name || !t->key)
+        return -ENOMEM;
+    t->job = (struct sink_job){
+        .loop = sb->shard->loop,
+        .spool_dir = sb->shard->spool_dir,
+        .spool_name = sb->spool.name,
+        .staging_name = sb->staging,
+        .key = t->key,
+        .file_mode = sb->file_mode,
+        .ctx = t,
+        .from_fd = -1,
+        .to_fd = -1,
+        .parent_dir = -1,
+    };
+    return 0;
+}
+
+/* K1: rendered once, here, and logged. */
+static int keys_render(struct seal_batch *sb)
+{
+    struct shard *s = sb->shard;
+    const struct output_settings *set = sb->batch.output->set;
+    char prefix[OBJECT_KEY_MAX], key[OBJECT_KEY_MAX], random_string[12] = "";
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    struct expression_values values = {
+        .time_ns = sb->batch.arrival_real_ns,
+        .random_string = random_string,
+    };
+    uint8_t random[11];
+    int err;
+
+    file_random(random, sizeof(random));
+    for (size_t i = 0; i < sizeof(random); i++)
+        random_string[i] = letters[random[i] % (sizeof(letters) - 1)];
+    err = prefix_render(set->prefix, &values, prefix, sizeof(prefix));
+    for (uint16_t i = 0; !err && i < set->targets; i++) {
+        const struct encoder *enc = sb->batch.output->encoder;
+        struct object_name_parts parts = {
+            .stream = set->target[i].flat ? NULL : sb->batch.stream->name,
+            .prefix = prefix,
+            .agent = s->opt.agent_name,
+            .extension = enc->extension,
+            .epoch_name = set->epoch_name,
+            .name_time_ns = sb->name_time_ns,
+            .id = sb->batch.id,
+        };
+
+        err = object_name_render(&parts, key, sizeof(key));
+        if (!err)
+            err = target_init(sb, i, set->target[i].sink, set->target[i].directory, key);
+    }
+    return err;
+}
+
+static void on_spooled(struct spool *spool, int result)
+{
+    struct seal_batch *sb = (struct seal_batch *)((char *)spool - offsetof(struct seal_batch, spool));
+
+    if (result) {
+        /* A failed sync says nothing of the bytes; the log still has the events. */
+        shard_fail(sb->shard, result, "%s", spool->trouble.text);
+        return;
+    }
+    sb->file_bytes = spool->file_bytes;
+    sb->crc32c = spool->crc32c;
+    file_close(spool->fd);
+    spool->fd = -1;
+    sb->state = SEAL_STAGE;
+}
+
+void seal_begin(struct shard *s, struct batch *b)
+{
+    struct seal_batch *sb = seal_of(b);
+    struct block *block;
+    uint64_t now = loop_real_ns(s->loop);
+    int err = 0;
+
+    INVARIANT(sb->state == SEAL_OPEN && b->output->open == b && b->events > 0);
+    b->output->open = NULL;
+    b->stream->batches_open--;
+    b->stream->batches_sealing++;
+    if (now < s->last_name_time_ns)
+        now = s->last_name_time_ns;
+    s->last_name_time_ns = sb->name_time_ns = now;
+    seal_staging_name(s, &b->id, sb->staging);
+    sb->targets = b->output->set->targets;
+    sb->target = calloc(sb->targets, sizeof(*sb->target));
+    err = sb->target ? keys_render(sb) : -ENOMEM;
+    if (err) {
+        shard_fail(s, err, "stream '%s': cannot name its batch: %s", b->stream->name,
+                   strerror(-err));
+        return;
+    }
+    while ((block = chain_shift(&b->chain, true)))
+        if (spool_append(&sb->spool, block)) {
+            block_give(&s->pool, block);
+            shard_fail(s, -ENOMEM, "no memory for a write");
+            return;
+        }
+    sb->next = NULL;
+    *s->seals_last = sb;
+    s->seals_last = &sb->next;
+    s->seals_count++;
+    sb->state = SEAL_SPOOL;
+    spool_finish(&sb->spool, on_spooled);
+}
+
+void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)
+{
+    for (uint16_t i = 0; st->now && i < st->now->set.outputs; i++) {
+        struct batch *b = st->now->output[i].open;
+
+        if (b && b->first_lsn < below_lsn)
+            seal_begin(s, b);
+    }
+}
+
+void seal_due(struct shard *s)
+{
+    uint64_t now = loop_now_ns(s->loop), next = UINT64_MAX;
+    struct batch *b, *after;
+
+    /* Half a log pinned: what pins it is sealed early. */
+    if (wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2 && s->dir.count > 2) {
+        uint64_t middle = s->dir.segments[s->dir.count / 2].header.start_lsn;
+
+        for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
+            after = b->all.next;
+            if (seal_of(b)->state == SEAL_OPEN)
+                seal_begin(s, b);
+        }
+    }
+    if (now < s->batches_due_ns)
+        return;
+    for (b = s->unfinished.first; b; b = after) {
+        after = b->all.next;
+        if (seal_of(b)->state != SEAL_OPEN)
+            continue;
+        if (b->due_ns <= now)
+            seal_begin(s, b);
+        else if (b->due_ns < next)
+            next = b->due_ns;
+    }
+    s->batches_due_ns = next;
+}
+
+/* --- from spool to seal --------------------------------------------------------------------- */
+
+static void on_staged(struct sink_job *job)
+{
+    struct seal_target *t = job->ctx;
+
+    t->job.staged = job->result == SINK_DONE;
+    t->state = TARGET_WAIT;
+    if (job->result != SINK_DONE)
+        log_debug("%s; it will be copied", job->err.text);
+}
+
+/* True: every target has its staging name, or is known to have none. */
+static bool stage_step(struct seal_batch *sb)
+{
+    bool all = true;
+
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        struct seal_target *t = &sb->target[i];
+
+        if (t->job.done == NULL) {
+            t->job.done = on_staged;
+            t->job.file_bytes = sb->file_bytes;
+            t->job.crc32c = sb->crc32c;
+            t->state = TARGET_STAGE;
+            file_sink_stage(t->sink, &t->job);
+        }
+        all = all && t->state == TARGET_WAIT;
+    }
+    return all;
+}
+
+/* Appends the SEAL item. False: no place in the log now. */
+static bool seal_log(struct seal_batch *sb)
+{
+    struct shard *s = sb->shard;
+    struct wal_item it = {.type = WAL_SEAL};
+    const struct batch *b = &sb->batch;
+    int err;
+
+    it.u.seal.epoch = b->id.epoch;
+    it.u.seal.number = b->id.number;
+    it.u.seal.stream = b->stream->id;
+    it.u.seal.version = b->output->version;
+    it.u.seal.output = b->output->index;
+    it.u.seal.targets = sb->targets;
+    it.u.seal.file_mode = sb->file_mode;
+    it.u.seal.crc32c = sb->crc32c;
+    it.u.seal.first_lsn = b->first_lsn;
+    it.u.seal.last_lsn = b->last_lsn;
+    it.u.seal.events = b->events;
+    it.u.seal.payload_bytes = b->payload_bytes;
+    it.u.seal.file_bytes = sb->file_bytes;
+    it.u.seal.name_time_ns = sb->name_time_ns;
+    it.u.seal.arrival_ns = b->arrival_real_ns;
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        const struct seal_target *t = &sb->target[i];
+
+        it.u.seal.target[i] = (struct wal_target){
+            .sink = {t->name, (uint32_t)strlen(t->name)},
+            .directory = {t->sink->directory, (uint32_t)strlen(t->sink->directory)},
+            .key = {t->key, (uint32_t)strlen(t->key)},
+            .type = TARGET_FILE,
+            .staged = t->job.staged,
+        };
+    }
+    err = wal_writer_item(&s->writer, &it, NULL);
+    if (err)
+        return false;
+    sb->barrier = wal_writer_barrier(&s->writer);
+    wal_writer_want_sync(&s->writer, sb->barrier);
+    return true;
+}
+
+/* --- delivery ------------------------------------------------------------------------------- */
+
+static void target_retry(struct seal_target *t)
+{
+    struct shard *s = t->seal->shard;
+    uint64_t delay = RETRY_NS_MIN << (t->attempt < 6 ? t->attempt : 6);
+
+    if (delay > RETRY_NS_MAX || t->job.result == SINK_REJECT)
+        delay = RETRY_NS_MAX;
+    if (t->attempt++ == 0)
+        log_warn("sink '%s': %s; will be retried", t->name, t->job.err.text);
+    t->retry_ns = loop_now_ns(s->loop) + delay;
+    t->state = TARGET_RETRY;
+}
+
+static void on_job(struct sink_job *job)
+{
+    struct seal_target *t = job->ctx;
+
+    if (job->result != SINK_DONE) {
+        target_retry(t);
+        return;
+    }
+    switch (t->state) {
+    case TARGET_VERIFY:
+        t->verified = true;
+        t->state = TARGET_READY;
+        break;
+    case TARGET_COPY:
+        t->state = TARGET_STAGED;
+        t->barrier = 0;
+        break;
+    default:
+        INVARIANT(t->state == TARGET_DELIVER);
+        if (t->attempt > 0)
+            log_info("sink '%s': delivered %s/%s after %u attempts", t->name, t->sink->directory,
+                     t->key, t->attempt + 1);
+        t->state = TARGET_ACK;
+    }
+}
+
+static bool target_item(struct seal_target *t, enum wal_item_type type)
+{
+    struct shard *s = t->seal->shard;
+    struct wal_item it = {.type = type};
+
+    it.u.ack.epoch = t->seal->batch.id.epoch;
+    it.u.ack.number = t->seal->batch.id.number;
+    it.u.ack.target = (uint16_t)(t - t->seal->target);
+    it.u.ack.how = WAL_ACK_DELIVERED;
+    if (wal_writer_item(&s->writer, &it, NULL))
+        return false;
+    t->barrier = wal_writer_barrier(&s->writer);
+    wal_writer_want_sync(&s->writer, t->barrier);
+    return true;
+}
+
+/* True: something moved. */
+static bool target_step(struct seal_target *t)
+{
+    struct shard *s = t->seal->shard;
+
+    t->job.done = on_job;
+    switch (t->state) {
+    case TARGET_WAIT:
+        t->state = TARGET_READY;
+        return true;
+    case TARGET_RETRY:
+        if (loop_now_ns(s->loop) < t->retry_ns)
+            return false;
+        t->state = TARGET_READY;
+        return true;
+    case TARGET_READY:
+        if (!t->verified) {
+            t->state = TARGET_VERIFY;
+            file_sink_verify(t->sink, &t->job);
+        } else if (!t->job.staged) {
+            t->state = TARGET_COPY;
+            file_sink_copy(t->sink, &t->job);
+        } else {
+            t->state = TARGET_DELIVER;
+            file_sink_deliver(t->sink, &t->job);
+        }
+        return true;
+    case TARGET_STAGED:     /* from here on a missing staging name means delivered */
+        if (t->barrier == 0)
+            return target_item(t, WAL_STAGED);
+        if (!wal_writer_barrier_synced(&s->writer, t->barrier))
+            return false;
+        t->job.staged = true;
+        t->state = TARGET_READY;
+        return true;
+    case TARGET_ACK:
+        if (!target_item(t, WAL_ACK))
+            return false;
+        t->state = TARGET_DONE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool deliver_step(struct seal_batch *sb)
+{
+    bool moved = false, all = true;
+
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        struct seal_target *t = &sb->target[i];
+
+        moved |= target_step(t);
+        all = all && t->state == TARGET_DONE;
+        if (t->state == TARGET_DONE && sb->barrier < t->barrier)
+            sb->barrier = t->barrier;
+    }
+    if (all)
+        sb->state = SEAL_ACKED;
+    return moved || all;
+}
+
+static void seal_free(struct seal_batch *sb)
+{
+    for (uint16_t i = 0; sb->target && i < sb->targets; i++) {
+        free(sb->target[i].name);
+        free(sb->target[i].key);
+    }
+    chain_fini(&sb->batch.chain);
+    spool_fini(&sb->spool);
+    free(sb->target);
+    free(sb);
+}
+
+static bool seal_step(struct shard *s, struct seal_batch *sb, bool *log_turn)
+{
+    bool in_turn = *log_turn;
+
+    if (sb->state < SEAL_SYNC)
+        *log_turn = false;      /* the ones behind wait for this one's SEAL */
+    switch (sb->state) {
+    case SEAL_SPOOL:
+        spool_step(&sb->spool, loop_now_ns(s->loop));
+        return false;
+    case SEAL_STAGE:
+        if (!stage_step(sb))
+            return false;
+        sb->state = SEAL_LOG;
+        return true;
+    case SEAL_LOG:
+        if (!in_turn || !seal_log(sb))
+            return false;
+        *log_turn = true;
+        sb->state = SEAL_SYNC;
+        return true;
+    case SEAL_SYNC:
+        if (!wal_writer_barrier_synced(&s->writer, sb->barrier))
+            return false;
+        for (uint16_t i = 0; i < sb->targets; i++)
+            sb->target[i].verified = true;
+        sb->barrier = 0;
+        sb->state = SEAL_DELIVER;
+        return true;
+    case SEAL_DELIVER:
+        return deliver_step(sb);
+    default:
+        return false;
+    }
+}
+
+bool seal_turn(struct shard *s)
+{
+    struct seal_batch **at = &s->seals, *sb;
+    struct batch *b;
+    bool moved = false, log_turn = true;
+
+    for (b = s->unfinished.first; b; b = b->all.next)
+        if (seal_of(b)->state == SEAL_OPEN && seal_of(b)->spool.retry_ns != 0)
+            spool_step(&seal_of(b)->spool, loop_now_ns(s->loop));
+    while ((sb = *at)) {
+        moved |= seal_step(s, sb, &log_turn);
+        if (sb->state != SEAL_ACKED || !wal_writer_barrier_synced(&s->writer, sb->barrier)) {
+            at = &sb->next;
+            continue;
+        }
+        /* D8: the ACK is synced, only now the spool file goes. */
+        file_unlink(s->spool_dir, sb->spool.name);
+        *at = sb->next;
+        if (!*at)
+            s->seals_last = at;
+        s->seals_count--;
+        ack_remove(&s->unfinished, &sb->batch);
+        sb->batch.stream->batches_sealing--;
+        if (sb->batch.output)
+            output_release(sb->batch.output);
+        seal_free(sb);
+        moved = true;
+    }
+    return moved;
+}
+
+/* --- starts and ends ------------------------------------------------------------------------ */
+
+int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err)
+{
+    struct seal_batch *sb = calloc(1, sizeof(*sb));
+    char name[SPOOL_NAME_MAX];
+    int r = 0;
+
+    if (!sb)
+        return errmsg_set(err, -ENOMEM, "no memory");
+    sb->shard = s;
+    sb->batch.stream = stream_by_id(&s->streams, seal->stream);
+    sb->batch.id = (struct batch_id){seal->epoch, (uint16_t)s->dir.shard, seal->number};
+    sb->batch.first_lsn = seal->first_lsn;
+    sb->batch.last_lsn = seal->last_lsn;
+    sb->batch.events = seal->events;
+    sb->batch.payload_bytes = seal->payload_bytes;
+    sb->batch.arrival_real_ns = seal->arrival_ns;
+    sb->name_time_ns = seal->name_time_ns;
+    sb->file_mode = seal->file_mode;
+    sb->file_bytes = seal->file_bytes;
+    sb->crc32c = seal->crc32c;
+    chain_init(&sb->batch.chain, &s->pool);
+    seal_spool_name(&sb->batch.id, name);
+    spool_init(&sb->spool, s->loop, &s->pool, s->spool_dir, name, seal->file_mode);
+    seal_staging_name(s, &sb->batch.id, sb->staging);
+    sb->targets = seal->targets;
+    sb->target = calloc(sb->targets, sizeof(*sb->target));
+    if (!sb->target)
+        r = -ENOMEM;
+    for (uint16_t i = 0; !r && i < sb->targets; i++) {
+        const struct wal_seal_target *from = &seal->target[i];
+
+        r = target_init(sb, i, from->sink, from->directory, from->key);
+        sb->target[i].job.staged = from->staged;
+        sb->target[i].job.file_bytes = seal->file_bytes;
+        sb->target[i].job.crc32c = seal->crc32c;
+        sb->target[i].state = from->acked ? TARGET_DONE : TARGET_READY;
+    }
+    if (r) {
+        seal_free(sb);
+        return errmsg_set(err, r, "no memory for a sealed batch");
+    }
+    sb->state = SEAL_DELIVER;
+    *s->seals_last = sb;
+    s->seals_last = &sb->next;
+    s->seals_count++;
+    sb->batch.stream->batches_sealing++;
+    ack_add(&s->unfinished, &sb->batch);
+    return 0;
+}
+
+void seal_close(struct shard *s)
+{
+    while (s->unfinished.first) {
+        struct seal_batch *sb = seal_of(s->unfinished.first);
+
+        ack_remove(&s->unfinished, &sb->batch);
+        if (sb->batch.output)
+            output_release(sb->batch.output);
+        seal_free(sb);
+    }
+    while (s->sinks) {
+        struct file_sink *sink = s->sinks;
+
+        s->sinks = sink->next;
+        file_sink_close(sink);
+        free(sink->directory);
+        free(sink);
+    }
+}

@@ -1,0 +1,467 @@
+/*
+ * shard: one turn of the path. Read this first.
+ *
+ *     rings ─► drain ─► log ─► gather ─► seal ─► deliver ─► acknowledge ─► trim
+ *       ▲        │       │                                      │
+ *       └────────┴───────┴───── accepted, durable, delivered ◄──┘
+ *
+ * A turn does a bounded piece of each stage and hands what it prepared to the kernel once; what
+ * completes sets states and is picked up by the stage it belongs to. Nothing here waits but the
+ * loop.
+ *
+ * Owns:   the shard.
+ * Thread: shard.
+ */
+#include "pipeline/shard.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "pipeline/parts.h"
+
+#define SPIN_NS         50000ULL        /* after the last event: look again without sleeping */
+#define SLEEP_NS_MIN    50000ULL
+#define SLEEP_NS_MAX    4000000ULL
+
+enum { LOOP_ENTRIES = 256, SEGMENTS_RESERVED = 2 };
+
+void shard_fail(struct shard *s, int err, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+
+    if (s->error)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    s->error = err;
+    errmsg_set(&s->error_text, err, "%s", text);
+}
+
+void shard_pressure(struct shard *s, enum status_backpressure which, bool on, const char *why)
+{
+    s->backpressure[which] = on;
+    if (on && !s->backpressure_said[which]) {
+        s->backpressure_said[which] = true;
+        log_warn("back pressure: %s: %s", backpressure_names[which], why);
+    }
+}
+
+uint64_t shard_routed_lsn(const struct shard *s)
+{
+    if (s->catching_up)
+        return s->replay_has_group ? s->replay.body_lsn : s->reader.lsn;
+    return s->writer.done_first ? s->writer.done_first->body_lsn : s->writer.committed_lsn;
+}
+
+uint64_t shard_low_water(const struct shard *s)
+{
+    return ack_low_water(&s->unfinished, shard_routed_lsn(s));
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+enum { FLUSH_DISCOVER, FLUSH_DRAIN, FLUSH_ROUTE, FLUSH_DELIVER };
+
+static void request_take(struct shard *s, struct request *req)
+{
+    switch (req->kind) {
+    case REQUEST_STATUS:
+        req->done(req, snapshot_make(s, &req->status));
+        break;
+    case REQUEST_FLUSH:
+        req->step = FLUSH_DISCOVER;
+        req->next = s->flushes;
+        s->flushes = req;
+        s->watch_ready = true;
+        break;
+    default:
+        req->done(req, -EINVAL);
+    }
+}
+
+/*
+ * A flush: find rings, drain each to its present head, route that, seal, wait until delivered.
+ * Returns 1 while under way, else the result.
+ */
+static int flush_step(struct shard *s, struct request *req)
+{
+    struct stream *st = NULL;
+
+    switch (req->step) {
+    case FLUSH_DISCOVER:
+        if (s->watch_ready || s->scanning)
+            return 1;
+        drain_begin(s);
+        req->step = FLUSH_DRAIN;
+        return 1;
+    case FLUSH_DRAIN:
+        if (!drain_reached(s))
+            return 1;
+        req->flush_lsn = s->writer.committed_lsn;
+        req->step = FLUSH_ROUTE;
+        /* fall through */
+    case FLUSH_ROUTE:
+        if (shard_routed_lsn(s) < req->flush_lsn)
+            return 1;
+        if (req->stream[0] && !stream_by_name(&s->streams, req->stream))
+            return -ENOENT;
+        for (uint32_t i = 0; i < s->streams.cap; i++) {
+            st = s->streams.by_id[i];
+            if (st && (!req->stream[0] || strcmp(st->name, req->stream) == 0))
+                seal_stream(s, st, req->flush_lsn);
+        }
+        req->step = FLUSH_DELIVER;
+        return 1;
+    default:
+        if (req->stream[0])
+            st = stream_by_name(&s->streams, req->stream);
+        return (st ? ack_stream_low_water(st, UINT64_MAX) : ack_low_water(&s->unfinished, UINT64_MAX))
+               < req->flush_lsn;
+    }
+}
+
+static bool requests_turn(struct shard *s)
+{
+    struct request *req = mailbox_take(&s->mailbox), **at;
+    bool moved = req != NULL;
+
+    while (req) {
+        struct request *next = req->next;
+
+        request_take(s, req);
+        req = next;
+    }
+    for (at = &s->flushes; (req = *at);) {
+        int r = flush_step(s, req);
+
+        if (r > 0) {
+            at = &req->next;
+            continue;
+        }
+        *at = req->next;
+        req->done(req, r);
+        moved = true;
+    }
+    return moved;
+}
+
+/* --- limits, trim, stop --------------------------------------------------------------------- */
+
+static void limits_check(struct shard *s)
+{
+    uint64_t used = wal_dir_bytes(&s->dir);
+
+    if (s->writer.error)
+        shard_fail(s, s->writer.error, "%s", s->writer.error_text.text);
+    /* Control items may still be written: that is what frees the log. */
+    shard_pressure(s, BACKPRESSURE_LOG_FULL,
+                   used + SEGMENTS_RESERVED * s->opt.segment_size > s->opt.wal_bytes_max
+                       && s->dir.count > 2,
+                   "the log has reached max_bytes");
+    for (int i = 0; i < BACKPRESSURE_COUNT; i++)
+        if (!s->backpressure[i] && s->backpressure_said[i]) {
+            s->backpressure_said[i] = false;
+            log_info("back pressure: %s: over", backpressure_names[i]);
+        }
+}
+
+/* D8: TRIM synced, then whole segments below it go. */
+static void trim_step(struct shard *s)
+{
+    struct wal_item it = {.type = WAL_TRIM};
+    struct errmsg err;
+    uint64_t low = shard_low_water(s);
+
+    if (s->trim_barrier != 0) {
+        if (!wal_writer_barrier_synced(&s->writer, s->trim_barrier))
+            return;
+        s->trim_barrier = 0;
+        if (wal_dir_trim(&s->dir, s->trim_lsn, &err))
+            log_error("%s", err.text);
+    }
+    if (s->dir.count < 2 || s->dir.segments[1].header.start_lsn > low || s->catching_up)
+        return;
+    it.u.trim.lsn = low;
+    if (wal_writer_item(&s->writer, &it, NULL))
+        return;
+    s->trim_lsn = low;
+    s->trim_barrier = wal_writer_barrier(&s->writer);
+    wal_writer_want_sync(&s->writer, s->trim_barrier);
+}
+
+void shard_stop(struct shard *s, uint64_t timeout_ns)
+{
+    if (s->stop != STOP_NO)
+        return;
+    s->stop = STOP_DRAIN;
+    s->stop_by_ns = loop_refresh_ns(s->loop) + timeout_ns;
+    discover_rescan(s->discover);
+    s->scanning = true;
+    for (uint32_t i = 0; i < s->rings_count; i++)
+        s->rings[i]->check_alive = true;
+}
+
+/* Drain to the heads, route, seal, deliver, trim; at the time limit the log keeps the rest. */
+static void stop_step(struct shard *s)
+{
+    bool late = loop_now_ns(s->loop) >= s->stop_by_ns;
+    bool retiring = false;
+
+    switch (s->stop) {
+    case STOP_DRAIN:
+        if (!late && (s->scanning || s->watch_ready)) {
+            drain_begin(s);
+            return;
+        }
+        if (!late && !drain_reached(s))
+            return;
+        s->stop = STOP_DELIVER;
+        return;
+    case STOP_DELIVER:
+        if (!late && shard_routed_lsn(s) < s->writer.committed_lsn)
+            return;
+        if (!late && !wal_writer_idle(&s->writer))
+            return;
+        for (uint32_t i = 0; i < s->streams.cap && !late; i++)
+            if (s->streams.by_id[i])
+                seal_stream(s, s->streams.by_id[i], UINT64_MAX);
+        for (uint32_t i = 0; i < s->rings_count; i++)
+            retiring |= s->rings[i]->dead_ns != 0 && s->rings[i]->state != RING_QUARANTINED;
+        if (!late && (s->unfinished.first || retiring))
+            return;
+        s->stop = STOP_LOG;
+        return;
+    case STOP_LOG:
+        if (late || (wal_writer_idle(&s->writer) && s->trim_barrier == 0))
+            s->stop = STOP_DONE;
+        return;
+    default:
+        return;
+    }
+}
+
+/* --- the turn ------------------------------------------------------------------------------- */
+
+static void on_bell(struct io_op *op, int res)
+{
+    struct shard *s = op->ctx;
+
+    if (res >= 0)
+        file_bell_drain(discover_bell(s->discover));
+    io_poll(s->loop, op, discover_bell(s->discover), on_bell);
+}
+
+static void on_watch(struct io_op *op, int res)
+{
+    struct shard *s = op->ctx;
+
+    (void)res;
+    s->watch_ready = true;
+    io_poll(s->loop, op, discover_watch(s->discover), on_watch);
+}
+
+/* How long this turn may sleep. */
+static uint64_t wait_until(struct shard *s, bool busy)
+{
+    uint64_t now = loop_now_ns(s->loop), idle, until;
+
+    if (busy || s->opt.idle == SHARD_IDLE_SPIN) {
+        s->idle_since_ns = now;
+        return 0;
+    }
+    idle = now - s->idle_since_ns;
+    if (idle < SPIN_NS && s->opt.idle == SHARD_IDLE_ADAPTIVE)
+        return 0;
+    until = idle / 4;
+    if (until < SLEEP_NS_MIN)
+        until = SLEEP_NS_MIN;
+    if (until > SLEEP_NS_MAX || s->opt.idle == SHARD_IDLE_SLEEP)
+        until = SLEEP_NS_MAX;
+    until += now;
+    if (s->batches_due_ns < until)
+        until = s->batches_due_ns;
+    if (wal_writer_deadline_ns(&s->writer) < until)
+        until = wal_writer_deadline_ns(&s->writer);
+    return until;
+}
+
+int shard_turn(struct shard *s, struct errmsg *err)
+{
+    bool busy = false;
+    int n;
+
+    s->turns++;
+    if (s->reload_later)
+        shard_reload(s);
+    drain_discover(s);
+    busy |= drain_turn(s);
+    busy |= gather_turn(s);
+    seal_due(s);
+    busy |= seal_turn(s);
+    drain_publish(s);
+    trim_step(s);
+    busy |= requests_turn(s);
+    if (s->stop != STOP_NO)
+        stop_step(s);
+    wal_writer_step(&s->writer, false);
+    limits_check(s);
+    if (s->error) {
+        *err = s->error_text;
+        return s->error;
+    }
+    if (s->stop == STOP_DONE)
+        return 1;
+    n = loop_turn(s->loop, wait_until(s, busy));
+    if (n < 0)
+        return errmsg_set(err, n, "io_uring: %s", strerror(-n));
+    if (n > 0)
+        s->idle_since_ns = loop_now_ns(s->loop);
+    return 0;
+}
+
+/* --- open and close ------------------------------------------------------------------------- */
+
+static int options_copy(struct shard *s, const struct shard_options *opt)
+{
+    s->opt = *opt;
+    s->opt.agent_name = strdup(opt->agent_name);
+    s->opt.data_dir = strdup(opt->data_dir);
+    s->opt.wal_dir = strdup(opt->wal_dir);
+    s->opt.shm_dir = strdup(opt->shm_dir);
+    s->opt.shm_group = opt->shm_group ? strdup(opt->shm_group) : NULL;
+    return s->opt.agent_name && s->opt.data_dir && s->opt.wal_dir && s->opt.shm_dir ? 0 : -ENOMEM;
+}
+
+static int tables_open(struct shard *s)
+{
+    uint32_t hash = 16;
+
+    while (hash < 2 * s->opt.rings_max)
+        hash *= 2;
+    s->rings = calloc(s->opt.rings_max, sizeof(struct ring *));
+    s->ring_hash = calloc(hash, sizeof(struct ring *));
+    s->ring_hash_mask = hash - 1;
+    s->data_dir = s->spool_dir = s->dir.fd = s->writer.fd = s->reader.fd = -1;
+    s->seals_last = &s->seals;
+    s->batches_due_ns = UINT64_MAX;
+    stream_table_init(&s->streams, s->opt.streams_max);
+    /* Half of the memory for encoded blocks; chunks and tables take the rest. */
+    block_pool_init(&s->pool, s->opt.memory_limit / 2);
+    return s->rings && s->ring_hash ? wal_state_init(&s->state) : -ENOMEM;
+}
+
+int shard_open(const struct shard_options *opt, struct shard **ret_shard, struct errmsg *err)
+{
+    struct shard *s = calloc(1, sizeof(*s));
+    int r;
+
+    *ret_shard = NULL;
+    if (!s)
+        return errmsg_set(err, -ENOMEM, "no memory");
+    r = options_copy(s, opt);
+    if (!r)
+        r = tables_open(s);
+    if (r) {
+        errmsg_set(err, r, "no memory");
+        goto fail;
+    }
+    r = loop_open(LOOP_ENTRIES, &s->loop, err);
+    if (r)
+        goto fail;
+    mailbox_init(&s->mailbox, s->loop);
+    s->start_ns = loop_refresh_ns(s->loop);
+    r = discover_open(s->opt.shm_dir, s->opt.shm_group, &s->discover, err);
+    if (r)
+        goto fail;
+    r = recovery_run(s, err);
+    if (r)
+        goto fail;
+    s->bell_op.ctx = s->watch_op.ctx = s;
+    io_poll(s->loop, &s->bell_op, discover_bell(s->discover), on_bell);
+    io_poll(s->loop, &s->watch_op, discover_watch(s->discover), on_watch);
+    s->scanning = true;
+    shard_reload(s);
+    *ret_shard = s;
+    return 0;
+
+fail:
+    shard_close(s);
+    return r;
+}
+
+void shard_reload(struct shard *s)
+{
+    struct errmsg err;
+
+    s->reload_later = false;    /* set again where the log has no place now */
+    for (uint32_t i = 0; i < s->streams.cap; i++) {
+        struct stream *st = s->streams.by_id[i];
+        int r = st && st->version_appended > 0 ? gather_stream_settings(s, st, &err) : 0;
+
+        if (r == -EAGAIN)
+            s->reload_later = true;
+        else if (r && r != -ENOENT)
+            log_error("%s", err.text);
+    }
+}
+
+void shard_wake(struct shard *s)
+{
+    loop_wake(s->loop);
+}
+
+struct mailbox *shard_mailbox(struct shard *s)
+{
+    return &s->mailbox;
+}
+
+uint64_t shard_pending(const struct shard *s)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < s->state.streams_count; i++)
+        sum += wal_stream_books(s->state.streams[i]).pending;
+    return sum;
+}
+
+void shard_close(struct shard *s)
+{
+    if (!s)
+        return;
+    if (s->loop) {
+        mailbox_close(&s->mailbox);
+        while (s->flushes) {
+            struct request *req = s->flushes;
+
+            s->flushes = req->next;
+            req->done(req, -ESHUTDOWN);
+        }
+    }
+    loop_close(s->loop);
+    seal_close(s);
+    wal_writer_close(&s->writer);
+    wal_reader_fini(&s->reader);
+    wal_state_fini(&s->replay_state);
+    drain_close(s);
+    stream_table_fini(&s->streams);
+    wal_state_fini(&s->state);
+    wal_dir_close(&s->dir);
+    block_pool_fini(&s->pool);
+    file_close(s->spool_dir);
+    file_close(s->data_dir);
+    free(s->rings);
+    free(s->ring_hash);
+    free((char *)s->opt.agent_name);
+    free((char *)s->opt.data_dir);
+    free((char *)s->opt.wal_dir);
+    free((char *)s->opt.shm_dir);
+    free((char *)s->opt.shm_group);
+    free(s);
+}

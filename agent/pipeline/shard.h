@@ -1,0 +1,73 @@
+/*
+ * shard: one thread's whole path, from rings to delivered batches. Its turn, in shard.c, is the
+ * place to begin reading the agent.
+ *
+ * Owns:   rings, log, batches of one data directory.
+ * Thread: the one that opened it; the mailbox, shard_wake() from any.
+ */
+#ifndef PIPELINE_SHARD_H
+#define PIPELINE_SHARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+#include "flow/settings.h"
+#include "pipeline/mailbox.h"
+#include "wal/wal_writer.h"
+
+struct shard;
+
+enum shard_idle { SHARD_IDLE_ADAPTIVE, SHARD_IDLE_SPIN, SHARD_IDLE_SLEEP };
+
+/*
+ * Settings of a stream as configured now. 0: *ret_set is the caller's to fini; -ENOENT: this stream
+ * may not be made; another -errno with a text.
+ */
+typedef int (*shard_settings_fn)(void *ctx, const char *stream, struct stream_settings *ret_set,
+                                 struct errmsg *err);
+/* Directories of all file sinks as configured now: visit each. */
+typedef void (*shard_directory_fn)(void *ctx, void (*visit)(void *visit_ctx, const char *directory),
+                                   void *visit_ctx);
+
+struct shard_options {                  /* strings are copied */
+    const char *agent_name, *data_dir, *wal_dir, *shm_dir;
+    const char *shm_group;              /* NULL: none */
+    uint64_t segment_size, wal_bytes_max;
+    enum wal_sync_policy sync;
+    uint64_t sync_interval_ns;
+    uint64_t memory_limit;
+    uint32_t streams_max, rings_max, rings_per_uid_max;
+    uint64_t ring_bytes_per_uid_max;
+    enum shard_idle idle;
+    shard_settings_fn settings;
+    shard_directory_fn directories;
+    void *settings_ctx;
+};
+
+/* Takes the locks, recovers, begins a new epoch. 0 or -errno with a text. */
+int shard_open(const struct shard_options *opt, struct shard **ret_shard, struct errmsg *err);
+
+/* One turn of the path; waits when there is nothing to do. 0: go on, 1: stopped, -errno: with a text. */
+int shard_turn(struct shard *s, struct errmsg *err);
+
+/*
+ * Begins to stop: drains every ring to its head, seals, delivers until `timeout_ns` from now, keeps
+ * the rest in the log.
+ */
+void shard_stop(struct shard *s, uint64_t timeout_ns);
+
+/* Settings may have changed: asks for them again and applies what differs. Options as in open. */
+void shard_reload(struct shard *s);
+
+/* Ends the wait of a turn. Any thread, signal handlers too. */
+void shard_wake(struct shard *s);
+
+struct mailbox *shard_mailbox(struct shard *s);
+
+/* What is left when it stopped: events not delivered, which the log keeps. */
+uint64_t shard_pending(const struct shard *s);
+
+void shard_close(struct shard *s);      /* NULL is fine */
+
+#endif

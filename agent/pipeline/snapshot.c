@@ -1,0 +1,222 @@
+/*
+ * snapshot: copies what people may ask about into a struct status.
+ * Owns:   nothing; the caller gets the status.
+ * Thread: shard.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/version.h"
+#include "pipeline/parts.h"
+
+static void copy_text(char *to, size_t cap, const char *from)
+{
+    size_t len = strnlen(from, cap - 1);
+
+    memcpy(to, from, len);
+    to[len] = '\0';
+}
+
+static uint64_t oldest_pending_ns(const struct shard *s, const struct stream *st)
+{
+    uint64_t real = loop_real_ns(s->loop);
+    const struct batch *b = st ? st->unfinished_first : NULL;
+
+    return b && real > b->arrival_real_ns ? real - b->arrival_real_ns : 0;
+}
+
+static void stream_fill(const struct shard *s, const struct wal_stream *from,
+                        struct status_stream *to)
+{
+    const struct stream *st = stream_by_id(&s->streams, from->id);
+    struct wal_books books = wal_stream_books(from);
+
+    copy_text(to->name, sizeof(to->name), from->name);
+    to->accepted = books.accepted;
+    to->accepted_bytes = books.accepted_bytes;
+    to->delivered = books.delivered;
+    to->dropped = to->dropped_sink_removed = books.dropped;
+    to->lost = books.lost;
+    to->lost_corrupt = from->lost[WAL_LOST_CORRUPT];
+    to->lost_unsynced = from->lost[WAL_LOST_UNSYNCED];
+    to->pending = books.pending;
+    to->oldest_pending_ns = books.pending > 0 ? oldest_pending_ns(s, st) : 0;
+    to->batches_open = st ? st->batches_open : 0;
+    to->batches_sealing = st ? st->batches_sealing : 0;
+}
+
+static int streams_fill(const struct shard *s, struct status *to)
+{
+    const struct wal_state *from = &s->state;
+    size_t pairs = 0;
+
+    for (uint32_t i = 0; i < from->streams_count; i++)
+        pairs += from->streams[i]->sinks_count;
+    to->streams = calloc(from->streams_count + 1U, sizeof(*to->streams));
+    to->stream_sinks = calloc(pairs + 1, sizeof(*to->stream_sinks));
+    if (!to->streams || !to->stream_sinks)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < from->streams_count; i++) {
+        const struct wal_stream *st = from->streams[i];
+        struct status_stream *out = &to->streams[to->streams_count];
+
+        stream_fill(s, st, out);
+        out->first_sink = (uint32_t)to->stream_sinks_count;
+        out->sinks = st->sinks_count;
+        for (uint32_t k = 0; k < st->sinks_count; k++) {
+            struct status_stream_sink *pair = &to->stream_sinks[to->stream_sinks_count++];
+
+            pair->stream = (uint32_t)to->streams_count;
+            copy_text(pair->sink, sizeof(pair->sink), st->sinks[k].sink);
+            pair->delivered = st->sinks[k].events;
+            pair->delivered_bytes = st->sinks[k].bytes;
+            pair->batches = st->sinks[k].batches;
+        }
+        to->streams_count++;
+    }
+    return 0;
+}
+
+static struct status_sink *sink_find(struct status *to, const struct seal_target *t)
+{
+    for (size_t i = 0; i < to->sinks_count; i++)
+        if (strcmp(to->sinks[i].name, t->name) == 0
+            && strcmp(to->sinks[i].target, t->sink->directory) == 0)
+            return &to->sinks[i];
+    return NULL;
+}
+
+static struct status_sink *sink_add(struct status *to, const char *name, const char *directory)
+{
+    struct status_sink *more = realloc(to->sinks, (to->sinks_count + 1) * sizeof(*more));
+
+    if (!more)
+        return NULL;
+    to->sinks = more;
+    more += to->sinks_count++;
+    memset(more, 0, sizeof(*more));
+    copy_text(more->name, sizeof(more->name), name);
+    copy_text(more->type, sizeof(more->type), "file");
+    copy_text(more->target, sizeof(more->target), directory);
+    return more;
+}
+
+/* Sinks that streams write to now, and those that a sealed batch still waits for. */
+static int sinks_fill(const struct shard *s, struct status *to)
+{
+    for (uint32_t i = 0; i < s->streams.cap; i++) {
+        const struct stream *st = s->streams.by_id[i];
+
+        for (uint16_t o = 0; st && st->now && o < st->now->set.outputs; o++)
+            for (uint16_t k = 0; k < st->now->set.output[o].targets; k++) {
+                const struct target_settings *set = &st->now->set.output[o].target[k];
+                size_t at = 0;
+
+                while (at < to->sinks_count
+                       && (strcmp(to->sinks[at].name, set->sink) != 0
+                           || strcmp(to->sinks[at].target, set->directory) != 0))
+                    at++;
+                if (at == to->sinks_count && !sink_add(to, set->sink, set->directory))
+                    return -ENOMEM;
+            }
+    }
+    for (const struct seal_batch *sb = s->seals; sb; sb = sb->next)
+        for (uint16_t i = 0; i < sb->targets; i++) {
+            const struct seal_target *t = &sb->target[i];
+            struct status_sink *sink = sink_find(to, t);
+
+            if (!sink)
+                sink = sink_add(to, t->name, t->sink->directory);
+            if (!sink)
+                return -ENOMEM;
+            sink->batches_waiting += t->state != TARGET_DONE;
+            sink->retries += t->attempt;
+            if (t->state == TARGET_RETRY)
+                copy_text(sink->waits_because, sizeof(sink->waits_because), t->job.err.text);
+        }
+    return 0;
+}
+
+static int rings_fill(const struct shard *s, struct status *to)
+{
+    memcpy(to->intake_drops, s->state.intake_drops, sizeof(to->intake_drops));
+    to->rings = calloc(s->rings_count + 1U, sizeof(*to->rings));
+    if (!to->rings)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < s->rings_count; i++) {
+        const struct ring *r = s->rings[i];
+        struct status_ring *out = &to->rings[to->rings_count++];
+        enum shm_quarantine reason;
+
+        copy_text(out->name, sizeof(out->name), r->file.name);
+        out->state = r->state == RING_QUARANTINED ? STATUS_RING_QUARANTINED
+                     : r->dead_ns != 0            ? STATUS_RING_ORPHAN
+                                                  : STATUS_RING_ATTACHED;
+        out->quarantine = r->reason;
+        out->id = r->id;
+        out->pid = r->file.super.pid;
+        out->uid = r->file.stat.uid;
+        out->ring_bytes = r->file.super.data_bytes;
+        out->accepted = r->accepted;
+        out->durable = r->durable;
+        out->delivered = r->delivered;
+        if (ring_file_head(&r->file, r->read_pos, &out->head, &reason))
+            out->head = r->read_pos;
+        to->rings_by_state[out->state]++;
+        for (int d = 0; d < SHM_DROP_COUNT; d++) {
+            out->drops[d] = atomic_load_explicit(&r->file.producer->drops[d],
+                                                 memory_order_relaxed);
+            to->intake_drops[d] += r->state == RING_RETIRING ? 0 : out->drops[d];
+        }
+    }
+    return 0;
+}
+
+int snapshot_make(const struct shard *s, struct status **ret_status)
+{
+    struct status *to = calloc(1, sizeof(*to));
+    int err;
+
+    *ret_status = NULL;
+    if (!to)
+        return -ENOMEM;
+    copy_text(to->version, sizeof(to->version), HYDRANT_VERSION);
+    copy_text(to->agent_name, sizeof(to->agent_name), s->opt.agent_name);
+    to->epoch = s->epoch;
+    to->pid = (uint32_t)getpid();
+    to->uptime_ns = loop_now_ns(s->loop) - s->start_ns;
+    to->ready = !s->catching_up;
+    to->stopping = s->stop != STOP_NO;
+    if (s->catching_up)
+        to->recovery_left_bytes = s->writer.committed_lsn - shard_routed_lsn(s);
+    to->wal_bytes = wal_dir_bytes(&s->dir);
+    to->wal_bytes_max = s->opt.wal_bytes_max;
+    to->wal_end_lsn = s->writer.committed_lsn;
+    to->wal_synced_lsn = s->writer.synced_lsn;
+    to->wal_trim_lsn = s->state.trim_lsn;
+    to->wal_segments = s->dir.count;
+    to->wal_syncs = s->writer.syncs;
+    to->wal_commits = s->writer.commits;
+    to->memory_bytes = block_pool_bytes_used(&s->pool);
+    for (int i = 0; i < WAL_GROUPS; i++)
+        to->memory_bytes += s->writer.groups[i].chunk ? WAL_CHUNK_BYTES : 0;
+    to->memory_bytes_max = s->opt.memory_limit;
+    memcpy(to->backpressure, s->backpressure, sizeof(to->backpressure));
+    to->lost_bytes_corrupt = s->state.lost_bytes[WAL_LOST_CORRUPT];
+    to->lost_bytes_unsynced = s->state.lost_bytes[WAL_LOST_UNSYNCED];
+    to->turns = s->turns;
+    err = streams_fill(s, to);
+    if (!err)
+        err = sinks_fill(s, to);
+    if (!err)
+        err = rings_fill(s, to);
+    if (err) {
+        status_free(to);
+        return err;
+    }
+    *ret_status = to;
+    return 0;
+}

@@ -1,0 +1,194 @@
+/*
+ * spool: writes a batch's blocks in place, several in flight, and syncs the file at the end.
+ * Owns:   descriptor and the blocks being written.
+ * Thread: shard.
+ */
+#include "sink/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "base/invariant.h"
+#include "io/file.h"
+
+enum { RETRY_NS = 1000000000 };
+
+struct spool_write {
+    struct spool_write *next;
+    struct spool *spool;
+    struct block *block;            /* owned */
+    uint64_t offset;
+    uint32_t len, done;             /* len is padded to a block for direct I/O */
+    bool flying;
+    struct io_op op;
+};
+
+static void finish_step(struct spool *s);
+
+void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool, int dir,
+                const char *name, uint32_t mode)
+{
+    memset(s, 0, sizeof(*s));
+    s->loop = loop;
+    s->pool = pool;
+    s->dir = dir;
+    s->fd = -1;
+    s->mode = mode;
+    INVARIANT(strlen(name) < sizeof(s->name));
+    memcpy(s->name, name, strlen(name) + 1);
+}
+
+void spool_fini(struct spool *s)
+{
+    while (s->writes) {
+        struct spool_write *w = s->writes;
+
+        s->writes = w->next;
+        block_give(s->pool, w->block);
+        free(w);
+    }
+    file_close(s->fd);
+    s->fd = -1;
+}
+
+static void spool_wait(struct spool *s, int err, const char *what)
+{
+    s->retry_ns = loop_now_ns(s->loop) + RETRY_NS;
+    errmsg_set(&s->trouble, err, "spool file %s: %s: %s", s->name, what, strerror(-err));
+}
+
+static void finish(struct spool *s, int result)
+{
+    s->finishing = false;
+    if (s->done)
+        s->done(s, result);
+}
+
+static void on_write(struct io_op *op, int res);
+
+static void write_start(struct spool_write *w)
+{
+    struct spool *s = w->spool;
+
+    w->flying = true;
+    s->in_flight++;
+    w->op.ctx = w;
+    io_write(s->loop, &w->op, s->fd, w->block->data + w->done, w->len - w->done,
+             w->offset + w->done, on_write);
+}
+
+static void on_write(struct io_op *op, int res)
+{
+    struct spool_write *w = op->ctx, **at;
+    struct spool *s = w->spool;
+
+    w->flying = false;
+    s->in_flight--;
+    if (res <= 0) {     /* the block stays ours: a write, unlike a sync, can be repeated */
+        spool_wait(s, res < 0 ? res : -EIO, "write");
+        return;
+    }
+    w->done += (uint32_t)res;
+    if (w->done < w->len) {
+        w->done = (uint32_t)bytes_round_down(w->done, FILE_BLOCK_BYTES);
+        write_start(w);
+        return;
+    }
+    for (at = &s->writes; *at != w; at = &(*at)->next)
+        ;
+    *at = w->next;
+    block_give(s->pool, w->block);
+    free(w);
+    finish_step(s);
+}
+
+static int spool_open(struct spool *s)
+{
+    if (s->fd >= 0)
+        return 0;
+    s->fd = file_open_direct(s->dir, s->name, O_RDWR | O_CREAT | O_TRUNC, s->mode, &s->direct);
+    return s->fd < 0 ? s->fd : 0;
+}
+
+int spool_append(struct spool *s, struct block *b)
+{
+    struct spool_write *w = calloc(1, sizeof(*w));
+    int err;
+
+    if (!w)
+        return -ENOMEM;
+    w->spool = s;
+    w->block = b;
+    w->offset = s->file_bytes;
+    w->len = (uint32_t)bytes_round_up(b->len, FILE_BLOCK_BYTES);
+    memset(b->data + b->len, 0, w->len - b->len);
+    s->crc32c = crc32c(s->crc32c, b->data, b->len);
+    s->file_bytes += b->len;
+    w->next = s->writes;
+    s->writes = w;
+    err = spool_open(s);
+    if (err)
+        spool_wait(s, err, "open");
+    else
+        write_start(w);
+    return 0;
+}
+
+static void on_sync(struct io_op *op, int res)
+{
+    struct spool *s = op->ctx;
+
+    s->in_flight--;
+    if (res < 0)
+        errmsg_set(&s->trouble, res, "spool file %s: sync: %s", s->name, strerror(-res));
+    finish(s, res < 0 ? res : 0);
+}
+
+/* All blocks are written: cut the padding of the last one, then sync. */
+static void finish_step(struct spool *s)
+{
+    int err;
+
+    if (!s->finishing || s->writes || s->in_flight > 0)
+        return;
+    err = spool_open(s);
+    if (!err && s->file_bytes % FILE_BLOCK_BYTES != 0)
+        err = file_truncate(s->fd, s->file_bytes);
+    if (err) {
+        spool_wait(s, err, "cut");
+        return;
+    }
+    s->retry_ns = 0;
+    s->in_flight++;
+    s->sync_op.ctx = s;
+    io_sync(s->loop, &s->sync_op, s->fd, false, on_sync);
+}
+
+void spool_finish(struct spool *s, spool_done_fn done)
+{
+    s->done = done;
+    s->finishing = true;
+    finish_step(s);
+}
+
+void spool_step(struct spool *s, uint64_t now_ns)
+{
+    int err;
+
+    if (s->retry_ns == 0 || now_ns < s->retry_ns)
+        return;
+    s->retry_ns = 0;
+    err = spool_open(s);
+    if (err) {
+        spool_wait(s, err, "open");
+        return;
+    }
+    for (struct spool_write *w = s->writes; w; w = w->next)
+        if (!w->flying)
+            write_start(w);
+    finish_step(s);
+}

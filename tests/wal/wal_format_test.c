@@ -1,0 +1,670 @@
+/*
+ * Claims about the bytes of the log: what is written is read back, and nothing else passes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "wal/log_builder.h"
+
+static uint64_t seed;
+
+/* Fills a word with an extreme or a random value. */
+static uint64_t word(void)
+{
+    uint64_t r = built_random(&seed);
+
+    return r % 4 == 0 ? 0 : r % 4 == 1 ? UINT64_MAX : built_random(&seed);
+}
+
+static struct wal_str text(char *buf, uint32_t cap)
+{
+    uint32_t len = built_random(&seed) % 3 == 0 ? 0 : (uint32_t)(built_random(&seed) % cap);
+
+    for (uint32_t i = 0; i < len; i++)
+        buf[i] = (char)('!' + built_random(&seed) % 90);
+    return (struct wal_str){buf, len};
+}
+
+/* Buffers that a made-up item points into. */
+struct texts {
+    char a[WAL_TARGETS_MAX][3][300];
+    struct wal_tally tally[WAL_DEFS_MAX];
+};
+
+static void fill_seal(struct wal_item *it, struct texts *t)
+{
+    it->u.seal.epoch = word();
+    it->u.seal.number = word();
+    it->u.seal.stream = (uint32_t)word();
+    it->u.seal.version = (uint32_t)word();
+    it->u.seal.output = (uint16_t)(word() % WAL_OUTPUTS_MAX);
+    it->u.seal.targets = (uint16_t)(word() % (WAL_TARGETS_MAX + 1));
+    it->u.seal.file_mode = (uint32_t)word();
+    it->u.seal.crc32c = (uint32_t)word();
+    it->u.seal.first_lsn = word();
+    it->u.seal.last_lsn = word();
+    it->u.seal.events = word();
+    it->u.seal.payload_bytes = word();
+    it->u.seal.file_bytes = word();
+    it->u.seal.name_time_ns = word();
+    it->u.seal.arrival_ns = word();
+    for (uint16_t i = 0; i < it->u.seal.targets; i++) {
+        it->u.seal.target[i].type = (uint8_t)word();
+        it->u.seal.target[i].staged = (uint8_t)word();
+        it->u.seal.target[i].sink = text(t->a[i][0], sizeof(t->a[i][0]));
+        it->u.seal.target[i].directory = text(t->a[i][1], sizeof(t->a[i][1]));
+        it->u.seal.target[i].key = text(t->a[i][2], sizeof(t->a[i][2]));
+    }
+}
+
+static void fill_totals(struct wal_item *it, struct texts *t)
+{
+    switch (it->type) {
+    case WAL_STREAM_TOTALS:
+        it->u.stream_totals.stream = (uint32_t)word();
+        it->u.stream_totals.accepted = word();
+        it->u.stream_totals.accepted_bytes = word();
+        it->u.stream_totals.delivered = word();
+        it->u.stream_totals.dropped = word();
+        for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
+            it->u.stream_totals.lost[i] = word();
+        break;
+    case WAL_VERSION_TOTALS:
+        it->u.version_totals.stream = (uint32_t)word();
+        it->u.version_totals.version = (uint32_t)word();
+        it->u.version_totals.outputs = (uint16_t)(word() % (WAL_OUTPUTS_MAX + 1));
+        it->u.version_totals.accepted = word();
+        it->u.version_totals.lost = word();
+        for (int i = 0; i < WAL_OUTPUTS_MAX; i++) {
+            it->u.version_totals.delivered[i] = word();
+            it->u.version_totals.dropped[i] = word();
+            it->u.version_totals.sealed_lsn[i] = word();
+        }
+        break;
+    case WAL_SINK_TOTALS:
+        it->u.sink_totals.stream = (uint32_t)word();
+        it->u.sink_totals.sink = text(t->a[0][0], sizeof(t->a[0][0]));
+        it->u.sink_totals.events = word();
+        it->u.sink_totals.bytes = word();
+        it->u.sink_totals.batches = word();
+        break;
+    default:
+        for (int i = 0; i < SHM_DROP_COUNT; i++)
+            it->u.intake.drops[i] = word();
+    }
+}
+
+static void fill_span(struct wal_item *it, struct texts *t)
+{
+    it->u.span.ring = (uint32_t)word();
+    it->u.span.events = (uint32_t)word();
+    it->u.span.from = word();
+    it->u.span.to = it->u.span.from + word() % (SHM_RING_BYTES_MAX + 1ULL);
+    it->u.span.offset = (uint32_t)word();
+    it->u.span.crc32c = (uint32_t)word();
+    it->u.span.tallies = (uint16_t)(word() % (WAL_DEFS_MAX + 1));
+    for (uint16_t i = 0; i < it->u.span.tallies; i++)
+        t->tally[i] = (struct wal_tally){(uint16_t)word(), (uint32_t)word(), word()};
+}
+
+static void fill(struct wal_item *it, struct texts *t)
+{
+    switch (it->type) {
+    case WAL_SPAN:
+        fill_span(it, t);
+        break;
+    case WAL_ATTACH:
+        it->u.attach.ring = (uint32_t)word();
+        it->u.attach.uid = (uint32_t)word();
+        it->u.attach.pid = (uint32_t)word();
+        it->u.attach.ino = word();
+        it->u.attach.pos = word();
+        it->u.attach.lsn = word();
+        bytes_put_u64(it->u.attach.uuid, word());
+        bytes_put_u64(it->u.attach.uuid + 8, word());
+        it->u.attach.name = text(t->a[0][0], SHM_RING_NAME_MAX);
+        break;
+    case WAL_RETIRE:
+        it->u.retire.ring = (uint32_t)word();
+        break;
+    case WAL_DEF:
+        it->u.def.ring = (uint32_t)word();
+        it->u.def.stream = (uint32_t)word();
+        it->u.def.number = (uint16_t)word();
+        break;
+    case WAL_STREAM:
+        it->u.stream.stream = (uint32_t)word();
+        it->u.stream.version = (uint32_t)word();
+        it->u.stream.incarnation = word();
+        it->u.stream.outputs = (uint16_t)(word() % (WAL_OUTPUTS_MAX + 1));
+        it->u.stream.name = text(t->a[0][0], SHM_STREAM_NAME_MAX);
+        it->u.stream.settings = text(t->a[0][1], sizeof(t->a[0][1]));
+        break;
+    case WAL_SEAL:
+        fill_seal(it, t);
+        break;
+    case WAL_ACK:
+    case WAL_STAGED:
+        it->u.ack.epoch = word();
+        it->u.ack.number = word();
+        it->u.ack.target = (uint16_t)(word() % WAL_TARGETS_MAX);
+        it->u.ack.how = (uint8_t)word();
+        break;
+    case WAL_LOST:
+        it->u.lost.lsn = word();
+        it->u.lost.ring = (uint32_t)word();
+        it->u.lost.stream = (uint32_t)word();
+        it->u.lost.version = (uint32_t)word();
+        it->u.lost.reason = (uint8_t)word();
+        it->u.lost.events = word();
+        it->u.lost.payload_bytes = word();
+        break;
+    case WAL_TRIM:
+        it->u.trim.lsn = word();
+        break;
+    case WAL_CHECKPOINT:
+        it->u.checkpoint.trim_lsn = word();
+        it->u.checkpoint.last_name_time_ns = word();
+        it->u.checkpoint.next_ring = (uint32_t)word();
+        it->u.checkpoint.next_stream = (uint32_t)word();
+        for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
+            it->u.checkpoint.lost_bytes[i] = word();
+        break;
+    case WAL_CHECKPOINT_END:
+        break;
+    default:
+        fill_totals(it, t);
+    }
+}
+
+static void same_str(struct wal_str a, struct wal_str b)
+{
+    assert_int_equal(a.len, b.len);
+    if (a.len > 0)
+        assert_memory_equal(a.at, b.at, a.len);
+}
+
+#define SAME(field) assert_true(a->u.field == b->u.field)
+
+static void same_seal(const struct wal_item *a, const struct wal_item *b)
+{
+    SAME(seal.epoch);
+    SAME(seal.number);
+    SAME(seal.stream);
+    SAME(seal.version);
+    SAME(seal.output);
+    SAME(seal.targets);
+    SAME(seal.file_mode);
+    SAME(seal.crc32c);
+    SAME(seal.first_lsn);
+    SAME(seal.last_lsn);
+    SAME(seal.events);
+    SAME(seal.payload_bytes);
+    SAME(seal.file_bytes);
+    SAME(seal.name_time_ns);
+    SAME(seal.arrival_ns);
+    for (uint16_t i = 0; i < a->u.seal.targets; i++) {
+        SAME(seal.target[i].type);
+        SAME(seal.target[i].staged);
+        same_str(a->u.seal.target[i].sink, b->u.seal.target[i].sink);
+        same_str(a->u.seal.target[i].directory, b->u.seal.target[i].directory);
+        same_str(a->u.seal.target[i].key, b->u.seal.target[i].key);
+    }
+}
+
+static void same_totals(const struct wal_item *a, const struct wal_item *b)
+{
+    switch (a->type) {
+    case WAL_STREAM_TOTALS:
+        SAME(stream_totals.stream);
+        SAME(stream_totals.accepted);
+        SAME(stream_totals.accepted_bytes);
+        SAME(stream_totals.delivered);
+        SAME(stream_totals.dropped);
+        for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
+            SAME(stream_totals.lost[i]);
+        break;
+    case WAL_VERSION_TOTALS:
+        SAME(version_totals.stream);
+        SAME(version_totals.version);
+        SAME(version_totals.outputs);
+        SAME(version_totals.accepted);
+        SAME(version_totals.lost);
+        for (uint16_t i = 0; i < a->u.version_totals.outputs; i++) {
+            SAME(version_totals.delivered[i]);
+            SAME(version_totals.dropped[i]);
+            SAME(version_totals.sealed_lsn[i]);
+        }
+        break;
+    case WAL_SINK_TOTALS:
+        SAME(sink_totals.stream);
+        same_str(a->u.sink_totals.sink, b->u.sink_totals.sink);
+        SAME(sink_totals.events);
+        SAME(sink_totals.bytes);
+        SAME(sink_totals.batches);
+        break;
+    default:
+        for (int i = 0; i < SHM_DROP_COUNT; i++)
+            SAME(intake.drops[i]);
+    }
+}
+
+static void same_span(const struct wal_item *a, const struct wal_item *b, const struct texts *t)
+{
+    SAME(span.ring);
+    SAME(span.events);
+    SAME(span.from);
+    SAME(span.to);
+    SAME(span.offset);
+    SAME(span.crc32c);
+    SAME(span.tallies);
+    for (uint16_t i = 0; i < a->u.span.tallies; i++) {
+        struct wal_tally tally = wal_tally_get(b, i);
+
+        assert_int_equal(t->tally[i].def, tally.def);
+        assert_int_equal(t->tally[i].events, tally.events);
+        assert_true(t->tally[i].payload_bytes == tally.payload_bytes);
+    }
+}
+
+/* a: what was written, from t; b: what was read. */
+static void same(const struct wal_item *a, const struct wal_item *b, const struct texts *t)
+{
+    assert_int_equal(a->type, b->type);
+    switch (a->type) {
+    case WAL_SPAN:
+        same_span(a, b, t);
+        break;
+    case WAL_ATTACH:
+        SAME(attach.ring);
+        SAME(attach.uid);
+        SAME(attach.pid);
+        SAME(attach.ino);
+        SAME(attach.pos);
+        SAME(attach.lsn);
+        assert_memory_equal(a->u.attach.uuid, b->u.attach.uuid, 16);
+        same_str(a->u.attach.name, b->u.attach.name);
+        break;
+    case WAL_RETIRE:
+        SAME(retire.ring);
+        break;
+    case WAL_DEF:
+        SAME(def.ring);
+        SAME(def.stream);
+        SAME(def.number);
+        break;
+    case WAL_STREAM:
+        SAME(stream.stream);
+        SAME(stream.version);
+        SAME(stream.incarnation);
+        SAME(stream.outputs);
+        same_str(a->u.stream.name, b->u.stream.name);
+        same_str(a->u.stream.settings, b->u.stream.settings);
+        break;
+    case WAL_SEAL:
+        same_seal(a, b);
+        break;
+    case WAL_ACK:
+    case WAL_STAGED:
+        SAME(ack.epoch);
+        SAME(ack.number);
+        SAME(ack.target);
+        SAME(ack.how);
+        break;
+    case WAL_LOST:
+        SAME(lost.lsn);
+        SAME(lost.ring);
+        SAME(lost.stream);
+        SAME(lost.version);
+        SAME(lost.reason);
+        SAME(lost.events);
+        SAME(lost.payload_bytes);
+        break;
+    case WAL_TRIM:
+        SAME(trim.lsn);
+        break;
+    case WAL_CHECKPOINT:
+        SAME(checkpoint.trim_lsn);
+        SAME(checkpoint.last_name_time_ns);
+        SAME(checkpoint.next_ring);
+        SAME(checkpoint.next_stream);
+        for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
+            SAME(checkpoint.lost_bytes[i]);
+        break;
+    case WAL_CHECKPOINT_END:
+        break;
+    default:
+        same_totals(a, b);
+    }
+}
+
+static void every_item_type_survives_a_round_trip(void **state)
+{
+    struct texts *t = calloc(1, sizeof(*t));
+
+    (void)state;
+    assert_non_null(t);
+    seed = 1;
+    for (int type = WAL_SPAN; type < WAL_ITEM_TYPE_COUNT; type++)
+        for (int round = 0; round < 200; round++) {
+            struct wal_item in = {.type = (enum wal_item_type)type}, out;
+            struct bytes b = BYTES_INIT;
+            const uint8_t *at;
+
+            fill(&in, t);
+            assert_int_equal(wal_item_append(&b, &in, t->tally), 0);
+            assert_int_equal(b.len % 8, 0);
+            at = b.data;
+            assert_int_equal(wal_item_next(&at, b.data + b.len, &out), 0);
+            assert_ptr_equal(at, b.data + b.len);
+            same(&in, &out, t);
+            bytes_free(&b);
+        }
+    free(t);
+}
+
+static void items_follow_one_another(void **state)
+{
+    struct texts *t = calloc(1, sizeof(*t));
+    struct bytes b = BYTES_INIT;
+    const uint8_t *at;
+    struct wal_item it;
+
+    (void)state;
+    assert_non_null(t);
+    seed = 2;
+    for (int type = WAL_SPAN; type < WAL_ITEM_TYPE_COUNT; type++) {
+        it = (struct wal_item){.type = (enum wal_item_type)type};
+        fill(&it, t);
+        assert_int_equal(wal_item_append(&b, &it, t->tally), 0);
+    }
+    at = b.data;
+    for (int type = WAL_SPAN; type < WAL_ITEM_TYPE_COUNT; type++) {
+        assert_int_equal(wal_item_next(&at, b.data + b.len, &it), 0);
+        assert_int_equal(it.type, type);
+    }
+    assert_ptr_equal(at, b.data + b.len);
+    assert_int_equal(wal_item_next(&at, b.data + b.len, &it), -EBADMSG);
+    bytes_free(&b);
+    free(t);
+}
+
+static void a_cut_item_never_parses(void **state)
+{
+    struct texts *t = calloc(1, sizeof(*t));
+
+    (void)state;
+    assert_non_null(t);
+    seed = 3;
+    for (int type = WAL_SPAN; type < WAL_ITEM_TYPE_COUNT; type++) {
+        struct wal_item it = {.type = (enum wal_item_type)type};
+        struct bytes b = BYTES_INIT;
+
+        fill(&it, t);
+        assert_int_equal(wal_item_append(&b, &it, t->tally), 0);
+        for (size_t len = 0; len < b.len; len++) {
+            uint8_t *copy = malloc(len ? len : 1);      /* so that ASan sees a byte too far */
+            const uint8_t *at = copy;
+
+            assert_non_null(copy);
+            memcpy(copy, b.data, len);
+            assert_int_equal(wal_item_next(&at, copy + len, &it), -EBADMSG);
+            assert_ptr_equal(at, copy);
+            free(copy);
+        }
+        bytes_free(&b);
+    }
+    free(t);
+}
+
+static void an_item_with_a_length_of_its_own_never_parses(void **state)
+{
+    (void)state;
+    for (int type = 0; type < WAL_ITEM_TYPE_COUNT + 2; type++) {
+        struct wal_item it = {.type = WAL_TRIM};
+        struct bytes b = BYTES_INIT;
+        const uint8_t *at;
+
+        /* No type's body is 4 bytes of 0xff, and none is longer than it says by itself. */
+        assert_int_equal(wal_item_append(&b, &it, NULL), 0);
+        memset(b.data + 8, 0xff, 8);
+        bytes_put_u16(b.data, (uint16_t)type);
+        bytes_put_u32(b.data + 4, 5);
+        at = b.data;
+        assert_int_equal(wal_item_next(&at, b.data + b.len, &it), -EBADMSG);
+        bytes_put_u16(b.data, WAL_TRIM);
+        bytes_put_u32(b.data + 4, 8);
+        bytes_put_u16(b.data + 2, 1);       /* a flag nobody knows */
+        assert_int_equal(wal_item_next(&at, b.data + b.len, &it), -EBADMSG);
+        bytes_free(&b);
+    }
+}
+
+static int span_round(uint64_t from, uint64_t to)
+{
+    struct wal_item it = {.type = WAL_SPAN}, out;
+    struct bytes b = BYTES_INIT;
+    const uint8_t *at;
+    int rc;
+
+    it.u.span.from = from;
+    it.u.span.to = to;
+    assert_int_equal(wal_item_append(&b, &it, NULL), 0);
+    at = b.data;
+    rc = wal_item_next(&at, b.data + b.len, &out);
+    bytes_free(&b);
+    return rc;
+}
+
+static void a_span_is_as_long_as_a_ring_at_most_and_may_wrap(void **state)
+{
+    (void)state;
+    assert_int_equal(span_round(5, 5), 0);
+    assert_int_equal(span_round(UINT64_MAX - 7, 8), 0);
+    assert_int_equal(span_round(8, 8 + (uint64_t)SHM_RING_BYTES_MAX), 0);
+    assert_int_equal(span_round(8, 9 + (uint64_t)SHM_RING_BYTES_MAX), -EBADMSG);
+    assert_int_equal(span_round(8, 0), -EBADMSG);
+}
+
+/* A COMMIT of two blocks at a place of its own. */
+struct one_commit {
+    struct wal_identity id;
+    struct wal_commit header;
+    uint8_t record[2 * WAL_BLOCK];
+};
+
+static void one_commit(struct one_commit *c)
+{
+    static const uint8_t items[5000] = {1, 2, 3};
+
+    memset(c, 0, sizeof(*c));
+    memset(c->id.uuid, 0x5a, sizeof(c->id.uuid));
+    c->id.epoch = 9;
+    c->id.segment = 3;
+    c->header.lsn = 7 * WAL_BLOCK;
+    c->header.group_lsn = 5 * WAL_BLOCK;
+    c->header.items = 1;
+    c->header.item_bytes = sizeof(items);
+    assert_int_equal(wal_commit_bytes(sizeof(items)), sizeof(c->record));
+    wal_commit_format(&c->id, &c->header, items, c->record);
+}
+
+static void a_commit_takes_whole_blocks(void **state)
+{
+    (void)state;
+    assert_int_equal(wal_commit_bytes(0), WAL_BLOCK);
+    assert_int_equal(wal_commit_bytes(WAL_BLOCK - 64), WAL_BLOCK);
+    assert_int_equal(wal_commit_bytes(WAL_BLOCK - 63), 2 * WAL_BLOCK);
+}
+
+static void a_commit_survives_a_round_trip(void **state)
+{
+    struct one_commit c;
+    struct wal_commit out;
+
+    (void)state;
+    one_commit(&c);
+    assert_int_equal(wal_commit_parse(&c.id, c.record, sizeof(c.record), c.header.lsn, &out), 0);
+    assert_memory_equal(&out, &c.header, sizeof(out));
+    assert_true(wal_commit_begins(c.record, c.header.lsn));
+    assert_false(wal_commit_begins(c.record, c.header.lsn + WAL_BLOCK));
+}
+
+static void a_cut_commit_never_parses(void **state)
+{
+    struct one_commit c;
+    struct wal_commit out;
+
+    (void)state;
+    one_commit(&c);
+    for (size_t len = 0; len < sizeof(c.record); len += len % 64 == 0 ? 1 : 63) {
+        uint8_t *copy = malloc(len ? len : 1);
+
+        assert_non_null(copy);
+        memcpy(copy, c.record, len);
+        assert_int_equal(wal_commit_parse(&c.id, copy, len, c.header.lsn, &out), -EBADMSG);
+        free(copy);
+    }
+}
+
+static void a_flipped_bit_in_a_commit_is_found(void **state)
+{
+    struct one_commit c;
+    struct wal_commit out;
+
+    (void)state;
+    one_commit(&c);
+    for (size_t bit = 0; bit < sizeof(c.record) * 8; bit++) {
+        c.record[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_int_equal(wal_commit_parse(&c.id, c.record, sizeof(c.record), c.header.lsn, &out),
+                         -EBADMSG);
+        c.record[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+}
+
+static void a_commit_of_another_place_never_parses(void **state)
+{
+    struct one_commit c;
+    struct wal_identity id;
+    struct wal_commit out;
+
+    (void)state;
+    one_commit(&c);
+    for (unsigned bit = 0; bit < 128; bit++) {
+        id = c.id;
+        id.uuid[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_int_equal(wal_commit_parse(&id, c.record, sizeof(c.record), c.header.lsn, &out),
+                         -EBADMSG);
+    }
+    for (unsigned bit = 0; bit < 64; bit++) {
+        id = c.id;
+        id.epoch ^= 1ULL << bit;
+        assert_int_equal(wal_commit_parse(&id, c.record, sizeof(c.record), c.header.lsn, &out),
+                         -EBADMSG);
+        id = c.id;
+        id.segment ^= 1ULL << bit;
+        assert_int_equal(wal_commit_parse(&id, c.record, sizeof(c.record), c.header.lsn, &out),
+                         -EBADMSG);
+        assert_int_equal(wal_commit_parse(&c.id, c.record, sizeof(c.record),
+                                          c.header.lsn ^ 1ULL << bit, &out),
+                         -EBADMSG);
+        /* Moved, with an lsn that fits: the sum still knows where it was written. */
+        bytes_put_u64(c.record + 16, c.header.lsn ^ 1ULL << bit);
+        assert_int_equal(wal_commit_parse(&c.id, c.record, sizeof(c.record),
+                                          c.header.lsn ^ 1ULL << bit, &out),
+                         -EBADMSG);
+        bytes_put_u64(c.record + 16, c.header.lsn);
+    }
+    assert_int_equal(wal_commit_parse(&c.id, c.record, sizeof(c.record), c.header.lsn, &out), 0);
+}
+
+static void a_segment_header_survives_and_a_flipped_bit_is_found(void **state)
+{
+    struct wal_segment_header in = {.shard = 12, .epoch = UINT64_MAX, .number = 77}, out;
+    uint8_t block[WAL_BLOCK] = {0};
+
+    (void)state;
+    memset(in.uuid, 0xee, sizeof(in.uuid));
+    in.start_lsn = in.prev_end_lsn = 12 * WAL_BLOCK;
+    wal_segment_header_format(&in);
+    memcpy(block, &in, sizeof(in));
+    assert_int_equal(wal_segment_header_parse(block, &out), 0);
+    assert_memory_equal(&in, &out, sizeof(in));
+    for (size_t bit = 0; bit < sizeof(in) * 8; bit++) {
+        block[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_int_equal(wal_segment_header_parse(block, &out), -EBADMSG);
+        block[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+}
+
+static void a_segment_begins_on_a_block_behind_the_one_before(void **state)
+{
+    static const uint64_t starts[][2] = {{1, 1}, {WAL_BLOCK, 0}, {1ULL << 63, 1ULL << 63}};
+    struct wal_segment_header header, out;
+    uint8_t block[WAL_BLOCK] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        header = (struct wal_segment_header){.start_lsn = starts[i][0],
+                                             .prev_end_lsn = starts[i][1]};
+        wal_segment_header_format(&header);
+        memcpy(block, &header, sizeof(header));
+        assert_int_equal(wal_segment_header_parse(block, &out), -EBADMSG);
+    }
+}
+
+static void a_segment_name_survives_and_others_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "", "000", "000-0000000000000001-0000000001.seg.aside", "000-0000000000000001-1.seg",
+        "00-0000000000000001-0000000001.seg", "000-000000000000001-0000000001.seg",
+        "000-000000000000000G-0000000001.seg", "000-0000000000000001-0000000001.SEG",
+        " 00-0000000000000001-0000000001.seg", "+00-0000000000000001-0000000001.seg",
+        "-01-0000000000000001-0000000001.seg", "1000-0000000000000001-0000000001.seg",
+        "000-000000000000000A-0000000001.seg", "000-0000000000000001-00000000001.seg",
+        "000-0000000000000001--000000001.seg", ".000-0000000000000001-0000000001.seg",
+        "000-0x00000000000001-0000000001.seg", "000-0000000000000001-0000000001",
+        "000-0000000000000001-99999999999999999999.seg",
+    };
+    char name[WAL_NAME_MAX];
+    uint64_t epoch, number;
+    uint32_t shard;
+
+    (void)state;
+    wal_segment_name(999, UINT64_MAX, UINT64_MAX, name);
+    assert_true(wal_segment_name_parse(name, &shard, &epoch, &number));
+    assert_true(shard == 999 && epoch == UINT64_MAX && number == UINT64_MAX);
+    wal_segment_name(0, 0xabc, 7, name);
+    assert_string_equal(name, "000-0000000000000abc-0000000007.seg");
+    assert_true(wal_segment_name_parse(name, &shard, &epoch, &number));
+    assert_true(shard == 0 && epoch == 0xabc && number == 7);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(wal_segment_name_parse(bad[i], &shard, &epoch, &number));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_item_type_survives_a_round_trip),
+        cmocka_unit_test(items_follow_one_another),
+        cmocka_unit_test(a_cut_item_never_parses),
+        cmocka_unit_test(an_item_with_a_length_of_its_own_never_parses),
+        cmocka_unit_test(a_span_is_as_long_as_a_ring_at_most_and_may_wrap),
+        cmocka_unit_test(a_commit_takes_whole_blocks),
+        cmocka_unit_test(a_commit_survives_a_round_trip),
+        cmocka_unit_test(a_cut_commit_never_parses),
+        cmocka_unit_test(a_flipped_bit_in_a_commit_is_found),
+        cmocka_unit_test(a_commit_of_another_place_never_parses),
+        cmocka_unit_test(a_segment_header_survives_and_a_flipped_bit_is_found),
+        cmocka_unit_test(a_segment_begins_on_a_block_behind_the_one_before),
+        cmocka_unit_test(a_segment_name_survives_and_others_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -6,8 +6,7 @@
  */
 #include "cli/cli_options.h"
 
-#include <string.h>
-
+#include "base/invariant.h"
 #include "cli/cli_exit.h"
 
 void cli_options_begin(void)
@@ -40,9 +39,11 @@ int cli_options_next(int argc, char **argv, const struct option *longs)
     }
     if (c != '?')
         return c;
-    /* A cluster of short options stays where it is, so the text is at `at` or just before. */
-    if (optopt != 0 && optind == at)
+    /* In the middle of a cluster like -ab getopt stays where it is. */
+    if (optopt != 0 && (optind == at || argv[optind - 1][1] != '-'))
         (void)cli_usage_error(argv[0], "unknown option -%c", optopt);
+    else if (optopt != 0)
+        (void)cli_usage_error(argv[0], "%s: the option takes no value", argv[optind - 1]);
     else
         (void)cli_usage_error(argv[0], "unknown option %s", argv[optind - 1]);
     return CLI_OPTION_BAD;

@@ -19,7 +19,10 @@ enum { CLI_OPTION_BAD = '?', CLI_OPTION_HELP = 'h' };
 /* The row that every command has. */
 #define CLI_OPTION_HELP_ROW { "help", no_argument, NULL, CLI_OPTION_HELP }
 
-/* Several commands may run in one process (tests do). */
+/*
+ * A row whose `val` is a character is a short option too. Several commands may run in one process
+ * (tests do).
+ */
 void cli_options_begin(void);
 
 /* The `val` of the next option's row, -1 at the end, CLI_OPTION_BAD after it has said why. */

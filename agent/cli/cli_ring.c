@@ -35,7 +35,7 @@ static const char usage[] =
     "\n"
     "show prints one ring whole: superblock, positions, streams. NAME is as ls prints it; .ring\n"
     "may be left out. With --events it prints what waits in the ring instead, one JSON object a\n"
-    "line: {\"stream\", \"kind\", \"time\", \"payload\"} (\"payload_base64\" for what is no text).\n"
+    "line: stream, kind, time and payload, or payload_base64 for what is no text.\n"
     "\n"
     "  --shm-dir DIR   where the rings are (HYDRANT_SHM_DIR; default /dev/shm/hydrant for root\n"
     "                  and system users, else /dev/shm/hydrant-UID)\n"

@@ -39,7 +39,7 @@ static int on_def(void *ctx, const struct ring_def *def)
     return 0;
 }
 
-/* Copies [from, to) of the data area, which may wrap. 0 or -errno; -EBADMSG: the file is shorter. */
+/* Copies [from, to) of the data area, which may wrap. 0 or -errno; -EBADMSG: the file is short. */
 static int span_copy(const struct ring_file *file, uint64_t from, uint64_t to, uint8_t *ret_span)
 {
     uint64_t mask = file->super.data_bytes - 1;

@@ -280,7 +280,8 @@ void sender_summary(struct sender *s)
         reached = "";
     if (s->refused > REFUSED_MAX)
         fprintf(stderr, "hydrant %s: %" PRIu64 " lines were too long\n", s->command, s->refused);
-    fprintf(stderr, "%s%" PRIu64 " events, %" PRIu64 " bytes in %.3f s: %.0f events/s, %.1f MB/s%s\n",
-            sender_signal() != 0 ? "interrupted: " : "", s->events, s->bytes, seconds,
-            (double)s->events / seconds, (double)s->bytes / seconds / 1e6, reached);
+    fprintf(stderr, "%s%" PRIu64 " events, %" PRIu64 " bytes in %.3f s: ",
+            sender_signal() != 0 ? "interrupted: " : "", s->events, s->bytes, seconds);
+    fprintf(stderr, "%.0f events/s, %.1f MB/s%s\n", (double)s->events / seconds,
+            (double)s->bytes / seconds / 1e6, reached);
 }

@@ -36,7 +36,7 @@ bool cli_parse_bytes(const char *command, const char *name, const char *text, in
 
 bool cli_parse_time(const char *command, const char *name, const char *text, int64_t *ret_ns)
 {
-    struct option option = { .key = name, .type = OPTION_TYPE_TIME, .min = 1,
+    struct option option = { .key = name, .type = OPTION_TYPE_TIME, .min = 1000000,
                              .max = 365 * 86400 * INT64_C(1000000000) };
 
     return parse(command, &option, text, ret_ns);

@@ -1,5 +1,5 @@
 /*
- * cli_units: sizes and times on the command line, written as in the configuration file: 1MiB, 500ms.
+ * cli_units: sizes and times on the command line, written as in the configuration: 1MiB, 500ms.
  *
  * Owns:   nothing.
  * Thread: main.

@@ -61,7 +61,7 @@ void http_reply_free(struct http_reply *reply); /* zeroed is fine */
 bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
                     struct http_reply *reply);
 
-/* May a POST body have this Content-Type (NULL: none)? If not, 415: a browser's form cannot send it. */
+/* May a POST body have this Content-Type (NULL: none)? A browser's form cannot send those. */
 bool http_api_content_type(const char *type);
 
 /* timeout: the query's, NULL = none. False: reply is set. */

@@ -207,12 +207,12 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     struct errmsg err = {""};
     int code = 1;
 
+    signals_take();
     if (config_read(&life, &life.config))
         return 1;
     log_init(life.config->agent.log_level, life.config->agent.log_format);
     umask(0);       /* file_mode is meant as it is written */
     descriptors_raise();
-    signals_take();
     if (shard_start(&life, &err)) {
         log_error("%s", err.text);
         goto out;

@@ -1,0 +1,230 @@
+/*
+ * producer: a producer under the command of an end-to-end test, by lines on standard input.
+ *
+ *   write COUNT            writes so many events
+ *   load RATE              writes RATE events a second until the next line or the end of input
+ *   flush POS SECONDS      waits until all is accepted, durable or delivered
+ *   stats                  prints drops_full and quarantine
+ *
+ * Each line is answered by one: "ok EVENTS" with the events written so far, or "error ..." with
+ * the name of the errno and the library's text. At the end of input the ring is closed.
+ *
+ * An event is the JSON object {"p": "ID", "n": NUMBER, "pad": "..."}: numbers count up from 0, the
+ * padding's length varies with the number. Whoever kills this process finds in the progress file
+ * how many events were surely committed; one more may have been.
+ *
+ * Owns:   one ring, the mapping of the progress file.
+ * Thread: main.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "shm_client.h"
+
+enum { EVENT_BYTES_MAX = 65536, BURSTS_A_SECOND = 100 };
+
+#define SLICE_NS 50000000ULL    /* a full ring is waited for so long before input is looked at */
+
+struct producer {
+    struct shmc *ring;
+    const char *id;
+    uint64_t pad_max;
+    uint64_t events;
+    uint16_t stream;
+    _Atomic uint64_t *progress;     /* NULL: nobody wants to know */
+};
+
+static int fail(const char *what, int err, const char *text)
+{
+    printf("error %s: %s: %s\n", what, strerrorname_np(-err), text);
+    fflush(stdout);
+    return -1;
+}
+
+static bool input_ready(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&input, 1, 0) > 0;
+}
+
+/* One event. 1: the ring is full, the caller may try again. */
+static int event_write(struct producer *p)
+{
+    static char event[EVENT_BYTES_MAX];
+    uint64_t pad = p->pad_max > 0 ? p->events * 7919 % (p->pad_max + 1) : 0;
+    int len = snprintf(event, sizeof(event), "{\"p\": \"%s\", \"n\": %" PRIu64 ", \"pad\": \"",
+                       p->id, p->events);
+    int res;
+
+    memset(event + len, 'x', pad);
+    memcpy(event + len + (int)pad, "\"}", 2);
+    res = shmc_write(p->ring, p->stream, SHMC_JSON, event, (size_t)len + pad + 2);
+    if (res == -ETIMEDOUT || res == -EAGAIN)
+        return 1;
+    if (res < 0)
+        return fail("write", res, shmc_error(p->ring));
+    p->events++;
+    if (p->progress)
+        atomic_store_explicit(p->progress, p->events, memory_order_release);
+    return 0;
+}
+
+static int do_write(struct producer *p, uint64_t count)
+{
+    for (uint64_t end = p->events + count; p->events < end;) {
+        int res = event_write(p);
+
+        if (res > 0 && input_ready())
+            return fail("write", -ETIMEDOUT, "the ring is full");
+        if (res < 0)
+            return res;
+    }
+    return 0;
+}
+
+/* Bursts by a timer; a full ring just makes them late. */
+static int do_load(struct producer *p, uint64_t rate)
+{
+    struct itimerspec beat = {.it_interval.tv_nsec = 1000000000 / BURSTS_A_SECOND,
+                              .it_value.tv_nsec = 1};
+    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), res = 0;
+    uint64_t burst = (rate + BURSTS_A_SECOND - 1) / BURSTS_A_SECOND, beats;
+
+    if (timer < 0 || timerfd_settime(timer, 0, &beat, NULL) != 0)
+        return fail("timer", -errno, strerror(errno));
+    fds[1].fd = timer;
+    while (res >= 0 && poll(fds, 2, -1) >= 0 && !fds[0].revents) {
+        if (read(timer, &beats, sizeof(beats)) < 0) {
+            res = fail("timer", -errno, strerror(errno));
+            break;
+        }
+        for (uint64_t i = 0; res >= 0 && i < burst; i += res == 0) {
+            res = event_write(p);
+            if (res > 0 && input_ready())
+                break;
+        }
+    }
+    close(timer);
+    return res < 0 ? res : 0;
+}
+
+static int do_flush(struct producer *p, const char *name, uint64_t seconds)
+{
+    static const struct {
+        const char *name;
+        enum shmc_pos pos;
+    } known[] = {{"accepted", SHMC_ACCEPTED}, {"durable", SHMC_DURABLE},
+                 {"delivered", SHMC_DELIVERED}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        int res;
+
+        if (strcmp(known[i].name, name) != 0)
+            continue;
+        res = shmc_flush(p->ring, known[i].pos, seconds * 1000000000ULL);
+        return res < 0 ? fail(name, res, shmc_error(p->ring)) : 0;
+    }
+    return fail("flush", -EINVAL, "accepted, durable or delivered?");
+}
+
+static int do_stats(struct producer *p)
+{
+    struct shmc_stats stats = SHMC_STATS_INIT;
+    int res = shmc_stats(p->ring, &stats);
+
+    if (res < 0)
+        return fail("stats", res, shmc_error(p->ring));
+    printf("ok %" PRIu64 " %" PRIu64 " %u\n", p->events, stats.drops_full, stats.quarantine);
+    fflush(stdout);
+    return 1;
+}
+
+/* 0: answer with ok; else it is answered. */
+static int command_do(struct producer *p, const char *line)
+{
+    char word[16] = "", pos[16] = "";
+    uint64_t number = 0;
+
+    if (sscanf(line, "flush %15s %" SCNu64, pos, &number) == 2)
+        return do_flush(p, pos, number);
+    if (strcmp(line, "stats\n") == 0)
+        return do_stats(p);
+    if (sscanf(line, "%15s %" SCNu64, word, &number) == 2 && strcmp(word, "write") == 0)
+        return do_write(p, number);
+    if (number > 0 && strcmp(word, "load") == 0)
+        return do_load(p, number);
+    if (strcmp(line, "stop\n") == 0)
+        return 0;
+    return fail("command", -EINVAL, line);
+}
+
+static int progress_map(struct producer *p, const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    void *map;
+
+    if (fd < 0 || ftruncate(fd, sizeof(uint64_t)) != 0)
+        return fail(path, -errno, strerror(errno));
+    map = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (map == MAP_FAILED)
+        return fail(path, -errno, strerror(errno));
+    p->progress = map;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct shmc_options opt = SHMC_OPTIONS_INIT;
+    struct producer p = {.id = "p"};
+    const char *stream = "load", *progress = NULL;
+    char line[128];
+    int c, res;
+
+    opt.full = SHMC_FULL_WAIT;
+    opt.wait_ns_max = SLICE_NS;
+    while ((c = getopt(argc, argv, "d:s:i:b:p:f:D")) != -1) {
+        switch (c) {
+        case 'd': opt.shm_dir = optarg; break;
+        case 's': stream = optarg; break;
+        case 'i': p.id = opt.name = optarg; break;
+        case 'b': opt.ring_bytes = strtoull(optarg, NULL, 10); break;
+        case 'p': p.pad_max = strtoull(optarg, NULL, 10); break;
+        case 'f': progress = optarg; break;
+        case 'D': opt.full = SHMC_FULL_DROP; break;
+        default: return 2;
+        }
+    }
+    if (p.pad_max + 256 > EVENT_BYTES_MAX)
+        return 2;
+    if (progress && progress_map(&p, progress) != 0)
+        return 1;
+    res = shmc_open(&opt, &p.ring);
+    if (res < 0)
+        return fail("open", res, shmc_error(NULL)) != 0;
+    res = shmc_stream(p.ring, stream, &p.stream);
+    if (res < 0)
+        return fail("stream", res, shmc_error(p.ring)) != 0;
+    printf("ok %s\n", shmc_name(p.ring));
+    fflush(stdout);
+    setvbuf(stdin, NULL, _IONBF, 0);    /* poll sees what is not read yet */
+    while (fgets(line, sizeof(line), stdin)) {
+        if (command_do(&p, line) != 0)
+            continue;
+        printf("ok %" PRIu64 "\n", p.events);
+        fflush(stdout);
+    }
+    return shmc_close(p.ring) < 0;
+}

@@ -1,0 +1,511 @@
+/*
+ * Claims about writing the log: what was said to be accepted survives a kill, what was said to be
+ * durable survives a power cut, wherever it happens. On simulated I/O.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "support/sim.h"
+#include "wal/log_life.h"
+
+static bool thorough(void)
+{
+    const char *text = getenv("HYDRANT_LONG");
+
+    return text && strcmp(text, "1") == 0;
+}
+
+static void world_init(struct world *world, uint64_t seed)
+{
+    sim_reset(seed);
+    memset(world, 0, sizeof(*world));
+    world->seed = seed;
+    world->spans_per_life = 8;
+    world->len_min = 8;
+    world->len_max = 9000;
+    world->segment_size = 2 << 20;
+}
+
+/* Spans of which two or three fill a segment. */
+static void world_rolls(struct world *world)
+{
+    world->spans_per_life = 5;
+    world->len_min = 1 << 20;
+    world->len_max = WAL_CHUNK_BYTES;
+    world->segment_size = 5 << 20;
+}
+
+static void every_span_is_committed_and_synced(void **state)
+{
+    struct world world;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        world_init(&world, seed);
+        for (int lives = 0; lives < 4; lives++)
+            assert_int_equal(sim_run(life_main, &world), 0);
+        assert_int_equal(world.spans, 32);
+        assert_int_equal(sim_open_descriptors(), 0);
+    }
+}
+
+static void order_holds_when_completions_and_lengths_do_not(void **state)
+{
+    struct world world;
+    unsigned flight_max = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        world_init(&world, seed);
+        world.spans_per_life = 30;
+        world.follow = seed % 2;
+        sim_set_disorder(700);
+        sim_set_short(300);
+        sim_set_direct(seed % 3 != 0);
+        assert_int_equal(sim_run(life_main, &world), 0);
+        assert_int_equal(sim_run(life_main, &world), 0);
+        flight_max = world.flight_max > flight_max ? world.flight_max : flight_max;
+    }
+    assert_true(flight_max >= 3);       /* or nothing could have been out of order */
+}
+
+static void full_segments_are_followed_by_others(void **state)
+{
+    struct world world;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        world_init(&world, seed);
+        world_rolls(&world);
+        world.spans_per_life = 9;
+        world.follow = true;
+        sim_set_disorder(500);
+        assert_int_equal(sim_run(life_main, &world), 0);
+        assert_true(world.rolls >= 2);
+        assert_int_equal(sim_run(life_main, &world), 0);
+    }
+}
+
+/* Lives that end at a point, and then one that must find everything it has been promised. */
+static void crash_everywhere(void (*setup)(struct world *), bool power, uint64_t stride)
+{
+    int rc = SIM_CRASHED;
+
+    for (uint64_t point = 1; rc == SIM_CRASHED; point += stride) {
+        struct world world;
+
+        world_init(&world, point * 2 + power);
+        if (setup)
+            setup(&world);
+        sim_set_disorder(400);
+        sim_set_short(100);
+        assert_int_equal(sim_run(life_main, &world), 0);
+        /* Twice: the second crash falls into what the first has left, at another point. */
+        for (uint64_t n = 0; n < 2; n++) {
+            sim_crash_at(n == 0 ? point : 1 + built_random(&world.seed) % (point + 20));
+            if (n == 0)
+                rc = sim_run(life_main, &world);
+            else
+                sim_run(life_main, &world);
+            if (power)
+                sim_power_cut(point + n);
+            else
+                sim_kill();
+            world.power_cut = power;
+        }
+        sim_crash_at(0);
+        assert_int_equal(sim_run(life_main, &world), 0);
+        assert_int_equal(sim_run(life_main, &world), 0);
+    }
+}
+
+static void what_was_accepted_survives_a_kill_anywhere(void **state)
+{
+    (void)state;
+    crash_everywhere(NULL, false, thorough() ? 1 : 2);
+}
+
+static void what_was_durable_survives_a_power_cut_anywhere(void **state)
+{
+    (void)state;
+    crash_everywhere(NULL, true, thorough() ? 1 : 2);
+}
+
+static void rolls_survive_a_kill_anywhere(void **state)
+{
+    (void)state;
+    crash_everywhere(world_rolls, false, thorough() ? 1 : 9);
+}
+
+static void rolls_survive_a_power_cut_anywhere(void **state)
+{
+    (void)state;
+    crash_everywhere(world_rolls, true, thorough() ? 1 : 9);
+}
+
+static void a_kill_and_then_a_power_cut_lose_nothing_that_a_start_has_built_on(void **state)
+{
+    (void)state;
+    for (uint64_t point = 20; point < 140; point += thorough() ? 1 : 5) {
+        struct world world;
+
+        /* Not synced when the agent dies; the next one counts on it, and then the power fails. */
+        world_init(&world, point);
+        sim_crash_at(point);
+        sim_run(life_main, &world);
+        sim_kill();
+        sim_crash_at(0);
+        world.spans_per_life = 0;
+        assert_int_equal(sim_run(life_main, &world), 0);
+        sim_power_cut(point);
+        world.power_cut = true;
+        assert_int_equal(sim_run(life_main, &world), 0);
+    }
+}
+
+static void a_failure_is_final_and_nothing_more_is_accepted(void **state)
+{
+    static const enum sim_kind kinds[] = {SIM_WRITE, SIM_SYNC, SIM_ALLOCATE, SIM_OPEN};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+        for (int rolls = 0; rolls < 2; rolls++) {
+            int rc = -1;
+
+            for (uint64_t nth = 1; rc != 0; nth += rolls && !thorough() ? 3 : 1) {
+                struct world world;
+
+                world_init(&world, nth);
+                if (rolls)
+                    world_rolls(&world);
+                sim_set_disorder(500);
+                sim_fail(kinds[k], nth, 1, nth % 2 ? -EIO : -ENOSPC);
+                rc = sim_run(life_main, &world);
+                if (rc) {
+                    assert_int_equal(rc, nth % 2 ? -EIO : -ENOSPC);
+                    assert_true(world.error == 0 || world.error == rc);
+                }
+                sim_fail_clear();
+                /* The next life finds all that was accepted, and goes on. */
+                assert_int_equal(sim_run(life_main, &world), 0);
+                assert_int_equal(sim_open_descriptors(), 0);
+            }
+        }
+}
+
+/* -------------------------------------------------------------------------- within a single life */
+
+static void opened(struct life *life, struct world *world)
+{
+    world_init(world, 1);
+    assert_int_equal(life_open(life, world), 0);
+    life->writer.opt.sync = WAL_SYNC_NEVER;
+}
+
+static void add_trim(struct life *life, uint64_t lsn)
+{
+    struct wal_item it = {.type = WAL_TRIM};
+
+    it.u.trim.lsn = lsn;
+    assert_int_equal(wal_writer_item(&life->writer, &it, NULL), 0);
+}
+
+static void turns_until_idle(struct life *life)
+{
+    do
+        assert_int_equal(life_turn(life, false), 0);
+    while (!wal_writer_idle(&life->writer));
+}
+
+static void a_barrier_is_synced_when_somebody_wants_it(void **state)
+{
+    struct world world;
+    struct life life;
+    uint64_t first, second, syncs;
+
+    (void)state;
+    opened(&life, &world);
+    first = wal_writer_barrier(&life.writer);
+    add_trim(&life, 0);
+    assert_int_equal(wal_writer_barrier(&life.writer), first);
+    turns_until_idle(&life);
+    second = wal_writer_barrier(&life.writer);
+    assert_int_equal(second, first + 1);
+    assert_false(wal_writer_barrier_synced(&life.writer, first));
+    assert_true(wal_writer_deadline_ns(&life.writer) == UINT64_MAX);
+    /* Wanted before it is written: the sync follows the COMMIT. */
+    syncs = life.writer.syncs;
+    wal_writer_want_sync(&life.writer, second);
+    turns_until_idle(&life);
+    assert_int_equal(life.writer.syncs, syncs);
+    assert_false(wal_writer_barrier_synced(&life.writer, first));
+    add_trim(&life, 0);
+    turns_until_idle(&life);
+    turns_until_idle(&life);
+    assert_true(wal_writer_barrier_synced(&life.writer, first));
+    assert_true(wal_writer_barrier_synced(&life.writer, second));
+    assert_false(wal_writer_barrier_synced(&life.writer, second + 1));
+    assert_int_equal(life.writer.syncs, syncs + 1);
+    /* Wanted again: it is already. */
+    wal_writer_want_sync(&life.writer, first);
+    turns_until_idle(&life);
+    assert_int_equal(life.writer.syncs, syncs + 1);
+    life_close(&life);
+}
+
+static void a_sync_covers_only_what_was_committed_when_it_began(void **state)
+{
+    struct world world;
+    struct life life;
+    uint64_t first, second;
+
+    (void)state;
+    opened(&life, &world);
+    first = wal_writer_barrier(&life.writer);
+    add_trim(&life, 0);
+    turns_until_idle(&life);
+    wal_writer_want_sync(&life.writer, first);
+    second = wal_writer_barrier(&life.writer);
+    add_trim(&life, 0);
+    wal_writer_step(&life.writer, true);        /* the sync begins beside the second COMMIT */
+    assert_true(life.writer.sync_in_flight);
+    turns_until_idle(&life);
+    assert_true(wal_writer_barrier_synced(&life.writer, first));
+    assert_false(wal_writer_barrier_synced(&life.writer, second));
+    life_close(&life);
+}
+
+static void later_wishes_do_not_starve_an_earlier_one(void **state)
+{
+    struct world world;
+    struct life life;
+    uint64_t first;
+    int turns = 0;
+
+    (void)state;
+    opened(&life, &world);
+    first = wal_writer_barrier(&life.writer);
+    while (!wal_writer_barrier_synced(&life.writer, first)) {
+        wal_writer_want_sync(&life.writer, wal_writer_barrier(&life.writer));
+        add_trim(&life, 0);
+        assert_int_equal(life_turn(&life, true), 0);
+        assert_true(++turns < 20);
+    }
+    life_close(&life);
+}
+
+static void each_policy_syncs_when_it_says(void **state)
+{
+    struct world world;
+    struct life life;
+
+    (void)state;
+    opened(&life, &world);
+    life.writer.opt.sync = WAL_SYNC_ALWAYS;
+    add_trim(&life, 0);
+    turns_until_idle(&life);
+    assert_int_equal(life.writer.synced_commits, life.writer.commits);
+    life.writer.opt.sync = WAL_SYNC_INTERVAL;
+    add_trim(&life, 0);
+    while (life.writer.commits != 2)
+        assert_int_equal(life_turn(&life, true), 0);
+    assert_true(wal_writer_deadline_ns(&life.writer) <= loop_now_ns(life.loop) + 1000000);
+    while (life.writer.synced_commits != 2)
+        assert_int_equal(life_turn(&life, false), 0);
+    assert_true(wal_writer_deadline_ns(&life.writer) == UINT64_MAX);
+    life_close(&life);
+}
+
+static void groups_are_left_for_items_while_routing_waits(void **state)
+{
+    struct wal_item stream = built_stream(1, 1, "orders", 1);
+    struct world world;
+    struct life life;
+    unsigned held = 0;
+
+    (void)state;
+    opened(&life, &world);
+    /* Nothing is released: data and streams come to an end, and that is not the end of groups. */
+    while (life_span(&life) == 0) {
+        held++;
+        do {
+            wal_writer_step(&life.writer, true);
+            assert_true(loop_turn(life.loop, loop_now_ns(life.loop) + 1000) >= 0);
+        } while (life.writer.flight_count > 0);
+    }
+    assert_int_equal(held, WAL_GROUPS - WAL_GROUPS_CONTROL);
+    assert_int_equal(wal_writer_item(&life.writer, &stream, NULL), -EAGAIN);
+    for (int i = 0; i < 50; i++) {
+        add_trim(&life, 0);
+        assert_int_equal(wal_writer_item(&life.writer, &stream, NULL), -EAGAIN);
+        assert_null(wal_writer_data_group(&life.writer));
+        wal_writer_step(&life.writer, true);
+        assert_true(loop_turn(life.loop, loop_now_ns(life.loop) + 1000) >= 0);
+    }
+    while (!wal_writer_idle(&life.writer)) {
+        wal_writer_step(&life.writer, true);
+        assert_true(loop_turn(life.loop, loop_now_ns(life.loop) + 1000) >= 0);
+    }
+    wal_writer_release(&life.writer, wal_writer_done(&life.writer));
+    assert_int_equal(life_span(&life), 0);
+    life_close(&life);
+}
+
+static void a_long_list_of_items_takes_no_more_spans_and_still_fits(void **state)
+{
+    struct world world;
+    struct life life;
+    uint64_t n = 0;
+
+    (void)state;
+    opened(&life, &world);
+    assert_int_equal(life_span(&life), 0);
+    while (wal_writer_data_group(&life.writer))
+        add_trim(&life, ++n);
+    assert_true(life.writer.filling->items.len < (2U << 20));
+    /* Items that nobody can put off make it longer than any segment. */
+    while (life.writer.filling->items.len < (9U << 20))
+        add_trim(&life, ++n);
+    turns_until_idle(&life);
+    assert_int_equal(life.writer.rolls, 1);
+    assert_int_equal(life.state.trim_lsn, n);
+    life_close(&life);
+    world.spans_per_life = 1;
+    assert_int_equal(sim_run(life_main, &world), 0);
+}
+
+/* Reads the log from segment `first` on into a state of its own, and compares. */
+static void same_from(struct life *life, uint32_t first)
+{
+    struct bytes live = BYTES_INIT, read = BYTES_INIT;
+    struct wal_dir part = life->dir;
+    struct wal_group_view g;
+    struct wal_reader r;
+    struct wal_state s;
+    struct wal_item item;
+
+    part.segments += first;
+    part.count -= first;
+    assert_int_equal(wal_state_init(&s), 0);
+    wal_reader_init(&r, &part);
+    while (wal_reader_next(&r, life->writer.committed_lsn, &g) == 1) {
+        const uint8_t *at = g.items;
+
+        if (g.body_lsn == r.dir->segments[0].header.start_lsn + WAL_BLOCK)
+            assert_int_equal(bytes_get_u16(at), WAL_CHECKPOINT);
+        while (at < g.items_end) {
+            assert_int_equal(wal_item_next(&at, g.items_end, &item), 0);
+            assert_int_equal(wal_state_apply(&s, &item, g.end_lsn), 0);
+        }
+    }
+    assert_int_equal(wal_state_checkpoint(&life->state, &live), 0);
+    assert_int_equal(wal_state_checkpoint(&s, &read), 0);
+    assert_int_equal(live.len, read.len);
+    assert_memory_equal(live.data, read.data, live.len);
+    wal_reader_fini(&r);
+    wal_state_fini(&s);
+    bytes_free(&live);
+    bytes_free(&read);
+}
+
+static void the_log_from_any_segment_on_gives_the_live_state(void **state)
+{
+    struct world world;
+    struct life life;
+
+    (void)state;
+    world_init(&world, 3);
+    world_rolls(&world);
+    world.follow = true;
+    assert_int_equal(life_open(&life, &world), 0);
+    while (world.spans < 12) {
+        life_span(&life);
+        assert_int_equal(life_turn(&life, true), 0);
+    }
+    turns_until_idle(&life);
+    assert_true(life.dir.count >= 4);
+    for (uint32_t i = 0; i < life.dir.count; i++)
+        same_from(&life, i);
+    life_close(&life);
+}
+
+static void a_checkpoint_may_be_larger_than_a_segment(void **state)
+{
+    static char settings[20000];
+    struct world world;
+    struct life life;
+    char name[16];
+
+    (void)state;
+    opened(&life, &world);
+    memset(settings, 's', sizeof(settings));
+    for (uint32_t i = 1; i <= 300; i++) {
+        struct wal_item it;
+
+        snprintf(name, sizeof(name), "s%u", i);
+        it = built_stream(i, 1, name, 1);
+        it.u.stream.settings = (struct wal_str){settings, sizeof(settings)};
+        while (wal_writer_item(&life.writer, &it, NULL) == -EAGAIN)
+            assert_int_equal(life_turn(&life, true), 0);
+        assert_int_equal(life_turn(&life, false), 0);
+    }
+    turns_until_idle(&life);
+    assert_true(life.writer.rolls >= 1);
+    assert_true(life.dir.segments[life.dir.count - 1].size_bytes > 2 * world.segment_size);
+    for (uint32_t i = 0; i < life.dir.count; i++)
+        same_from(&life, i);
+    life_close(&life);
+    assert_int_equal(sim_run(life_main, &world), 0);
+}
+
+static void a_start_cuts_the_unused_end_off_the_last_segment(void **state)
+{
+    struct world world;
+    struct life life;
+
+    (void)state;
+    world_init(&world, 1);
+    sim_crash_at(60);
+    assert_int_equal(sim_run(life_main, &world), SIM_CRASHED);
+    sim_kill();
+    sim_crash_at(0);
+    assert_int_equal(life_open(&life, &world), 0);
+    assert_int_equal(life.dir.count, 2);
+    assert_int_equal(life.dir.segments[0].size_bytes,
+                     life.dir.segments[1].header.start_lsn - life.dir.segments[0].header.start_lsn);
+    assert_true(life.dir.segments[0].size_bytes < (1U << 20));
+    assert_int_equal(life.dir.segments[0].end_lsn, life.dir.segments[1].header.start_lsn);
+    life_close(&life);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_span_is_committed_and_synced),
+        cmocka_unit_test(order_holds_when_completions_and_lengths_do_not),
+        cmocka_unit_test(full_segments_are_followed_by_others),
+        cmocka_unit_test(what_was_accepted_survives_a_kill_anywhere),
+        cmocka_unit_test(what_was_durable_survives_a_power_cut_anywhere),
+        cmocka_unit_test(rolls_survive_a_kill_anywhere),
+        cmocka_unit_test(rolls_survive_a_power_cut_anywhere),
+        cmocka_unit_test(a_kill_and_then_a_power_cut_lose_nothing_that_a_start_has_built_on),
+        cmocka_unit_test(a_failure_is_final_and_nothing_more_is_accepted),
+        cmocka_unit_test(a_barrier_is_synced_when_somebody_wants_it),
+        cmocka_unit_test(a_sync_covers_only_what_was_committed_when_it_began),
+        cmocka_unit_test(later_wishes_do_not_starve_an_earlier_one),
+        cmocka_unit_test(each_policy_syncs_when_it_says),
+        cmocka_unit_test(groups_are_left_for_items_while_routing_waits),
+        cmocka_unit_test(a_long_list_of_items_takes_no_more_spans_and_still_fits),
+        cmocka_unit_test(the_log_from_any_segment_on_gives_the_live_state),
+        cmocka_unit_test(a_checkpoint_may_be_larger_than_a_segment),
+        cmocka_unit_test(a_start_cuts_the_unused_end_off_the_last_segment),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

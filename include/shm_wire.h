@@ -81,7 +81,13 @@ enum shm_def_type { SHM_DEF_STREAM = 1, SHM_DEF_SCHEMA = 2 };
 enum shm_pos { SHM_POS_ACCEPTED, SHM_POS_DURABLE, SHM_POS_DELIVERED, SHM_POS_COUNT };
 
 /* Why a producer dropped an event itself (struct shm_producer.drops). */
-enum shm_drop { SHM_DROP_FULL, SHM_DROP_TIMEOUT, SHM_DROP_TOO_LARGE, SHM_DROP_STALE, SHM_DROP_COUNT };
+enum shm_drop {
+    SHM_DROP_FULL,
+    SHM_DROP_TIMEOUT,
+    SHM_DROP_TOO_LARGE,
+    SHM_DROP_STALE,
+    SHM_DROP_COUNT
+};
 
 /* Why the agent stopped reading a ring (struct shm_consumer.quarantine). */
 enum shm_quarantine {
@@ -122,7 +128,7 @@ struct shm_producer {
     _Atomic uint64_t drops[SHM_DROP_COUNT];
     _Atomic uint64_t high_water_bytes;          /* most bytes ever unaccepted, seen on slow paths */
     _Atomic uint32_t closed;                    /* 1: shmc_close was called, head is final */
-    _Atomic uint32_t waiter;                    /* W1: 1 while the producer sleeps on a futex word */
+    _Atomic uint32_t waiter;                    /* W1: 1 while the producer sleeps on a futex */
     _Atomic uint32_t defs_bytes;                /* D1: bytes of definitions published (release) */
     uint32_t reserved;
     _Atomic uint64_t wanted[SHM_POS_COUNT];     /* positions a flush waits for; 0 = none */
@@ -142,7 +148,7 @@ struct shm_mark {
 
 /* Page 2. Written by the agent only. */
 struct shm_consumer {
-    _Atomic uint64_t agent_epoch;               /* epoch of the log that reads this ring; 0 = none yet */
+    _Atomic uint64_t agent_epoch;               /* of the log that reads this ring; 0 = none yet */
     _Atomic uint64_t ring_id;
     _Atomic uint32_t wanted;                    /* 1: ring the bell on the slow path */
     _Atomic uint32_t quarantine;                /* enum shm_quarantine, final once set */
@@ -173,7 +179,8 @@ struct shm_def {
 
 static inline uint64_t shm_frame_bytes(uint32_t len)
 {
-    return (sizeof(struct shm_frame) + (uint64_t)len + SHM_FRAME_ALIGN - 1) & ~(uint64_t)(SHM_FRAME_ALIGN - 1);
+    return (sizeof(struct shm_frame) + (uint64_t)len + SHM_FRAME_ALIGN - 1)
+           & ~(uint64_t)(SHM_FRAME_ALIGN - 1);
 }
 
 static inline uint32_t shm_event_bytes_max(uint64_t data_bytes)
@@ -186,7 +193,8 @@ static inline uint32_t shm_event_bytes_max(uint64_t data_bytes)
 #else
 #define SHM_STATIC_ASSERT _Static_assert
 #endif
-#define SHM_AT(type, field, at) SHM_STATIC_ASSERT(offsetof(struct type, field) == (at), #type "." #field)
+#define SHM_AT(type, field, at) \
+    SHM_STATIC_ASSERT(offsetof(struct type, field) == (at), #type "." #field)
 
 SHM_AT(shm_superblock, magic, 0);
 SHM_AT(shm_superblock, version_major, 8);
@@ -238,6 +246,7 @@ SHM_AT(shm_def, body_len, 8);
 SHM_AT(shm_def, stream, 12);
 SHM_STATIC_ASSERT(sizeof(struct shm_def) == 16, "shm_def");
 
-SHM_STATIC_ASSERT(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "lock-free words");
+SHM_STATIC_ASSERT(sizeof(_Atomic uint64_t) == 8, "a lock-free word");
+SHM_STATIC_ASSERT(sizeof(_Atomic uint32_t) == 4, "a lock-free word");
 
 #endif

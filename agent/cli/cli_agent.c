@@ -15,7 +15,7 @@
 static const char usage[] =
     "usage: hydrant agent [-c FILE] [--data-dir DIR] [--shm-dir DIR] [--http ADDR:PORT]\n"
     "\n"
-    "Takes events from every ring in the shared-memory directory, keeps them in a write-ahead log,\n"
+    "Takes events from every ring in the shared-memory directory, keeps them in a log on disk,\n"
     "gathers them into batches per stream and delivers each batch as a file. Runs in the\n"
     "foreground. Without a configuration it writes JSON lines below ./hydrant-data/out.\n"
     "\n"
@@ -27,8 +27,8 @@ static const char usage[] =
     "  --http ADDR:PORT   where it answers /v1/status, /metrics and the rest, or off\n"
     "                     (HYDRANT_HTTP; default 127.0.0.1:8000)\n"
     "\n"
-    "SIGTERM, SIGINT  drain every ring, seal, deliver within shutdown_timeout, keep the rest in the\n"
-    "                 log, exit\n"
+    "SIGTERM, SIGINT  drain every ring, seal, deliver within shutdown_timeout, keep the rest in\n"
+    "                 the log, exit\n"
     "SIGHUP           reload the configuration; a bad file keeps the old settings and says why\n"
     "\n"
     "Exit code: 0 stopped as asked, 1 it could not start or go on, 2 wrong usage.\n"
@@ -36,6 +36,14 @@ static const char usage[] =
     "  hydrant agent &\n"
     "  journalctl -o json | hydrant send journal\n"
     "  hydrant status\n";
+
+/* A variable that is set and empty says nothing, as everywhere. */
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
 
 int cli_agent(int argc, char **argv)
 {
@@ -48,8 +56,8 @@ int cli_agent(int argc, char **argv)
         CLI_OPTION_HELP_ROW,
         { NULL, 0, NULL, 0 },
     };
-    struct config_overrides over = {.shm_dir = getenv("HYDRANT_SHM_DIR"),
-                                    .http = getenv("HYDRANT_HTTP")};
+    struct config_overrides over = {.shm_dir = environment("HYDRANT_SHM_DIR"),
+                                    .http = environment("HYDRANT_HTTP")};
     const char *path = NULL;
     int c;
 

@@ -46,7 +46,8 @@ static inline void batch_count(struct batch *b, uint64_t lsn, uint32_t payload_b
 /* Full by count or size? -1 turns a trigger off. */
 static inline bool batch_full(const struct batch *b, const struct output_settings *set)
 {
-    return b->events >= (uint64_t)set->buffer_count || b->payload_bytes >= (uint64_t)set->buffer_bytes;
+    return b->events >= (uint64_t)set->buffer_count
+           || b->payload_bytes >= (uint64_t)set->buffer_bytes;
 }
 
 #endif

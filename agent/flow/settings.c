@@ -1,9 +1,9 @@
 /*
  * settings: a stream's settings to bytes and back.
  *
- *   u8 version (1), u16 outputs, then for each output: str format, prefix, delimiter; u8 epoch_name;
- *   u32 file_mode; u64 count, bytes, time; u16 targets, then for each: u8 type, u8 flat, str sink,
- *   directory. str = u32 length and its bytes.
+ *   u8 version (1), u16 outputs, then for each output: str format, prefix, delimiter; u8 epoch_name
+ *   (0 or 1); u32 file_mode; u64 count, bytes, time; u16 targets, then for each: u8 type, u8 flat
+ *   (0 or 1), str sink, directory. str = u32 length and its bytes, no NUL but in a delimiter.
  *
  * Owns:   what a parsed struct points to.
  * Thread: any.
@@ -16,10 +16,11 @@
 
 enum { SETTINGS_VERSION = 1, SETTINGS_STR_MAX = 4096 };
 
+/* What could not be read back is not written: the log would be unreadable from here on. */
 static int put_str(struct bytes *out, const void *data, size_t len)
 {
     uint32_t n = (uint32_t)len;
-    int err = bytes_append(out, &n, sizeof(n));
+    int err = len > SETTINGS_STR_MAX ? -ENAMETOOLONG : bytes_append(out, &n, sizeof(n));
 
     return err || n == 0 ? err : bytes_append(out, data, len);
 }
@@ -85,7 +86,18 @@ static void get(struct reader *r, void *ret, size_t len)
     r->at += len;
 }
 
-/* NUL-terminated copy, also of bytes that hold NULs. */
+/* 0 or 1 and nothing else, so that equal settings have equal bytes. */
+static bool get_bool(struct reader *r)
+{
+    uint8_t value;
+
+    get(r, &value, sizeof(value));
+    if (value > 1)
+        r->err = -EBADMSG;
+    return value == 1;
+}
+
+/* NUL-terminated copy; of bytes that hold NULs themselves when their length is asked for. */
 static char *get_str(struct reader *r, uint32_t *ret_len)
 {
     uint32_t len;
@@ -94,7 +106,8 @@ static char *get_str(struct reader *r, uint32_t *ret_len)
     get(r, &len, sizeof(len));
     if (r->err)
         return NULL;
-    if (len > SETTINGS_STR_MAX || (size_t)(r->end - r->at) < len) {
+    if (len > SETTINGS_STR_MAX || (size_t)(r->end - r->at) < len
+        || (!ret_len && memchr(r->at, '\0', len))) {
         r->err = -EBADMSG;
         return NULL;
     }
@@ -113,13 +126,10 @@ static char *get_str(struct reader *r, uint32_t *ret_len)
 
 static void get_output(struct reader *r, struct output_settings *o)
 {
-    uint8_t epoch_name;
-
     o->format = get_str(r, NULL);
     o->prefix = get_str(r, NULL);
     o->delimiter = (uint8_t *)get_str(r, &o->delimiter_len);
-    get(r, &epoch_name, sizeof(epoch_name));
-    o->epoch_name = epoch_name != 0;
+    o->epoch_name = get_bool(r);
     get(r, &o->file_mode, sizeof(o->file_mode));
     get(r, &o->buffer_count, sizeof(o->buffer_count));
     get(r, &o->buffer_bytes, sizeof(o->buffer_bytes));
@@ -130,11 +140,8 @@ static void get_output(struct reader *r, struct output_settings *o)
     if (r->err)
         o->targets = 0;
     for (uint16_t i = 0; i < o->targets; i++) {
-        uint8_t flags[2];
-
-        get(r, flags, sizeof(flags));
-        o->target[i].type = flags[0];
-        o->target[i].flat = flags[1] != 0;
+        get(r, &o->target[i].type, sizeof(o->target[i].type));
+        o->target[i].flat = get_bool(r);
         o->target[i].sink = get_str(r, NULL);
         o->target[i].directory = get_str(r, NULL);
         if (!r->err && o->target[i].type != TARGET_FILE)

@@ -44,7 +44,7 @@ struct stream_settings {
     struct output_settings output[WAL_OUTPUTS_MAX];
 };
 
-/* Appends the bytes; 0 or -ENOMEM. */
+/* Appends the bytes; 0, -ENOMEM, -ENAMETOOLONG: a string of more than 4 KiB. */
 int stream_settings_format(const struct stream_settings *set, struct bytes *out);
 
 /* Strict: 0, -EBADMSG (nothing to free then), -ENOMEM. */

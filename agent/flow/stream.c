@@ -11,6 +11,9 @@
 
 #include "base/invariant.h"
 
+/* Numbers are given out one by one, so the table, which has a place for each, stays small. */
+enum { STREAM_ID_END = 1 << 22 };
+
 void stream_table_init(struct stream_table *t, uint32_t streams_max)
 {
     memset(t, 0, sizeof(*t));
@@ -61,7 +64,9 @@ int stream_add(struct stream_table *t, uint32_t id, const char *name, struct str
     struct stream *s;
 
     INVARIANT(!stream_by_id(t, id));
-    INVARIANT(stream_name_valid(name, strlen(name)));
+    /* Both may come from a log that somebody else wrote. */
+    if (id >= STREAM_ID_END || !stream_name_valid(name, strlen(name)))
+        return -EBADMSG;
     if (t->count >= t->max)
         return -ENOSPC;
     if (id >= t->cap) {

@@ -28,6 +28,7 @@ struct output {
     const void *encoder;            /* the pipeline's; borrowed */
     struct batch *open;             /* borrowed; NULL: none */
     uint64_t routed_lsn;            /* events at or below are in a batch already */
+    uint64_t routed_events;         /* in batches so far, those sealed before the start included */
 };
 
 /* Settings of one version, kept while a batch of it is unfinished. */
@@ -62,7 +63,7 @@ void stream_table_fini(struct stream_table *t);
 struct stream *stream_by_id(const struct stream_table *t, uint32_t id);     /* or NULL */
 struct stream *stream_by_name(const struct stream_table *t, const char *name);
 
-/* -ENOSPC at streams_max; -ENOMEM. */
+/* -ENOSPC at streams_max; -EBADMSG: no such name or number can be; -ENOMEM. */
 int stream_add(struct stream_table *t, uint32_t id, const char *name, struct stream **ret_stream);
 
 /*

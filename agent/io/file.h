@@ -31,7 +31,7 @@ struct file_fs {
     uint64_t total_bytes, free_bytes;   /* free: to unprivileged writers */
 };
 
-/* open(2) with O_CLOEXEC. _direct: with O_DIRECT; where that is refused, opens without and says so. */
+/* open(2) with O_CLOEXEC. _direct: with O_DIRECT; where that is refused, without, and says so. */
 int file_open(int dir, const char *path, int flags, mode_t mode);
 int file_open_direct(int dir, const char *path, int flags, mode_t mode, bool *ret_direct);
 

@@ -1,6 +1,6 @@
 /*
- * drain: finds rings, reads their new spans into chunks, checks them there, and says back how far
- * each ring was accepted, is durable and is delivered. Its life: read, retired, or quarantined.
+ * drain: finds rings, reads their new spans into chunks, and checks them there. The life of a ring:
+ * read, retired (publish.c), or quarantined.
  *
  * Owns:   rings.
  * Thread: shard.
@@ -15,11 +15,9 @@
 #include "pipeline/parts.h"
 
 #define RESCAN_NS               1000000000ULL   /* while rings wait for a place */
-#define PROBE_NS                1000000000ULL   /* one slice of the liveness probes */
-#define QUARANTINE_KEPT_NS      600000000000ULL /* after the producer's death */
 #define FLUSH_SEAL_NS           1000000000ULL   /* a producer's flush seals a stream this often */
 
-enum { DISCOVER_NAMES_A_TURN = 256, PROBES_A_SLICE = 64 };
+enum { DISCOVER_NAMES_A_TURN = 256 };
 
 /* --- table ---------------------------------------------------------------------------------- */
 
@@ -32,7 +30,7 @@ static void hash_put(struct shard *s, struct ring *r)
     s->ring_hash[at] = r;
 }
 
-static struct ring *ring_by_id(const struct shard *s, uint32_t id)
+struct ring *drain_ring(const struct shard *s, uint32_t id)
 {
     uint32_t at = id * 2654435761U & s->ring_hash_mask;
 
@@ -41,7 +39,7 @@ static struct ring *ring_by_id(const struct shard *s, uint32_t id)
     return s->ring_hash[at];
 }
 
-static void ring_drop(struct shard *s, struct ring *r)
+void drain_drop(struct shard *s, struct ring *r)
 {
     for (uint32_t i = 0; i < s->rings_count; i++)
         if (s->rings[i] == r)
@@ -53,7 +51,7 @@ static void ring_drop(struct shard *s, struct ring *r)
     free(r);
 }
 
-static void ring_quarantine(struct ring *r, enum shm_quarantine reason)
+void drain_quarantine(struct ring *r, enum shm_quarantine reason)
 {
     if (r->state == RING_QUARANTINED)
         return;
@@ -86,7 +84,7 @@ static void ring_keep_quarantined(struct shard *s, struct ring *r, enum shm_quar
     r->id = s->next_ring++;
     s->rings[s->rings_count++] = r;
     hash_put(s, r);
-    ring_quarantine(r, reason);
+    drain_quarantine(r, reason);
 }
 
 /*
@@ -174,7 +172,8 @@ static void ring_attach(struct shard *s, const char *name)
         return;
     }
     if (!attach_allowed(s, &r->file)) {
-        shard_pressure(s, BACKPRESSURE_RINGS_MAX, true, "rings_max or a quota of their user is met");
+        shard_pressure(s, BACKPRESSURE_RINGS_MAX, true,
+                       "rings_max or a quota of their user is met");
         s->rescan_later = true;
         goto drop;
     }
@@ -199,6 +198,7 @@ static void ring_attach(struct shard *s, const char *name)
         s->rescan_later = true;     /* no place in the log now */
         goto drop;
     }
+    r->logged = true;
     if (!known)
         s->next_ring++;
     s->rings[s->rings_count++] = r;
@@ -277,6 +277,8 @@ static int on_def(void *ctx, const struct ring_def *def)
     struct errmsg err = {""};
     int r;
 
+    if (def->type != SHM_DEF_STREAM)    /* typed records: nothing here understands them */
+        return -EBADMSG;
     if (!st) {
         if (s->streams.count >= s->streams.max) {
             shard_pressure(s, BACKPRESSURE_STREAMS_MAX, true, "streams_max is reached");
@@ -363,7 +365,7 @@ static bool ring_take(struct shard *s, struct ring *r)
     int err;
 
     if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
-        ring_quarantine(r, reason);
+        drain_quarantine(r, reason);
         return false;
     }
     if (head == r->read_pos)
@@ -373,7 +375,7 @@ static bool ring_take(struct shard *s, struct ring *r)
         return false;
     err = ring_file_defs(&r->file, on_def, &call, &reason);
     if (err == -EBADMSG)
-        ring_quarantine(r, reason);
+        drain_quarantine(r, reason ? reason : SHM_QUARANTINE_DEFINITION);
     if (err)
         return false;
     len = head - r->read_pos;
@@ -383,11 +385,12 @@ static bool ring_take(struct shard *s, struct ring *r)
         len = bytes_round_down(wal_group_room(g), SHM_FRAME_ALIGN);
     err = span_read(r, g->chunk + g->body_len, len);
     if (err) {
-        ring_quarantine(r, ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT : SHM_QUARANTINE_SIZE);
+        drain_quarantine(r, ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT : SHM_QUARANTINE_SIZE);
         return false;
     }
-    result = frames_check(g->chunk + g->body_len, len, shm_event_bytes_max(r->file.super.data_bytes),
-                          r->file.defs_count, &s->scratch, &sum);
+    result = frames_check(g->chunk + g->body_len, len,
+                          shm_event_bytes_max(r->file.super.data_bytes), r->file.defs_count,
+                          &s->scratch, &sum);
     if (result == FRAMES_OK && sum.bytes_whole < len && len == head - r->read_pos) {
         result = FRAMES_CORRUPT;    /* head is in the middle of a frame */
         sum.reason = SHM_QUARANTINE_FRAME;
@@ -400,7 +403,7 @@ static bool ring_take(struct shard *s, struct ring *r)
         return false;
     }
     if (result == FRAMES_CORRUPT) {
-        ring_quarantine(r, sum.reason);
+        drain_quarantine(r, sum.reason);
         return sum.bytes_whole > 0;
     }
     if (sum.bytes_whole == 0)       /* the frame needs a fresh chunk */
@@ -439,6 +442,7 @@ bool drain_turn(struct shard *s)
 
     if (s->backpressure[BACKPRESSURE_LOG_FULL] || s->stop >= STOP_DELIVER)
         return false;
+    shard_pressure(s, BACKPRESSURE_STREAMS_MAX, false, NULL);
     for (uint32_t i = 0; i < count && i < s->rings_count; i++) {
         struct ring *r = s->rings[(start + i) % s->rings_count];
 
@@ -454,136 +458,7 @@ bool drain_turn(struct shard *s)
     return took;
 }
 
-/* --- saying back ---------------------------------------------------------------------------- */
-
-void drain_on_committed(struct shard *s, const struct wal_group *group)
-{
-    const uint8_t *at = group->items.data, *end = at + group->items.len;
-    struct wal_item it;
-
-    while (at < end && wal_item_next(&at, end, &it) == 0) {
-        struct ring *r = it.type == WAL_SPAN ? ring_by_id(s, it.u.span.ring) : NULL;
-
-        if (!r)
-            continue;
-        r->accepted = it.u.span.to;
-        r->span_lsn = group->end_lsn;
-        ring_file_publish(&r->file, SHM_POS_ACCEPTED, r->accepted);
-    }
-}
-
-/* delivered of a ring = minimum over the streams that it uses. */
-static uint64_t ring_low_water(struct shard *s, const struct wal_ring *known, uint64_t routed_lsn)
-{
-    uint64_t low = routed_lsn;
-
-    for (uint16_t i = 1; i <= known->defs_count; i++) {
-        struct stream *st = stream_by_id(&s->streams, wal_ring_stream(known, i));
-        uint64_t of_stream = st ? ack_stream_low_water(st, routed_lsn) : routed_lsn;
-
-        if (of_stream < low)
-            low = of_stream;
-    }
-    return low;
-}
-
-/* D8 for rings: drained, its last span synced and routed; then RETIRE is synced, then it goes. */
-static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_lsn)
-{
-    struct wal_item it = {.type = WAL_RETIRE};
-    enum shm_quarantine reason;
-    uint64_t head, now = loop_now_ns(s->loop);
-
-    if (r->state == RING_RETIRING) {
-        if (!wal_writer_barrier_synced(&s->writer, r->retire_barrier))
-            return;
-        ring_file_remove(discover_dir(s->discover), &r->file);
-        ring_drop(s, r);
-        return;
-    }
-    if (r->span_lsn > routed_lsn)
-        return;
-    if (r->state == RING_QUARANTINED) {
-        if (now - r->dead_ns < QUARANTINE_KEPT_NS && ring_file_intact(&r->file))
-            return;
-    } else {
-        /* Dead first, head then: what it had committed is final. */
-        if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
-            ring_quarantine(r, reason);
-            return;
-        }
-        if (head != r->accepted || r->read_pos != head)
-            return;
-        if (!wal_writer_barrier_synced(&s->writer, r->span_barrier)) {
-            wal_writer_want_sync(&s->writer, r->span_barrier);
-            return;
-        }
-    }
-    if (wal_state_ring(&s->state, r->id)) {
-        struct wal_item drops = {.type = WAL_INTAKE_DROPS};
-
-        for (int i = 0; i < SHM_DROP_COUNT; i++)
-            drops.u.intake.drops[i] = s->state.intake_drops[i]
-                                      + atomic_load_explicit(&r->file.producer->drops[i],
-                                                             memory_order_relaxed);
-        it.u.retire.ring = r->id;
-        if (wal_writer_item(&s->writer, &drops, NULL) || wal_writer_item(&s->writer, &it, NULL))
-            return;
-    }
-    r->retire_barrier = wal_writer_barrier(&s->writer);
-    wal_writer_want_sync(&s->writer, r->retire_barrier);
-    r->state = RING_RETIRING;
-}
-
-static void ring_probe(struct shard *s, struct ring *r)
-{
-    int alive;
-
-    if (!r->check_alive || r->dead_ns != 0)
-        return;
-    r->check_alive = false;
-    alive = ring_file_alive(&r->file);
-    if (alive == 0)
-        r->dead_ns = loop_now_ns(s->loop);
-}
-
-void drain_publish(struct shard *s)
-{
-    uint64_t synced = s->writer.synced_lsn, routed = shard_routed_lsn(s);
-    uint64_t low = shard_low_water(s), now = loop_now_ns(s->loop);
-    bool durable = synced != s->durable_published, delivered = low != s->delivered_published;
-
-    if (now - s->probe_ns >= PROBE_NS) {    /* events can be lost: look at some without being told */
-        s->probe_ns = now;
-        for (uint32_t i = 0; i < PROBES_A_SLICE && i < s->rings_count; i++)
-            s->rings[s->probe_next++ % s->rings_count]->check_alive = true;
-    }
-    for (uint32_t i = s->rings_count; i-- > 0;) {
-        struct ring *r = s->rings[i];
-        struct wal_ring *known;
-        uint64_t pos;
-
-        ring_probe(s, r);
-        if (durable || delivered) {
-            known = wal_state_ring(&s->state, r->id);
-            pos = known && durable ? wal_ring_pos_at(known, synced) : r->durable;
-            if (pos - r->durable - 1 < UINT64_MAX / 2 && r->state == RING_READING) {
-                r->durable = pos;
-                ring_file_publish(&r->file, SHM_POS_DURABLE, pos);
-            }
-            pos = known && delivered ? wal_ring_pos_take(known, ring_low_water(s, known, routed))
-                                     : r->delivered;
-            if (pos - r->delivered - 1 < UINT64_MAX / 2 && r->state == RING_READING) {
-                r->delivered = pos;
-                ring_file_publish(&r->file, SHM_POS_DELIVERED, pos);
-            }
-        }
-        if (r->dead_ns != 0)
-            ring_retire_step(s, r, routed);
-    }
-    s->durable_published = synced;
-    s->delivered_published = low;
-}
+/* --- flush and stop ------------------------------------------------------------------------- */
 
 void drain_begin(struct shard *s)
 {

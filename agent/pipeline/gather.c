@@ -3,8 +3,8 @@
  * every output of its stream. At a start, and until it has caught up, the groups are read back from
  * the log; the same function routes both.
  *
- * An event whose lsn is not above output->routed_lsn is in a batch already: sealed before the start,
- * or put there before routing had to stop in the middle of a group.
+ * An event whose lsn is not above output->routed_lsn is in a batch already: sealed before the
+ * start, or put there before routing had to stop in the middle of a group.
  *
  * Owns:   nothing.
  * Thread: shard.
@@ -71,20 +71,21 @@ static bool output_take(struct shard *s, struct output *o, const struct event *e
 {
     const struct encoder *enc = o->encoder;
     struct encoder_settings set = {o->set->delimiter, o->set->delimiter_len};
+    uint64_t bytes_max = enc->bytes_max(&set, ev);
     struct batch *b = o->open;
 
     if (!b) {
-        b = seal_open(s, o, lsn, arrival_ns);
+        b = seal_open(s, o, lsn, arrival_ns, bytes_max);
         if (!b)
             return false;
-    }
-    if (!chain_reserve(&b->chain, enc->bytes_max(&set, ev))) {
+    } else if (!chain_reserve(&b->chain, bytes_max)) {
         shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
         return false;
     }
     enc->event(&set, ev, &b->chain);
     batch_count(b, lsn, ev->len);
     o->routed_lsn = lsn;
+    o->routed_events++;
     if (b->chain.first != b->chain.last)
         seal_write_full(b);
     if (batch_full(b, o->set))
@@ -92,7 +93,7 @@ static bool output_take(struct shard *s, struct output *o, const struct event *e
     return true;
 }
 
-/* Routes the frames of one span from gather.frame_at on. False: it has to stop here for now. */
+/* Routes the frames of one span from gather.frame_at on. False: it has to stop here. */
 static bool span_route(struct shard *s, const struct wal_ring *ring, const uint8_t *span,
                        uint64_t len, uint64_t span_lsn, uint64_t arrival_ns)
 {
@@ -128,6 +129,18 @@ static bool span_route(struct shard *s, const struct wal_ring *ring, const uint8
     return true;
 }
 
+/* Events of one output that were sealed before the start, delivered or not. */
+static uint64_t events_sealed(const struct shard *s, uint32_t stream, const struct wal_version *v,
+                              uint16_t output)
+{
+    uint64_t sum = v->delivered[output] + v->dropped[output];
+
+    for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next)
+        if (seal->stream == stream && seal->version == v->version && seal->output == output)
+            sum += seal->events;
+    return sum;
+}
+
 /* Routing meets new settings of a stream: what is open is sealed under the old ones. */
 static int stream_meet(struct shard *s, const struct wal_item *it)
 {
@@ -149,6 +162,8 @@ static int stream_meet(struct shard *s, const struct wal_item *it)
                                it->u.stream.settings.len, v ? v->sealed_lsn : resolved,
                                WAL_OUTPUTS_MAX);
     for (uint16_t i = 0; !err && i < st->now->set.outputs; i++) {
+        st->now->output[i].routed_events =
+            v ? events_sealed(s, st->id, v, i) : UINT64_MAX / 2;
         st->now->output[i].encoder = encoder_find(st->now->set.output[i].format);
         if (!st->now->output[i].encoder)
             err = -ENOTSUP;
@@ -156,29 +171,64 @@ static int stream_meet(struct shard *s, const struct wal_item *it)
     return err;
 }
 
-/* A span that the log cannot give back: its events are counted as lost, once. */
+/*
+ * How many of a damaged span's events are lost to a stream: those that some output has not got in a
+ * batch sealed before. All before the span are routed or lost, so what an output has beyond those is
+ * of the span itself.
+ */
+static uint32_t events_lost(const struct stream *st, const struct wal_version *replayed,
+                            uint32_t events)
+{
+    uint64_t before = replayed->accepted - events - replayed->lost;
+    uint32_t most = 0;
+
+    for (uint16_t i = 0; i < st->now->set.outputs; i++) {
+        uint64_t routed = st->now->output[i].routed_events;
+        uint64_t had = routed > before ? routed - before : 0;
+
+        if (had < events && events - (uint32_t)had > most)
+            most = events - (uint32_t)had;
+    }
+    return most;
+}
+
+/*
+ * A span that the log cannot give back: its events are counted as lost, once. All its items go into
+ * one group: only the first can find no place.
+ */
 static int span_lost(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                      uint64_t span_lsn)
 {
-    int err = 0;
+    bool known = wal_state_span_lost(&s->state, span_lsn);
 
-    for (uint16_t i = 0; !err && i < it->u.span.tallies; i++) {
+    for (uint16_t i = 0; i < it->u.span.tallies; i++) {
         struct wal_tally t = wal_tally_get(it, i);
         struct wal_item lost = {.type = WAL_LOST};
         struct stream *st = stream_by_id(&s->streams, wal_ring_stream(ring, t.def));
+        struct wal_stream *at = wal_state_stream(&s->replay_state, st->id);
+        struct wal_version *v = wal_stream_version(at, st->now->version);
+        uint32_t events = events_lost(st, v, t.events);
+        int err;
 
+        if (events == 0)
+            continue;
         lost.u.lost.lsn = span_lsn;
         lost.u.lost.ring = ring->id;
         lost.u.lost.stream = st->id;
-        lost.u.lost.version = st->now ? st->now->version : 0;
-        lost.u.lost.reason = WAL_LOST_CORRUPT;
-        lost.u.lost.events = t.events;
+        lost.u.lost.version = st->now->version;
+        lost.u.lost.reason =
+            span_lsn < s->replay_synced_lsn ? WAL_LOST_CORRUPT : WAL_LOST_UNSYNCED;
+        lost.u.lost.events = events;
         lost.u.lost.payload_bytes = t.payload_bytes;
-        err = wal_writer_item(&s->writer, &lost, NULL);
-        log_error("log at %llu: a span of %u events of stream '%s' is damaged; they are lost",
-                  (unsigned long long)span_lsn, t.events, st->name);
+        err = known ? 0 : wal_writer_item(&s->writer, &lost, NULL);
+        if (err)
+            return err;
+        v->lost += events;
+        if (!known)
+            log_error("log at %llu: a span of stream '%s' is damaged; %u events are lost",
+                      (unsigned long long)span_lsn, st->name, events);
     }
-    return err;
+    return 0;
 }
 
 /* Are these the bytes that were checked before they were logged? */
@@ -201,54 +251,76 @@ static bool span_sound(struct shard *s, const struct wal_ring *ring, const struc
 }
 
 /*
- * Routes a group. False: stopped in the middle; call again with the same group. `tables`: rings as
- * of this group.
+ * What an item other than a span means for routing, and for the tables of a replay, which have to
+ * take and refuse just what the tables of the start did.
  */
-static bool group_route(struct shard *s, const struct wal_state *tables, const uint8_t *items,
-                        const uint8_t *items_end, const uint8_t *body, uint64_t body_lsn,
-                        uint64_t body_len, uint64_t arrival_ns, bool replay)
+static int item_meet(struct shard *s, const struct wal_item *it, uint64_t end_lsn, bool replay)
 {
+    int err = it->type == WAL_STREAM ? stream_meet(s, it) : 0;
+
+    s->gather.span_known = true;
+    if (err) {
+        shard_fail(s, err, "stream settings in the log: %s", strerror(-err));
+        return err;
+    }
+    if (!replay || it->type == WAL_SEAL || it->type == WAL_ACK || it->type == WAL_STAGED
+        || it->type == WAL_LOST)
+        return 0;
+    if (it->type == WAL_SPAN && !s->replay_state.checkpointed)
+        err = -EBADMSG;
+    else
+        err = wal_state_apply(&s->replay_state, it, end_lsn);
+    if (err == -ENOMEM) {
+        shard_fail(s, err, "no memory for the log's tables");
+        return err;
+    }
+    s->gather.span_known = err == 0;
+    return 0;
+}
+
+/* Where the events of a group are, in the log and in memory. */
+struct group_place {
+    const uint8_t *items, *items_end, *body;
+    uint64_t body_lsn, body_len, end_lsn, arrival_ns;
+    bool replay;
+};
+
+/* False: it has to stop here for now. */
+static bool item_route(struct shard *s, const struct wal_state *tables, const struct wal_item *it,
+                       const struct group_place *g)
+{
+    const struct wal_ring *ring = wal_state_ring(tables, it->u.span.ring);
+    uint64_t span_lsn = g->body_lsn + it->u.span.offset;
+
+    if (g->replay && !span_sound(s, ring, it, g->body, g->body_len))
+        return span_lost(s, ring, it, span_lsn) != -EAGAIN;
+    return span_route(s, ring, g->body + it->u.span.offset, it->u.span.to - it->u.span.from,
+                      span_lsn, g->arrival_ns);
+}
+
+/* Routes a group. False: stopped in the middle; call again with the same group. */
+static bool group_route(struct shard *s, const struct group_place *g)
+{
+    const struct wal_state *tables = g->replay ? &s->replay_state : &s->state;
+
     if (!s->gather.item_at)
-        s->gather.item_at = items;
-    while (s->gather.item_at < items_end) {
+        s->gather.item_at = g->items;
+    while (s->gather.item_at < g->items_end) {
         const uint8_t *at = s->gather.item_at;
-        const struct wal_ring *ring;
         struct wal_item it;
-        uint64_t len;
-        int err = wal_item_next(&at, items_end, &it);
+        int err = wal_item_next(&at, g->items_end, &it);
 
         if (err) {
             shard_fail(s, err, "log at %llu: a malformed item",
-                       (unsigned long long)(body_lsn + body_len));
+                       (unsigned long long)(g->body_lsn + g->body_len));
             return false;
         }
-        if (it.type == WAL_STREAM) {
-            err = stream_meet(s, &it);
-            if (err) {
-                shard_fail(s, err, "stream settings in the log: %s", strerror(-err));
-                return false;
-            }
-        }
-        if (replay && it.type != WAL_SPAN && it.type != WAL_SEAL && it.type != WAL_ACK
-            && it.type != WAL_STAGED && it.type != WAL_LOST) {
-            err = wal_state_apply(&s->replay_state, &it, body_lsn + body_len);
-            if (err == -ENOMEM) {
-                shard_fail(s, err, "no memory for the log's tables");
-                return false;
-            }
-        }
-        if (it.type == WAL_SPAN) {
-            ring = wal_state_ring(tables, it.u.span.ring);
-            len = it.u.span.to - it.u.span.from;
-            if (replay && !span_sound(s, ring, &it, body, body_len)) {
-                if (ring && !wal_state_span_lost(&s->state, body_lsn + it.u.span.offset)
-                    && span_lost(s, ring, &it, body_lsn + it.u.span.offset) == -EAGAIN)
-                    return false;
-            } else if (!span_route(s, ring, body + it.u.span.offset, len,
-                                   body_lsn + it.u.span.offset, arrival_ns)) {
-                return false;
-            }
-        }
+        if (!s->gather.item_met && item_meet(s, &it, g->end_lsn, g->replay))
+            return false;
+        s->gather.item_met = true;
+        if (it.type == WAL_SPAN && s->gather.span_known && !item_route(s, tables, &it, g))
+            return false;
+        s->gather.item_met = false;
         s->gather.item_at = at;
     }
     s->gather.item_at = NULL;
@@ -262,6 +334,7 @@ static bool replay_turn(struct shard *s)
 
     while (s->reader.lsn - from < REPLAY_BYTES_A_TURN) {
         const struct wal_group_view *g = &s->replay;
+        struct group_place place;
 
         if (!s->replay_has_group) {
             int n = wal_reader_next(&s->reader, s->writer.committed_lsn, &s->replay);
@@ -279,8 +352,17 @@ static bool replay_turn(struct shard *s)
             }
             s->replay_has_group = true;
         }
-        if (!group_route(s, &s->replay_state, g->items, g->items_end, g->body, g->body_lsn,
-                         g->commit.lsn - g->body_lsn, g->commit.real_ns, true))
+        place = (struct group_place){
+            .items = g->items,
+            .items_end = g->items_end,
+            .body = g->body,
+            .body_lsn = g->body_lsn,
+            .body_len = g->commit.lsn - g->body_lsn,
+            .end_lsn = g->end_lsn,
+            .arrival_ns = g->commit.real_ns,
+            .replay = true,
+        };
+        if (!group_route(s, &place))
             break;
         s->replay_has_group = false;
     }
@@ -301,10 +383,17 @@ bool gather_turn(struct shard *s)
         return replay_turn(s);
     }
     while ((g = wal_writer_done(&s->writer))) {
-        const uint8_t *items = g->items.data;
+        struct group_place place = {
+            .items = g->items.data,
+            .items_end = g->items.data + g->items.len,
+            .body = g->chunk,
+            .body_lsn = g->body_lsn,
+            .body_len = g->body_len,
+            .end_lsn = g->end_lsn,
+            .arrival_ns = g->commit.real_ns,
+        };
 
-        if (!group_route(s, &s->state, items, items + g->items.len, g->chunk, g->body_lsn,
-                         g->body_len, g->commit.real_ns, false))
+        if (!group_route(s, &place))
             break;
         wal_writer_release(&s->writer, g);
         moved = true;

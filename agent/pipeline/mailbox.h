@@ -24,7 +24,7 @@ typedef void (*request_done_fn)(struct request *req, int result);
 struct request {
     enum request_kind kind;
     char stream[STREAM_NAME_MAX + 1];   /* FLUSH: "" = every stream */
-    struct status *status;              /* STATUS: made by the shard, the caller's to status_free() */
+    struct status *status;              /* STATUS: made by the shard; status_free() it */
     request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
     void *ctx;
     struct request *next;               /* the mailbox's */

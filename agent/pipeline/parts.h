@@ -1,9 +1,10 @@
 /*
  * parts: what the stages of one shard share. For pipeline/ only.
  *
- *   drain.c     rings -> log            recovery.c  the log -> this state, at a start
- *   gather.c    log -> batches          snapshot.c  this state -> status
- *   seal.c      batches -> delivered    shard.c     the turn
+ *   drain.c     rings -> log            publish.c   how far -> rings, and their end
+ *   gather.c    log -> batches          recovery.c  the log -> this state, at a start
+ *   seal.c      batches -> delivered    snapshot.c  this state -> status
+ *                                       shard.c     the turn
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -53,6 +54,7 @@ struct ring {
     uint64_t retire_barrier;
     uint64_t dead_ns;               /* boot clock when its producer was found dead, 0 = lives */
     bool check_alive;               /* something says that its producer may be gone */
+    bool logged;                    /* the log knows it, or its ATTACH is on the way */
 };
 
 /* One destination of a batch that is being sealed or delivered. */
@@ -113,9 +115,11 @@ struct seal_batch {
 struct gather {
     const uint8_t *item_at;         /* NULL: at the beginning of a group */
     uint64_t frame_at;
+    bool item_met;                  /* the tables have seen the item at item_at */
+    bool span_known;                /* and have taken it, if it is a span */
 };
 
-enum stop_phase { STOP_NO, STOP_DRAIN, STOP_DELIVER, STOP_LOG, STOP_DONE };
+enum stop_phase { STOP_NO, STOP_SCAN, STOP_DRAIN, STOP_DELIVER, STOP_LOG, STOP_DONE };
 
 struct shard {
     struct shard_options opt;       /* strings owned */
@@ -132,6 +136,8 @@ struct shard {
     struct ring **ring_hash;        /* by id, open addressing */
     uint32_t ring_hash_mask;
     uint32_t next_ring, next_stream;
+    uint32_t forget_next, rings_at_start;   /* next: rings below it were looked for */
+    uint64_t intake_drops[SHM_DROP_COUNT];  /* of rings that are gone, RETIRE on its way included */
     struct frames_scratch scratch;
     struct io_op bell_op, watch_op;
     bool watch_ready, scanning, rescan_later;
@@ -142,9 +148,10 @@ struct shard {
     struct wal_dir dir;
     struct wal_state state;
     struct wal_writer writer;
-    uint64_t trim_barrier, trim_lsn;
+    uint64_t trim_barrier, trim_lsn, trim_retry_ns;
     uint64_t durable_published;     /* synced lsn up to which `durable` was published */
-    uint64_t delivered_published;
+    uint64_t routed_published;      /* and `delivered`: routed lsn and finished batches of then */
+    uint64_t finished_published;
 
     /* log -> batches */
     struct stream_table streams;
@@ -154,6 +161,7 @@ struct shard {
     struct wal_group_view replay;
     bool replay_has_group;
     struct wal_state replay_state;  /* the log as of the reader's place */
+    uint64_t replay_synced_lsn;     /* known to have been synced before the start */
 
     /* batches -> delivered */
     struct block_pool pool;
@@ -161,6 +169,7 @@ struct shard {
     uint64_t batch_number, last_name_time_ns;
     struct seal_batch *seals, **seals_last;
     uint32_t seals_count;
+    uint64_t batches_finished;      /* since the start */
     struct file_sink *sinks;
     uint64_t batches_due_ns;        /* no open batch is due before */
 
@@ -190,9 +199,15 @@ bool drain_turn(struct shard *s);               /* true: took something */
 void drain_discover(struct shard *s);
 void drain_begin(struct shard *s);              /* targets = heads as of now */
 bool drain_reached(const struct shard *s);      /* every ring accepted up to its target */
-void drain_on_committed(struct shard *s, const struct wal_group *group);
-void drain_publish(struct shard *s);            /* durable, delivered; retire what is drained */
+struct ring *drain_ring(const struct shard *s, uint32_t id);        /* NULL: not attached */
+void drain_quarantine(struct ring *r, enum shm_quarantine reason);
+void drain_drop(struct shard *s, struct ring *r);
 void drain_close(struct shard *s);
+
+/* publish.c */
+void publish_committed(struct shard *s, const struct wal_group *group);
+void publish_turn(struct shard *s);             /* durable, delivered; retire what is drained */
+bool publish_retiring(const struct shard *s);   /* a drained ring of a dead producer will go */
 
 /* gather.c */
 bool gather_turn(struct shard *s);              /* true: routed something */
@@ -201,7 +216,9 @@ int gather_stream_add(struct shard *s, uint32_t id, const char *name, struct str
 int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *err);
 
 /* seal.c */
-struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns);
+/* With room for the first event's `len` bytes. NULL: no block or no batch is to be had now. */
+struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns,
+                        uint64_t len);
 void seal_write_full(struct batch *b);          /* hands full blocks to the spool */
 void seal_begin(struct shard *s, struct batch *b);
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn);

@@ -46,7 +46,7 @@ static int data_dir_open(struct shard *s, struct errmsg *err)
     return 0;
 }
 
-/* The log's uuid: in state/log, made with the directory; if only that is lost, any segment has it. */
+/* The log's uuid: in state/log, made with the directory; if that is lost, any segment has it. */
 static int identity_load(struct shard *s, struct errmsg *err)
 {
     uint8_t uuid[16];
@@ -138,6 +138,7 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
         return errmsg_set(err, n, "%s: cannot read the log: %s", s->opt.wal_dir, strerror(-n));
     if (refused > 0)
         log_error("log: %" PRIu64 " items contradict what is known and were passed over", refused);
+    s->replay_synced_lsn = synced;
     *ret_end_lsn = end;
     return 0;
 }
@@ -261,7 +262,7 @@ static uint64_t epoch_new(const struct shard *s)
 
 static void on_committed(void *ctx, const struct wal_group *group)
 {
-    drain_on_committed(ctx, group);
+    publish_committed(ctx, group);
 }
 
 int recovery_run(struct shard *s, struct errmsg *err)
@@ -295,7 +296,8 @@ int recovery_run(struct shard *s, struct errmsg *err)
     if (r)
         return errmsg_set(err, r, "%s: cannot cut the last segment: %s", s->opt.wal_dir,
                           strerror(-r));
-    s->next_ring = s->state.next_ring;
+    s->next_ring = s->rings_at_start = s->state.next_ring;
+    memcpy(s->intake_drops, s->state.intake_drops, sizeof(s->intake_drops));
     s->next_stream = s->state.next_stream;
     s->last_name_time_ns = s->state.last_name_time_ns;
     s->epoch = epoch_new(s);
@@ -320,8 +322,8 @@ int recovery_run(struct shard *s, struct errmsg *err)
     r = wal_state_init(&s->replay_state);
     wal_reader_init(&s->reader, &s->dir);
     s->catching_up = true;
-    log_info("log %s: epoch %016" PRIx64 ", %u segments, %u streams, %u rings, %u sealed batches to "
-             "deliver",
+    log_info("log %s: epoch %016" PRIx64 ", %u segments, %u streams, %u rings, %u sealed batches "
+             "to deliver",
              s->opt.wal_dir, s->epoch, s->dir.count, s->state.streams_count, s->state.rings_count,
              s->state.seals_count);
     return r;

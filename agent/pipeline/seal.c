@@ -53,7 +53,8 @@ void seal_staging_name(const struct shard *s, const struct batch_id *id, char *r
 
 /* --- open ----------------------------------------------------------------------------------- */
 
-struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns)
+struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns,
+                        uint64_t len)
 {
     uint64_t now = loop_now_ns(s->loop), real = loop_real_ns(s->loop);
     uint64_t age = real > arrival_ns ? real - arrival_ns : 0;
@@ -67,6 +68,12 @@ struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_
     sb = calloc(1, sizeof(*sb));
     if (!sb) {
         shard_pressure(s, BACKPRESSURE_MEMORY, true, "out of memory");
+        return NULL;
+    }
+    chain_init(&sb->batch.chain, &s->pool);
+    if (!chain_reserve(&sb->batch.chain, len)) {    /* a batch is never without an event */
+        shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+        free(sb);
         return NULL;
     }
     sb->shard = s;
@@ -83,7 +90,6 @@ struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_
         if (sb->batch.due_ns < s->batches_due_ns)
             s->batches_due_ns = sb->batch.due_ns;
     }
-    chain_init(&sb->batch.chain, &s->pool);
     seal_spool_name(&sb->batch.id, name);
     sb->file_mode = o->set->file_mode;
     spool_init(&sb->spool, s->loop, &s->pool, s->spool_dir, name, sb->file_mode);
@@ -195,7 +201,8 @@ static int keys_render(struct seal_batch *sb)
 
 static void on_spooled(struct spool *spool, int result)
 {
-    struct seal_batch *sb = (struct seal_batch *)((char *)spool - offsetof(struct seal_batch, spool));
+    char *at = (char *)spool - offsetof(struct seal_batch, spool);
+    struct seal_batch *sb = (struct seal_batch *)at;
 
     if (result) {
         /* A failed sync says nothing of the bytes; the log still has the events. */
@@ -256,11 +263,31 @@ void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)
     }
 }
 
+/*
+ * Memory is used up. Open batches may hold all of it, each too small to be due: unless some is being
+ * written already, the oldest gives its blocks back.
+ */
+static void seal_for_memory(struct shard *s)
+{
+    struct batch *oldest = NULL;
+
+    for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
+        if (seal_of(b)->spool.writes)
+            return;
+        if (!oldest && seal_of(b)->state == SEAL_OPEN)
+            oldest = b;
+    }
+    if (oldest)
+        seal_begin(s, oldest);
+}
+
 void seal_due(struct shard *s)
 {
     uint64_t now = loop_now_ns(s->loop), next = UINT64_MAX;
     struct batch *b, *after;
 
+    if (s->backpressure[BACKPRESSURE_MEMORY])
+        seal_for_memory(s);
     /* Half a log pinned: what pins it is sealed early. */
     if (wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2 && s->dir.count > 2) {
         uint64_t middle = s->dir.segments[s->dir.count / 2].header.start_lsn;
@@ -481,6 +508,7 @@ static bool deliver_step(struct seal_batch *sb)
 static void seal_free(struct seal_batch *sb)
 {
     for (uint16_t i = 0; sb->target && i < sb->targets; i++) {
+        file_sink_job_fini(&sb->target[i].job);
         free(sb->target[i].name);
         free(sb->target[i].key);
     }
@@ -532,9 +560,14 @@ bool seal_turn(struct shard *s)
     struct batch *b;
     bool moved = false, log_turn = true;
 
-    for (b = s->unfinished.first; b; b = b->all.next)
-        if (seal_of(b)->state == SEAL_OPEN && seal_of(b)->spool.retry_ns != 0)
+    shard_pressure(s, BACKPRESSURE_DISK_FULL, false, NULL);
+    for (b = s->unfinished.first; b; b = b->all.next) {
+        if (seal_of(b)->spool.retry_ns == 0)
+            continue;
+        shard_pressure(s, BACKPRESSURE_DISK_FULL, true, seal_of(b)->spool.trouble.text);
+        if (seal_of(b)->state == SEAL_OPEN)
             spool_step(&seal_of(b)->spool, loop_now_ns(s->loop));
+    }
     while ((sb = *at)) {
         moved |= seal_step(s, sb, &log_turn);
         if (sb->state != SEAL_ACKED || !wal_writer_barrier_synced(&s->writer, sb->barrier)) {
@@ -548,6 +581,7 @@ bool seal_turn(struct shard *s)
             s->seals_last = at;
         s->seals_count--;
         ack_remove(&s->unfinished, &sb->batch);
+        s->batches_finished++;
         sb->batch.stream->batches_sealing--;
         if (sb->batch.output)
             output_release(sb->batch.output);

@@ -27,6 +27,7 @@
 #define SPIN_NS         50000ULL        /* after the last event: look again without sleeping */
 #define SLEEP_NS_MIN    50000ULL
 #define SLEEP_NS_MAX    4000000ULL
+#define TRIM_RETRY_NS   1000000000ULL
 
 enum { LOOP_ENTRIES = 256, SEGMENTS_RESERVED = 2 };
 
@@ -122,8 +123,8 @@ static int flush_step(struct shard *s, struct request *req)
     default:
         if (req->stream[0])
             st = stream_by_name(&s->streams, req->stream);
-        return (st ? ack_stream_low_water(st, UINT64_MAX) : ack_low_water(&s->unfinished, UINT64_MAX))
-               < req->flush_lsn;
+        return (st ? ack_stream_low_water(st, UINT64_MAX)
+                   : ack_low_water(&s->unfinished, UINT64_MAX)) < req->flush_lsn;
     }
 }
 
@@ -183,10 +184,13 @@ static void trim_step(struct shard *s)
         if (!wal_writer_barrier_synced(&s->writer, s->trim_barrier))
             return;
         s->trim_barrier = 0;
-        if (wal_dir_trim(&s->dir, s->trim_lsn, &err))
+        if (wal_dir_trim(&s->dir, s->trim_lsn, &err)) {
             log_error("%s", err.text);
+            s->trim_retry_ns = loop_now_ns(s->loop) + TRIM_RETRY_NS;
+        }
     }
-    if (s->dir.count < 2 || s->dir.segments[1].header.start_lsn > low || s->catching_up)
+    if (s->dir.count < 2 || s->dir.segments[1].header.start_lsn > low || s->catching_up
+        || loop_now_ns(s->loop) < s->trim_retry_ns)
         return;
     it.u.trim.lsn = low;
     if (wal_writer_item(&s->writer, &it, NULL))
@@ -200,7 +204,7 @@ void shard_stop(struct shard *s, uint64_t timeout_ns)
 {
     if (s->stop != STOP_NO)
         return;
-    s->stop = STOP_DRAIN;
+    s->stop = STOP_SCAN;
     s->stop_by_ns = loop_refresh_ns(s->loop) + timeout_ns;
     discover_rescan(s->discover);
     s->scanning = true;
@@ -208,18 +212,20 @@ void shard_stop(struct shard *s, uint64_t timeout_ns)
         s->rings[i]->check_alive = true;
 }
 
-/* Drain to the heads, route, seal, deliver, trim; at the time limit the log keeps the rest. */
+/* Find the last rings, drain to their heads of then, route, seal, deliver, trim; at the time limit
+ * the log keeps the rest. */
 static void stop_step(struct shard *s)
 {
     bool late = loop_now_ns(s->loop) >= s->stop_by_ns;
-    bool retiring = false;
 
     switch (s->stop) {
-    case STOP_DRAIN:
-        if (!late && (s->scanning || s->watch_ready)) {
-            drain_begin(s);
+    case STOP_SCAN:
+        if (!late && (s->scanning || s->watch_ready))
             return;
-        }
+        drain_begin(s);
+        s->stop = STOP_DRAIN;
+        return;
+    case STOP_DRAIN:
         if (!late && !drain_reached(s))
             return;
         s->stop = STOP_DELIVER;
@@ -232,9 +238,7 @@ static void stop_step(struct shard *s)
         for (uint32_t i = 0; i < s->streams.cap && !late; i++)
             if (s->streams.by_id[i])
                 seal_stream(s, s->streams.by_id[i], UINT64_MAX);
-        for (uint32_t i = 0; i < s->rings_count; i++)
-            retiring |= s->rings[i]->dead_ns != 0 && s->rings[i]->state != RING_QUARANTINED;
-        if (!late && (s->unfinished.first || retiring))
+        if (!late && (s->unfinished.first || publish_retiring(s)))
             return;
         s->stop = STOP_LOG;
         return;
@@ -305,7 +309,7 @@ int shard_turn(struct shard *s, struct errmsg *err)
     busy |= gather_turn(s);
     seal_due(s);
     busy |= seal_turn(s);
-    drain_publish(s);
+    publish_turn(s);
     trim_step(s);
     busy |= requests_turn(s);
     if (s->stop != STOP_NO)

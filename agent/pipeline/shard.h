@@ -48,7 +48,7 @@ struct shard_options {                  /* strings are copied */
 /* Takes the locks, recovers, begins a new epoch. 0 or -errno with a text. */
 int shard_open(const struct shard_options *opt, struct shard **ret_shard, struct errmsg *err);
 
-/* One turn of the path; waits when there is nothing to do. 0: go on, 1: stopped, -errno: with a text. */
+/* One turn of the path; waits when there is nothing to do. 0: go on, 1: stopped, -errno: a text. */
 int shard_turn(struct shard *s, struct errmsg *err);
 
 /*

@@ -142,7 +142,7 @@ static int sinks_fill(const struct shard *s, struct status *to)
 
 static int rings_fill(const struct shard *s, struct status *to)
 {
-    memcpy(to->intake_drops, s->state.intake_drops, sizeof(to->intake_drops));
+    memcpy(to->intake_drops, s->intake_drops, sizeof(to->intake_drops));
     to->rings = calloc(s->rings_count + 1U, sizeof(*to->rings));
     if (!to->rings)
         return -ENOMEM;

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +18,53 @@
 
 enum { COPY_BYTES = 1024 * 1024, DIR_MODE = 0750 };
 
+static int folder_sync(int dir, const char *path)
+{
+    int fd = file_open(dir, path, O_RDONLY | O_DIRECTORY, 0), r;
+
+    if (fd < 0)
+        return fd;
+    r = file_sync(fd);
+    file_close(fd);
+    return r;
+}
+
+/*
+ * Makes the names of the directory and of those above it durable. Whoever made them may not have
+ * synced them, and after a power cut that undoes one, staging names would be missing, which is to
+ * mean delivered. A folder that we may not read is none that we made.
+ */
+static int parents_sync(const char *directory)
+{
+    char above[PATH_MAX];
+    size_t len = strlen(directory);
+
+    if (len >= sizeof(above))
+        return -ENAMETOOLONG;
+    memcpy(above, directory, len + 1);
+    while (len > 0) {
+        int r;
+
+        while (len > 0 && above[len - 1] == '/')
+            len--;
+        while (len > 0 && above[len - 1] != '/')
+            len--;
+        above[len] = '\0';
+        r = folder_sync(FILE_CWD, len > 0 ? above : directory[0] == '/' ? "/" : ".");
+        if (r && r != -EACCES)
+            return r;
+    }
+    return 0;
+}
+
 int file_sink_open(struct file_sink *sink, struct errmsg *err)
 {
     int r;
 
-    if (sink->stale && sink->jobs == 0)
+    if (sink->stale && sink->jobs == 0) {
         file_sink_close(sink);
+        sink->generation++;
+    }
     if (sink->staging_dir >= 0 && !sink->stale)
         return 0;
     if (sink->stale)
@@ -32,14 +73,17 @@ int file_sink_open(struct file_sink *sink, struct errmsg *err)
     if (r)
         return errmsg_set(err, r, "%s: cannot make the directory: %s", sink->directory,
                           strerror(-r));
-    if (sink->dir < 0)
-        sink->dir = file_open(FILE_CWD, sink->directory, O_RDONLY | O_DIRECTORY, 0);
-    if (sink->dir < 0)
-        return errmsg_set(err, sink->dir, "%s: cannot open: %s", sink->directory,
-                          strerror(-sink->dir));
+    if (sink->dir < 0) {
+        r = file_open(FILE_CWD, sink->directory, O_RDONLY | O_DIRECTORY, 0);
+        if (r < 0)
+            return errmsg_set(err, r, "%s: cannot open: %s", sink->directory, strerror(-r));
+        sink->dir = r;
+    }
     r = file_mkdir(sink->dir, FILE_SINK_STAGING, 0700);
     if (!r)
         r = file_sync(sink->dir);
+    if (!r)
+        r = parents_sync(sink->directory);
     if (!r)
         r = sink->staging_dir = file_open(sink->dir, FILE_SINK_STAGING, O_RDONLY | O_DIRECTORY, 0);
     if (r < 0) {
@@ -59,17 +103,31 @@ void file_sink_close(struct file_sink *sink)
     sink->stale = false;
 }
 
-static void job_end(struct sink_job *job, enum sink_result result)
+void file_sink_job_fini(struct sink_job *job)
 {
-    if (job->from_fd >= 0)
-        file_close(job->from_fd);
-    if (job->to_fd >= 0)
-        file_close(job->to_fd);
-    if (job->parent_dir >= 0)
-        file_close(job->parent_dir);
+    if (!job->loop)     /* never set up: its zeros are no descriptors */
+        return;
+    file_close(job->from_fd);
+    file_close(job->to_fd);
+    file_close(job->parent_dir);
     free(job->buffer);
     job->buffer = NULL;
     job->from_fd = job->to_fd = job->parent_dir = -1;
+}
+
+/* What cannot be opened is left as -errno. */
+static void fd_failed(int *fd)
+{
+    if (*fd < 0)
+        *fd = -1;
+}
+
+static void job_end(struct sink_job *job, enum sink_result result)
+{
+    fd_failed(&job->from_fd);
+    fd_failed(&job->to_fd);
+    fd_failed(&job->parent_dir);
+    file_sink_job_fini(job);
     job->sink->jobs--;
     job->result = result;
     job->done(job);
@@ -82,6 +140,28 @@ static bool directory_gone(struct file_sink *sink)
 
     sink->stale |= file_stat(sink->staging_dir, &st) != 0 || st.nlink == 0;
     return sink->stale;
+}
+
+/* Staged in a directory that was removed since: not delivered, the spool still has it. */
+static bool staging_lost(struct sink_job *job)
+{
+    if (!job->staged || job->generation == job->sink->generation)
+        return false;
+    job->staged = false;
+    return true;
+}
+
+static void job_staged(struct sink_job *job)
+{
+    job->generation = job->sink->generation;
+    job_end(job, SINK_DONE);
+}
+
+static void job_damaged(struct sink_job *job, const char *name)
+{
+    errmsg_set(&job->err, -EBADMSG, "%s/%s: its file %s is damaged; the batch is kept",
+               job->sink->directory, job->key, name);
+    job_end(job, SINK_REJECT);
 }
 
 static void job_fail(struct sink_job *job, int err, const char *what)
@@ -117,14 +197,14 @@ static void on_stage(struct io_op *op, int res)
 {
     struct sink_job *job = op->ctx;
 
-    if (res < 0 && !(job->step == 0 && res == -EEXIST)) {
+    if (res < 0) {
         job_fail(job, res, job->step == 0 ? "cannot link into staging" : "sync of staging");
         return;
     }
     if (job->step++ == 0)
         io_sync(job->loop, &job->op, job->sink->staging_dir, false, on_stage);
     else
-        job_end(job, SINK_DONE);
+        job_staged(job);
 }
 
 void file_sink_stage(struct file_sink *sink, struct sink_job *job)
@@ -146,7 +226,7 @@ static void copy_read(struct sink_job *job)
 
     if (left == 0) {
         if (job->crc32c_read != job->crc32c) {
-            job_fail(job, -EBADMSG, "the spool file is damaged");
+            job_damaged(job, job->spool_name);
             return;
         }
         job->step = COPY_SYNC;
@@ -162,7 +242,11 @@ static void on_copy(struct io_op *op, int res)
 {
     struct sink_job *job = op->ctx;
 
-    if (res < 0 || (res == 0 && job->step <= COPY_WRITE)) {
+    if (res == 0 && job->step == COPY_READ) {
+        job_damaged(job, job->spool_name);
+        return;
+    }
+    if (res < 0 || (res == 0 && job->step == COPY_WRITE)) {
         job_fail(job, res < 0 ? res : -EIO, "cannot copy from the spool");
         return;
     }
@@ -181,7 +265,7 @@ static void on_copy(struct io_op *op, int res)
         io_sync(job->loop, &job->op, job->sink->staging_dir, false, on_copy);
         break;
     default:
-        job_end(job, SINK_DONE);
+        job_staged(job);
     }
 }
 
@@ -199,9 +283,12 @@ void file_sink_copy(struct file_sink *sink, struct sink_job *job)
         return;
     }
     r = job->from_fd = file_open(job->spool_dir, job->spool_name, O_RDONLY, 0);
+    /* A name from before may be the spool file itself, linked and not synced: never write to it. */
     if (r >= 0)
+        r = file_unlink(sink->staging_dir, job->staging_name);
+    if (r >= 0 || (r == -ENOENT && job->from_fd >= 0))
         r = job->to_fd = file_open(sink->staging_dir, job->staging_name,
-                                   O_RDWR | O_CREAT | O_TRUNC, job->file_mode);
+                                   O_RDWR | O_CREAT | O_EXCL, job->file_mode);
     if (r < 0) {
         job_fail(job, r, "cannot open for copying");
         return;
@@ -226,10 +313,7 @@ static void on_verify(struct io_op *op, int res)
         return;
     }
     if (job->copied != job->file_bytes || job->crc32c_read != job->crc32c) {
-        errmsg_set(&job->err, -EBADMSG, "%s/%s: its file %s is damaged; the batch is kept",
-                   job->sink->directory, job->key,
-                   job->staged ? job->staging_name : job->spool_name);
-        job_end(job, SINK_REJECT);
+        job_damaged(job, job->staged ? job->staging_name : job->spool_name);
         return;
     }
     job_end(job, SINK_DONE);
@@ -239,7 +323,7 @@ void file_sink_verify(struct file_sink *sink, struct sink_job *job)
 {
     if (!job_begin(sink, job))
         return;
-    if (job->staged) {
+    if (job->staged && !staging_lost(job)) {
         job->from_fd = file_open(sink->staging_dir, job->staging_name, O_RDONLY, 0);
         if (job->from_fd == -ENOENT) {
             job_end(job, SINK_DONE);
@@ -279,7 +363,7 @@ static int parent_open(struct file_sink *sink, struct sink_job *job)
     job->parent[len] = '\0';
     snprintf(job->name, sizeof(job->name), "%s", name);
     if (len == 0) {
-        job->parent_dir = file_open(FILE_CWD, sink->directory, O_RDONLY | O_DIRECTORY, 0);
+        job->parent_dir = file_open(sink->dir, ".", O_RDONLY | O_DIRECTORY, 0);
         return job->parent_dir < 0 ? job->parent_dir : 0;
     }
     job->parent_dir = -1;
@@ -296,12 +380,8 @@ static int parent_open(struct file_sink *sink, struct sink_job *job)
     /* A new folder is durable once the one above it is synced. */
     memcpy(above, job->parent, len + 1);
     for (char *cut = strrchr(above, '/'); cut; cut = strrchr(above, '/')) {
-        int fd;
-
         *cut = '\0';
-        fd = file_open(sink->dir, above, O_RDONLY | O_DIRECTORY, 0);
-        r = fd < 0 ? fd : file_sync(fd);
-        file_close(fd);
+        r = folder_sync(sink->dir, above);
         if (r)
             return r;
     }
@@ -393,6 +473,10 @@ void file_sink_deliver(struct file_sink *sink, struct sink_job *job)
 
     if (!job_begin(sink, job))
         return;
+    if (staging_lost(job)) {
+        job_fail(job, -ESTALE, "its staging directory was removed");
+        return;
+    }
     r = parent_open(sink, job);
     if (r) {
         job_fail(job, r, "cannot make its folder");

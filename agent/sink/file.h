@@ -2,8 +2,8 @@
  * file: the sink that puts batches below a directory.
  *
  * A batch is staged: its spool file gets a second name in <directory>/.hydrant/, on the
- * destination's own file system; once it is sealed, delivery renames that name to its key. Where the
- * spool cannot be linked (another file system), the batch is copied into the staging directory
+ * destination's own file system; once it is sealed, delivery renames that name to its key. Where
+ * the spool cannot be linked (another file system), the batch is copied into the staging directory
  * after the seal. Nothing below the directory is visible under a name that is not complete and
  * synced, but for ".hydrant".
  *
@@ -32,6 +32,7 @@ struct file_sink {
     int dir, staging_dir;           /* owned; -1: not open */
     unsigned jobs;                  /* under way */
     bool stale;                     /* somebody removed the directory: open it anew */
+    uint32_t generation;            /* counts that: what was staged before is gone, undelivered */
     char parent[OBJECT_KEY_MAX];    /* last folder of a key that was made and synced */
 };
 
@@ -44,13 +45,16 @@ void file_sink_close(struct file_sink *sink);
  * stage:   DONE: the staging name exists, synced. RETRY: it does not; copy later.
  * verify:  DONE: the batch is in the staging directory, or else in the spool, byte for byte; or the
  *          staging name is gone, delivered. REJECT: it is damaged.
- * copy:    DONE: the staging name exists, synced.
+ * copy:    DONE: the staging name exists, synced. REJECT: the spool file is damaged.
  * deliver: DONE: the key exists, synced. REJECT: something else has that name.
  */
 void file_sink_stage(struct file_sink *sink, struct sink_job *job);
 void file_sink_verify(struct file_sink *sink, struct sink_job *job);
 void file_sink_copy(struct file_sink *sink, struct sink_job *job);
 void file_sink_deliver(struct file_sink *sink, struct sink_job *job);
+
+/* Closes what a job has open that the end of its loop has cut off. */
+void file_sink_job_fini(struct sink_job *job);
 
 /*
  * Removes staging names that begin with `prefix` (this log's) and that keep() does not claim.

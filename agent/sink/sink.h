@@ -32,7 +32,7 @@ struct sink_job {
     const char *key;                /* below the destination */
     uint64_t file_bytes;
     uint32_t crc32c, file_mode;
-    bool staged;                    /* a missing staging name means delivered */
+    bool staged;                    /* a missing staging name means delivered; the sink may unset */
     sink_done_fn done;
     void *ctx;
     /* Out. */
@@ -40,6 +40,7 @@ struct sink_job {
     struct errmsg err;
     /* The sink's. */
     struct file_sink *sink;
+    uint32_t generation;            /* of the sink's directories, when it was staged */
     struct io_op op;
     int step;
     int parent_dir;

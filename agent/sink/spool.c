@@ -1,5 +1,5 @@
 /*
- * spool: writes a batch's blocks in place, several in flight, and syncs the file at the end.
+ * spool: writes a batch's blocks in place, several in flight, and syncs file and name at the end.
  * Owns:   descriptor and the blocks being written.
  * Thread: shard.
  */
@@ -85,6 +85,7 @@ static void on_write(struct io_op *op, int res)
 {
     struct spool_write *w = op->ctx, **at;
     struct spool *s = w->spool;
+    uint32_t before = w->done;
 
     w->flying = false;
     s->in_flight--;
@@ -93,8 +94,13 @@ static void on_write(struct io_op *op, int res)
         return;
     }
     w->done += (uint32_t)res;
-    if (w->done < w->len) {
+    if (w->done < w->len && s->direct)
         w->done = (uint32_t)bytes_round_down(w->done, FILE_BLOCK_BYTES);
+    if (w->done == before) {
+        spool_wait(s, -EIO, "write of less than a block");
+        return;
+    }
+    if (w->done < w->len) {
         write_start(w);
         return;
     }
@@ -108,10 +114,15 @@ static void on_write(struct io_op *op, int res)
 
 static int spool_open(struct spool *s)
 {
+    int fd;
+
     if (s->fd >= 0)
         return 0;
-    s->fd = file_open_direct(s->dir, s->name, O_RDWR | O_CREAT | O_TRUNC, s->mode, &s->direct);
-    return s->fd < 0 ? s->fd : 0;
+    fd = file_open_direct(s->dir, s->name, O_RDWR | O_CREAT | O_TRUNC, s->mode, &s->direct);
+    if (fd < 0)
+        return fd;
+    s->fd = fd;
+    return 0;
 }
 
 int spool_append(struct spool *s, struct block *b)
@@ -119,6 +130,7 @@ int spool_append(struct spool *s, struct block *b)
     struct spool_write *w = calloc(1, sizeof(*w));
     int err;
 
+    INVARIANT(!s->finishing && s->file_bytes % FILE_BLOCK_BYTES == 0);
     if (!w)
         return -ENOMEM;
     w->spool = s;
@@ -138,14 +150,28 @@ int spool_append(struct spool *s, struct block *b)
     return 0;
 }
 
-static void on_sync(struct io_op *op, int res)
+static void sync_end(struct spool *s, int res)
 {
-    struct spool *s = op->ctx;
-
     s->in_flight--;
     if (res < 0)
         errmsg_set(&s->trouble, res, "spool file %s: sync: %s", s->name, strerror(-res));
     finish(s, res < 0 ? res : 0);
+}
+
+static void on_name_sync(struct io_op *op, int res)
+{
+    sync_end(op->ctx, res);
+}
+
+/* A batch that no sink could stage is to be found here after a power cut. */
+static void on_sync(struct io_op *op, int res)
+{
+    struct spool *s = op->ctx;
+
+    if (res < 0)
+        sync_end(s, res);
+    else
+        io_sync(s->loop, &s->sync_op, s->dir, false, on_name_sync);
 }
 
 /* All blocks are written: cut the padding of the last one, then sync. */

@@ -46,15 +46,15 @@ void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool, 
 void spool_fini(struct spool *s);
 
 /*
- * Hands over one block: full, or the last one. 0, -ENOMEM (the block stays the caller's). Opening and
- * writing go on without the caller; what fails (a full disk) is retried every second with the block
- * kept.
+ * Hands over one block: full, or the last one. 0, -ENOMEM (the block stays the caller's). Opening
+ * and writing go on without the caller; what fails (a full disk) is retried every second with the
+ * block kept.
  */
 int spool_append(struct spool *s, struct block *b);
 
 /*
- * No more blocks: writes what is left, cuts the padding, syncs. Then done(s, 0, or -errno of a failed
- * sync, after which nothing is known of the file's bytes).
+ * No more blocks: writes what is left, cuts the padding, syncs the file, then its name. Then
+ * done(s, 0, or -errno of a failed sync, after which nothing is known of the file's bytes).
  */
 void spool_finish(struct spool *s, spool_done_fn done);
 

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,14 +34,33 @@ struct listing {
     int err;
 };
 
+void wal_dir_name_new(const char *name, char ret_name[WAL_NAME_MAX])
+{
+    snprintf(ret_name, WAL_NAME_MAX, "%.*s.new", (int)(strlen(name) - strlen(".seg")), name);
+}
+
+/* A segment that a writer had not finished to begin. */
+static bool name_is_new(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 4 && strcmp(name + len - 4, ".new") == 0;
+}
+
 static int on_name(void *ctx, const char *name)
 {
     struct listing *l = ctx;
     struct wal_segment seg = {0};
+    char finished[WAL_NAME_MAX];
     uint64_t epoch, number;
     uint32_t shard;
 
-    if (!wal_segment_name_parse(name, &shard, &epoch, &number) || shard != l->dir->shard)
+    if (strlen(name) >= sizeof(finished))
+        return 0;
+    snprintf(finished, sizeof(finished), "%s", name);
+    if (name_is_new(name))
+        memcpy(finished + strlen(name) - 4, ".seg", 4);
+    if (!wal_segment_name_parse(finished, &shard, &epoch, &number) || shard != l->dir->shard)
         return 0;
     snprintf(seg.name, sizeof(seg.name), "%s", name);
     seg.header.epoch = epoch;
@@ -107,6 +126,40 @@ static int set_aside(struct wal_dir *dir, const char *name)
     return err;
 }
 
+/*
+ * Makes the directories above `path` durable, each with the entry of the next. One that we may not
+ * read or that cannot be written is not one that we have made.
+ */
+static int parents_sync(const char *path)
+{
+    char part[PATH_MAX];
+    size_t len = strlen(path);
+    int err = 0;
+
+    if (len >= sizeof(part))
+        return -ENAMETOOLONG;
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    while (!err && len > 0) {
+        int fd;
+
+        while (len > 0 && path[len - 1] != '/')
+            len--;
+        while (len > 1 && path[len - 1] == '/')
+            len--;
+        snprintf(part, sizeof(part), "%.*s", len ? (int)len : 1, len ? path : ".");
+        fd = file_open(FILE_CWD, part, O_RDONLY | O_DIRECTORY, 0);
+        err = fd < 0 ? fd : file_sync(fd);
+        if (fd >= 0)
+            file_close(fd);
+        if (err == -EACCES || err == -EROFS || err == -EINVAL)
+            err = 0;
+        if (len == 1 && path[0] == '/')
+            break;
+    }
+    return err;
+}
+
 int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
                  struct wal_dir *ret_dir, struct errmsg *err)
 {
@@ -122,6 +175,8 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
         return errmsg_set(err, -ENOMEM, "no memory");
     if (repair) {
         r = file_mkdirs(FILE_CWD, path, 0700);
+        if (!r)
+            r = parents_sync(path);
         if (r) {
             r = errmsg_set(err, r, "%s: cannot make the log's directory: %s", path, strerror(-r));
             goto fail;
@@ -144,6 +199,14 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
         struct wal_segment *seg = &ret_dir->segments[i];
         const struct wal_segment *before = kept ? &ret_dir->segments[kept - 1] : NULL;
 
+        if (name_is_new(seg->name)) {
+            r = repair ? file_unlink(ret_dir->fd, seg->name) : 0;
+            if (r) {
+                r = errmsg_set(err, r, "%s/%s: cannot remove: %s", path, seg->name, strerror(-r));
+                goto fail;
+            }
+            continue;
+        }
         r = segment_load(ret_dir, seg, uuid, repair);
         if (!r && before && seg->header.start_lsn < before->header.start_lsn + WAL_BLOCK)
             r = -EBADMSG;

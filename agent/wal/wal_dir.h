@@ -34,11 +34,15 @@ struct wal_dir {
  * Opens (makes) the directory and lists the segments of this shard. With `repair`: waits for each
  * segment's lock (a killed writer's last write may still land), and renames what is unreadable, of
  * another log or out of order to "<name>.aside", never deleting it. Running out of descriptors or
- * memory says nothing about a file and is an error. `uuid`: of the log.
+ * memory says nothing about a file and is an error. What a writer had not finished to begin
+ * (".new") goes. `uuid`: of the log.
  */
 int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
                  struct wal_dir *ret_dir, struct errmsg *err);
 void wal_dir_close(struct wal_dir *dir);
+
+/* The name under which the segment `name` is made; a start removes what still has it. */
+void wal_dir_name_new(const char *name, char ret_name[WAL_NAME_MAX]);
 
 /* Adds the segment that the writer has just made. */
 int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment);

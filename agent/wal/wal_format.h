@@ -3,7 +3,8 @@
  *
  * A shard's log is a sequence of segments, each a file of at most `segment_size` bytes:
  *
- *   wal/<shard %03u>-<epoch %016x>-<number %010u>.seg
+ *   wal/<shard %03u>-<epoch %016x>-<number %010u>.seg     (.new until header and CHECKPOINT are
+ *                                                          synced: it holds nothing yet)
  *
  *   block 0          struct wal_segment_header, the rest zero
  *   block 1..        groups, one after the other

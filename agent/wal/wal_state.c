@@ -256,9 +256,17 @@ static void stream_fold(struct wal_stream *st)
     st->versions_count = kept;
 }
 
+/* Not strndup(3): there is no NUL behind the text, and strict checkers look for one. */
 static char *str_dup(struct wal_str s)
 {
-    return strndup(s.at ? s.at : "", s.len);
+    char *copy = malloc((size_t)s.len + 1);
+
+    if (!copy)
+        return NULL;
+    if (s.len > 0)
+        memcpy(copy, s.at, s.len);
+    copy[s.len] = '\0';
+    return copy;
 }
 
 static int apply_attach(struct wal_state *s, const struct wal_item *it)

@@ -97,6 +97,7 @@ static int segment_open(struct wal_writer *w, uint64_t start_lsn)
 {
     struct wal_segment seg = {0};
     uint64_t number = w->dir->count ? w->dir->segments[w->dir->count - 1].header.number + 1 : 1;
+    char name_new[WAL_NAME_MAX];
     bool direct = false;
     ssize_t n;
     int fd, err;
@@ -112,19 +113,22 @@ static int segment_open(struct wal_writer *w, uint64_t start_lsn)
     wal_segment_name(w->dir->shard, w->opt.epoch, number, seg.name);
     w->id.segment = number;
 
-    fd = file_open_direct(w->dir->fd, seg.name, O_RDWR | O_CREAT | O_EXCL, 0600, &direct);
+    wal_dir_name_new(seg.name, name_new);
+    fd = file_open_direct(w->dir->fd, name_new, O_RDWR | O_CREAT | O_EXCL, 0600, &direct);
     if (fd < 0)
         return fd;
     err = file_lock(fd, false);
     n = err ? err : segment_begin(w, fd, &seg);
     err = n < 0 ? (int)n : file_sync(fd);
     if (!err)
+        err = file_rename(w->dir->fd, name_new, w->dir->fd, seg.name);
+    if (!err)
         err = file_sync(w->dir->fd);
     if (!err)
         err = wal_dir_add(w->dir, &seg);
-    if (err) {
+    if (err) {      /* what is left of it holds nothing: the next start deals with it */
         file_close(fd);
-        file_unlink(w->dir->fd, seg.name);
+        file_unlink(w->dir->fd, name_new);
         return err;
     }
     w->fd = fd;

@@ -1,105 +1,70 @@
 /*
  * json_bench: what encoding one event costs, by kind and size, beside what others need for the same
- * bytes: a plain copy for JSON, jansson for text.
+ * bytes: a plain copy for JSON, jansson for text. And what telling the kind of a payload costs.
  *
- * Prints the machine, then one line a result: name, payload bytes, runs, then min, median and p99
- * over the runs of nanoseconds per event, and the rate at the median.
+ * One value is 1 MiB of payload, one event after the other from one buffer, so the input is in the
+ * processor's caches and the output is not.
  */
 #include "base/invariant.h"
+#include "benchmarks/harness.h"
 #include "encode/encoder.h"
 #include "encode/event_classify.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
 
-enum { RUNS = 101, RUN_BYTES = 1 << 20, POOL_BYTES = 64 * BLOCK_BYTES, PAYLOAD_MAX = 65536 };
+enum { VALUE_BYTES = 1 << 20, POOL_BYTES = 64 * BLOCK_BYTES, PAYLOAD_MAX = 65536, ROWS_MAX = 4 };
 
-struct bench {
+struct work {
     struct block_pool pool;
     struct block_chain out;
     struct json_checker *checker;
     struct event ev;
-    uint64_t sink;              /* keeps results alive */
+    volatile uint64_t sink; /* results end here, or the compiler would drop the work */
 };
 
-typedef void (*bench_fn)(struct bench *b);
+typedef void (*work_fn)(struct work *w);
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    INVARIANT(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
-    return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static void drain(struct bench *b)
+static void drain(struct work *w)
 {
     struct block *block;
 
-    while ((block = chain_shift(&b->out, true)) != NULL)
-        block_give(&b->pool, block);
+    while ((block = chain_shift(&w->out, true)) != NULL)
+        block_give(&w->pool, block);
 }
 
-static void measure(struct bench *b, const char *name, bench_fn fn)
-{
-    double ns[RUNS];
-    uint32_t events = RUN_BYTES / b->ev.len;
-
-    for (int run = -1; run < RUNS; run++) {     /* the first warms up and is not counted */
-        uint64_t start = now_ns();
-
-        for (uint32_t i = 0; i < events; i++)
-            fn(b);
-        if (run >= 0)
-            ns[run] = (double)(now_ns() - start) / events;
-        drain(b);
-    }
-    qsort(ns, RUNS, sizeof(ns[0]), compare);
-    printf("%-22s bytes=%-6u runs=%d min=%.1f median=%.1f p99=%.1f ns/event %.0f MB/s\n", name,
-           b->ev.len, RUNS, ns[0], ns[RUNS / 2], ns[RUNS * 99 / 100],
-           b->ev.len / ns[RUNS / 2] * 1000);
-}
-
-static void encode(struct bench *b)
+static void encode(struct work *w)
 {
     const struct encoder_settings set = { 0 };
 
-    INVARIANT(chain_reserve(&b->out, json_encoder.bytes_max(&set, &b->ev)));
-    json_encoder.event(&set, &b->ev, &b->out);
+    INVARIANT(chain_reserve(&w->out, json_encoder.bytes_max(&set, &w->ev)));
+    json_encoder.event(&set, &w->ev, &w->out);
 }
 
-static void copy(struct bench *b)
+static void copy(struct work *w)
 {
-    INVARIANT(chain_reserve(&b->out, (uint64_t)b->ev.len + 1));
-    chain_append(&b->out, b->ev.data, b->ev.len);
-    chain_append(&b->out, "\n", 1);
+    INVARIANT(chain_reserve(&w->out, (uint64_t)w->ev.len + 1));
+    chain_append(&w->out, w->ev.data, w->ev.len);
+    chain_append(&w->out, "\n", 1);
 }
 
-static void encode_jansson(struct bench *b)
+static void encode_jansson(struct work *w)
 {
-    json_t *object = json_pack("{s:s%}", "message", b->ev.data, (size_t)b->ev.len);
+    json_t *object = json_pack("{s:s%}", "message", w->ev.data, (size_t)w->ev.len);
     char *text = json_dumps(object, 0);
 
     INVARIANT(text != NULL);
-    b->sink += strlen(text);
+    w->sink += strlen(text);
     free(text);
     json_decref(object);
 }
 
-static void classify(struct bench *b)
+static void classify(struct work *w)
 {
-    b->sink += (uint64_t)event_classify(b->checker, b->ev.data, b->ev.len);
+    w->sink += (uint64_t)event_classify(w->checker, w->ev.data, w->ev.len);
 }
 
 /* An object of exactly len bytes with short members, some escapes and numbers. */
@@ -127,35 +92,109 @@ static void fill_text(uint8_t *data, size_t len)
         data[len - 1] = '.';
 }
 
-int main(void)
-{
-    static const uint32_t sizes[] = { 100, 200, 1000, 10000, PAYLOAD_MAX };
-    static uint8_t data[PAYLOAD_MAX];
-    struct bench b = { .checker = json_checker_open(PAYLOAD_MAX) };
-    struct utsname host;
+/* One thing to be done to each event of a payload. */
+struct task {
+    struct work *work;
+    work_fn fn;
+    const uint8_t *data;
+    uint32_t len;
+    enum shm_kind kind;
+};
 
-    INVARIANT(b.checker != NULL && uname(&host) == 0);
-    printf("json_bench: %s %s %s\n", host.sysname, host.release, host.machine);
-    block_pool_init(&b.pool, POOL_BYTES);
-    chain_init(&b.out, &b.pool);
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        b.ev = (struct event){ .data = data, .len = sizes[i], .kind = SHM_KIND_JSON };
-        fill_json(data, sizes[i]);
-        INVARIANT(event_classify(b.checker, data, sizes[i]) == SHM_KIND_JSON);
-        measure(&b, "copy", copy);
-        measure(&b, "json/json", encode);
-        measure(&b, "classify/json", classify);
-        fill_text(data, sizes[i]);
-        INVARIANT(event_classify(b.checker, data, sizes[i]) == SHM_KIND_TEXT);
-        b.ev.kind = SHM_KIND_TEXT;
-        measure(&b, "json/text", encode);
-        measure(&b, "jansson/text", encode_jansson);
-        measure(&b, "classify/text", classify);
-        b.ev.kind = SHM_KIND_BYTES;
-        measure(&b, "json/bytes", encode);
+static int task_run(void *ctx, struct bench_run *run, struct errmsg *err)
+{
+    const struct task *task = ctx;
+    const struct bench_clock *clock = &run->bench->clock;
+    uint64_t length = bench_seconds_ticks(clock, run->seconds), start = bench_ticks(clock), from;
+    uint32_t events = VALUE_BYTES / task->len;
+    struct work *w = task->work;
+    double ns;
+
+    (void)err;
+    w->ev = (struct event){.data = task->data, .len = task->len, .kind = (uint8_t)task->kind};
+    do {
+        from = bench_ticks(clock);
+        for (uint32_t i = 0; i < events; i++)
+            task->fn(w);
+        ns = bench_ticks_ns(clock, bench_ticks(clock) - from) / events;
+        bench_add(run, 0, ns);
+        bench_add(run, 1, task->len / ns * 1000);
+        drain(w);
+    } while (from - start < length);
+    return 0;
+}
+
+struct row {
+    const char *name;
+    work_fn fn;
+    enum shm_kind kind;
+};
+
+/* The rows on one payload; the second does what the first does by other means. */
+static int rows_group(struct bench *b, struct work *w, const struct row *rows, size_t count,
+                      const uint8_t *data, uint32_t len, struct errmsg *err)
+{
+    static const struct bench_metric compared[] = {{"", "ns/event", BENCH_LESS},
+                                                   {".rate", "MB/s", BENCH_PLAIN}};
+    static const struct bench_metric alone[] = {{"", "ns/event", BENCH_PLAIN},
+                                                {".rate", "MB/s", BENCH_PLAIN}};
+    static const struct bench_plan plan = {.rounds = 5, .seconds = 0.02};
+    struct bench_case cases[ROWS_MAX];
+    struct task tasks[ROWS_MAX];
+    char params[32];
+
+    INVARIANT(count <= ROWS_MAX);
+    (void)snprintf(params, sizeof(params), "bytes=%u", len);
+    for (size_t i = 0; i < count; i++) {
+        tasks[i] = (struct task){w, rows[i].fn, data, len, rows[i].kind};
+        cases[i] = (struct bench_case){rows[i].name, params, i < 2 ? compared : alone, 2, task_run,
+                                       &tasks[i]};
     }
-    chain_fini(&b.out);
-    block_pool_fini(&b.pool);
-    json_checker_close(b.checker);
-    return b.sink == 0;
+    return bench_group(b, &plan, cases, count, err);
+}
+
+static int sizes_run(struct bench *b, struct work *w, struct errmsg *err)
+{
+    static const uint32_t sizes[] = {100, 200, 1000, 10000, PAYLOAD_MAX};
+    static const struct row of_json[] = {{"json/json", encode, SHM_KIND_JSON},
+                                         {"copy", copy, SHM_KIND_JSON},
+                                         {"classify/json", classify, SHM_KIND_JSON}};
+    static const struct row of_text[] = {{"json/text", encode, SHM_KIND_TEXT},
+                                         {"jansson/text", encode_jansson, SHM_KIND_TEXT},
+                                         {"classify/text", classify, SHM_KIND_TEXT},
+                                         {"json/bytes", encode, SHM_KIND_BYTES}};
+    static uint8_t json[PAYLOAD_MAX], text[PAYLOAD_MAX];
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        fill_json(json, sizes[i]);
+        fill_text(text, sizes[i]);
+        INVARIANT(event_classify(w->checker, json, sizes[i]) == SHM_KIND_JSON);
+        INVARIANT(event_classify(w->checker, text, sizes[i]) == SHM_KIND_TEXT);
+        rc = rows_group(b, w, of_json, 3, json, sizes[i], err);
+        if (rc == 0)
+            rc = rows_group(b, w, of_text, 4, text, sizes[i], err);
+    }
+    return rc;
+}
+
+static int body(struct bench *b, struct errmsg *err)
+{
+    struct work w = {.checker = json_checker_open(PAYLOAD_MAX)};
+    int rc;
+
+    if (w.checker == NULL)
+        return errmsg_set(err, -ENOMEM, "JSON checker");
+    block_pool_init(&w.pool, POOL_BYTES);
+    chain_init(&w.out, &w.pool);
+    rc = sizes_run(b, &w, err);
+    chain_fini(&w.out);
+    block_pool_fini(&w.pool);
+    json_checker_close(w.checker);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    return bench_main("json_bench", argc, argv, body);
 }

@@ -353,6 +353,11 @@ void sim_set_direct(bool allowed)
     sim_host.direct_refused = !allowed;
 }
 
+void sim_set_journal(bool journal)
+{
+    sim_host.journal = journal;
+}
+
 void sim_set_watch_queue(unsigned events_max)
 {
     sim_host.watch_queue_max = events_max;
@@ -466,6 +471,8 @@ void sim_power_cut(uint64_t seed)
 
     sim_host.random = seed;
     keep_permille = keep[sim_below(sizeof(keep) / sizeof(keep[0]))];
+    if (sim_host.journal)
+        sim_host.cut_salt = sim_random();
     process_end();
     while (sim_host.stragglers_count > 0) {
         struct sim_op *op = sim_host.stragglers[--sim_host.stragglers_count];

@@ -279,6 +279,22 @@ static void changes_drop(struct sim_inode *dir, bool *drop)
     dir->changes_count = kept;
 }
 
+/* The other half of a rename goes to the journal with this one. */
+static void group_sync_elsewhere(const struct sim_inode *dir, uint64_t group)
+{
+    for (struct sim_inode *inode = sim_host.inodes; inode != NULL; inode = inode->all_next)
+        if (inode != dir && inode->changes_count > 0)
+            sim_sync_group(inode, group);
+}
+
+/* One answer for all directories that the group has changed. */
+static bool group_kept(uint64_t group, unsigned keep_permille)
+{
+    uint64_t state = sim_host.cut_salt ^ group;
+
+    return sim_random_next(&state) % 1000 < keep_permille;
+}
+
 /* What a failed sync covered stays in doubt; everything else up to seq is on the disk. */
 static void changes_sync(struct sim_inode *dir, uint64_t seq)
 {
@@ -289,6 +305,9 @@ static void changes_sync(struct sim_inode *dir, uint64_t seq)
     drop = sim_alloc(dir->changes_count);
     for (uint32_t i = 0; i < dir->changes_count; i++)
         drop[i] = dir->changes[i].seq <= seq && !dir->changes[i].doomed;
+    for (uint32_t i = 0; sim_host.journal && i < dir->changes_count; i++)
+        if (drop[i])
+            group_sync_elsewhere(dir, dir->changes[i].group);
     changes_drop(dir, drop);
     free(drop);
 }
@@ -316,7 +335,9 @@ static void changes_cut(struct sim_inode *dir, unsigned keep_permille)
     for (uint32_t i = count; i-- > 0; )
         sim_entry_set(dir, dir->changes[i].name, dir->changes[i].before);
     for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || dir->changes[i].group != group)
+        if (sim_host.journal)
+            keep = group_kept(dir->changes[i].group, keep_permille);
+        else if (i == 0 || dir->changes[i].group != group)
             keep = sim_chance(keep_permille);
         group = dir->changes[i].group;
         if (keep)

@@ -190,7 +190,8 @@ struct sim_host {
     uint64_t points, crash_point;
     struct sim_fault faults[SIM_FAULTS_MAX];
     unsigned faults_count, short_permille, disorder_permille, watch_queue_max;
-    bool direct_refused;
+    bool direct_refused, journal;
+    uint64_t cut_salt;                  /* of the present power cut */
     uint64_t futex_wakes;
 
     bool running, crashed;

@@ -131,8 +131,8 @@ static BUILT_UNUSED struct wal_item built_attach(uint32_t ring, uint64_t pos)
     return it;
 }
 
-static BUILT_UNUSED struct wal_item built_stream(uint32_t stream, uint32_t version, const char *name,
-                                                 uint16_t outputs)
+static BUILT_UNUSED struct wal_item built_stream(uint32_t stream, uint32_t version,
+                                                 const char *name, uint16_t outputs)
 {
     struct wal_item it = {.type = WAL_STREAM};
 

@@ -234,6 +234,64 @@ static void what_is_no_file_is_set_aside_too(void **state)
     built_log_free(&log);
 }
 
+static void what_was_not_begun_is_removed_by_a_start(void **state)
+{
+    struct built_log log;
+    char name[WAL_NAME_MAX];
+    struct wal_dir dir;
+    struct errmsg err;
+
+    (void)state;
+    log_place(&log);
+    segment_place(&log, 0);
+    wal_dir_name_new(log.name[1], name);
+    assert_string_equal(name, "000-0000000165000000-0000000002.new");
+    file_place(name, log.file[1].data, log.file[1].len);
+    file_place("001-0000000165000000-0000000002.new", "x", 1);
+    file_place("notes.new", "x", 1);
+    assert_int_equal(wal_dir_open(DIR, 0, log.uuid, false, &dir, &err), 0);
+    assert_int_equal(dir.count, 1);
+    wal_dir_close(&dir);
+    assert_true(there(name, ""));
+    assert_int_equal(wal_dir_open(DIR, 0, log.uuid, true, &dir, &err), 0);
+    assert_int_equal(dir.count, 1);
+    assert_int_equal(dir.set_aside, 0);
+    wal_dir_close(&dir);
+    assert_false(there(name, ""));
+    assert_true(there("001-0000000165000000-0000000002.new", ""));
+    assert_true(there("notes.new", ""));
+    built_log_free(&log);
+}
+
+static int open_life(void *ctx)
+{
+    struct wal_dir dir;
+    struct errmsg err;
+    int rc = wal_dir_open(ctx, 0, NULL, true, &dir, &err);
+
+    if (!rc)
+        wal_dir_close(&dir);
+    return rc;
+}
+
+static void a_new_directory_survives_a_power_cut(void **state)
+{
+    static const char *const paths[] = {"/data/deep/wal", "/wal", "data/wal", "wal",
+                                        "./a//b/wal//"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        for (uint64_t cut = 0; cut < 10; cut++) {
+            char path[64];
+
+            snprintf(path, sizeof(path), "%s", paths[i]);
+            sim_reset(cut);
+            assert_int_equal(sim_run(open_life, path), 0);
+            sim_power_cut(cut);
+            assert_true(sim_exists(path));
+        }
+}
+
 static void names_of_others_are_left_alone(void **state)
 {
     static const char *const names[] = {
@@ -374,6 +432,8 @@ int main(void)
         cmocka_unit_test(what_is_unreadable_or_foreign_is_set_aside_whole),
         cmocka_unit_test(a_file_set_aside_never_replaces_another),
         cmocka_unit_test(what_is_no_file_is_set_aside_too),
+        cmocka_unit_test(what_was_not_begun_is_removed_by_a_start),
+        cmocka_unit_test(a_new_directory_survives_a_power_cut),
         cmocka_unit_test(names_of_others_are_left_alone),
         cmocka_unit_test(a_failing_call_loses_nothing),
         cmocka_unit_test(trim_removes_only_whole_segments_below),

@@ -347,7 +347,7 @@ static void a_flipped_bit_in_a_segment_header_costs_the_segment(void **state)
         }
 }
 
-/* A file with the blocks of an earlier use behind its groups, at the very offsets they were written. */
+/* A file with blocks of an earlier use behind its groups, at the offsets they were written to. */
 static void old_groups_of_a_recycled_segment_never_pass(void **state)
 {
     struct place *p = *state;

@@ -1,0 +1,176 @@
+"""kill -9 at random moments: each event exactly once, in order per producer, the books in balance.
+
+A run prints its seed; HYDRANT_SEED repeats the moments, as far as moments can be repeated.
+"""
+import json
+import os
+import shutil
+import signal
+import time
+
+from harness import Agent, Case, Producer, batches, sized, until
+
+KILLS = sized(5, 15, 200)
+RATE = sized(3000, 10_000, 5000)
+
+# Small, so that rolls, seals and deliveries are under way at every moment.
+CONFIG = """
+[wal]
+segment_size = 2MiB
+max_bytes = 64MiB
+[stream *]
+buffer_count = 500
+buffer_time = 100ms
+"""
+
+
+class Crash(Case):
+    def setUp(self):
+        super().setUp()
+        print("seed %d" % self.seed, end=" ", flush=True)
+
+    def pause(self, seconds):
+        """Chooses a moment; nothing is awaited by it."""
+        time.sleep(seconds)
+
+    def moment(self):
+        """Half of the kills hit the start and the recovery, the others the run."""
+        return self.random.uniform(0, 0.08) if self.random.random() < 0.5 \
+            else self.random.uniform(0.08, 0.6)
+
+    def check_end(self, agent, counts, stream="load"):
+        """After the last start: the books, every file's name, every event."""
+        agent.flush()
+        status = agent.status()
+        self.check_books(status)
+        events = agent.events(stream)
+        self.check_once_in_order(events, counts)
+        books = next(s for s in status["streams"] if s["name"] == stream)
+        self.assertEqual((books["accepted"], books["delivered"], books["lost"], books["dropped"]),
+                         (len(events), len(events), 0, 0), "seed %d" % self.seed)
+        self.assertEqual(status["lost_bytes"], {"corrupt": 0, "unsynced": 0})
+        names = batches(os.path.join(agent.out, stream))
+        self.check_names(names)
+        return names
+
+    def test_each_event_once_across_kills_of_the_agent(self):
+        agent = Agent(self, CONFIG).start()
+        producers = [Producer(self, "p%d" % i, pad=300) for i in range(4)]
+        for p in producers:
+            p.tell("load %d" % RATE)
+        for _ in range(KILLS):
+            self.pause(self.moment())
+            agent.kill()
+            agent.spawn()
+        agent.wait_ready()
+        for p in producers:
+            p.load_end()
+        counts = {p.name: p.close() for p in producers}
+        names = self.check_end(agent, counts)
+        self.assertGreater(len(set(name.split("-")[2] for name in names)), 1, "epochs")
+        self.assertGreater(agent.log().count("--- start"), KILLS)
+        agent.stop()
+        self.check_once_in_order(agent.events(), counts)
+
+    def test_each_event_once_across_kills_of_agent_and_producers(self):
+        """A dead producer's events count up to the one that it may just have committed."""
+        agent = Agent(self, CONFIG).start()
+        living = [Producer(self, "q%d" % i, pad=300) for i in range(4)]
+        counts = {}
+        for p in living:
+            p.tell("load %d" % RATE)
+        for i in range(KILLS):
+            self.pause(self.moment())
+            victim = living.pop(self.random.randrange(len(living)))
+            if self.random.random() < 0.5:
+                agent.kill()
+                victim.kill()
+                agent.spawn()
+            else:
+                victim.kill()
+                agent.kill()
+                agent.spawn()
+            counts[victim.name] = (victim.written(), victim.written() + 1)
+            living.append(Producer(self, "r%d" % i, pad=300))
+            living[-1].tell("load %d" % RATE)
+        agent.wait_ready()
+        for p in living:
+            p.load_end()
+            counts[p.name] = p.close()
+        until(lambda: sorted(os.listdir(self.shm)) == [".bell", ".lock"], "rings of the dead go")
+        self.check_end(agent, counts)
+        agent.stop()
+
+    def test_deliveries_to_two_file_systems_survive_kills(self):
+        """One sink takes batches by rename, the other by copy: the same events, once, in both."""
+        far = self.shm + ".out"
+        os.mkdir(far)
+        self.addCleanup(shutil.rmtree, far, ignore_errors=True)
+        agent = Agent(self, CONFIG + "sinks = local, far\n[sink far]\ntype = file\n"
+                      "directory = %s\n" % far).start()
+        producer = Producer(self, "p", pad=300)
+        producer.tell("load %d" % RATE)
+        for _ in range(sized(3, 8, 100)):
+            self.pause(self.moment())
+            agent.kill()
+            agent.spawn()
+        agent.wait_ready()
+        producer.load_end()
+        counts = {"p": producer.close()}
+        names = self.check_end(agent, counts)
+        self.assertEqual(batches(os.path.join(far, "load")), names)
+        self.check_once_in_order(agent.events(out=far), counts)
+        agent.stop()
+        self.assertEqual(os.listdir(os.path.join(far, ".hydrant")), [])
+
+    def test_a_consumer_may_take_files_while_the_agent_dies(self):
+        """What was taken away is not delivered again."""
+        agent = Agent(self, CONFIG).start()
+        producer = Producer(self, "p", pad=300)
+        producer.tell("load %d" % RATE)
+        taken = []
+        os.mkdir(self.path("taken"))
+
+        def take():
+            for name in batches(os.path.join(agent.out, "load")):
+                os.rename(os.path.join(agent.out, "load", name), self.path("taken", name))
+                self.assertNotIn(name, taken)
+                taken.append(name)
+
+        for _ in range(KILLS):
+            end = time.monotonic() + self.moment()
+            until(lambda: take() or time.monotonic() > end, "the next moment")
+            agent.kill()
+            take()
+            agent.spawn()
+        agent.wait_ready()
+        producer.load_end()
+        counts = {"p": producer.close()}
+        agent.flush()
+        agent.stop()
+        take()
+        self.check_once_in_order(
+            self.events_of([self.path("taken", name) for name in sorted(taken)]), counts)
+
+    def events_of(self, paths):
+        found = []
+        for path in paths:
+            with open(path, "rb") as file:
+                found += [json.loads(line) for line in file]
+        return found
+
+    def test_a_kill_in_the_stop_loses_nothing(self):
+        agent = Agent(self, CONFIG)
+        counts = {}
+        for i in range(sized(3, 6, 60)):
+            agent.start()
+            producer = Producer(self, "p%d" % i, pad=300)
+            producer.do("write 10000")
+            counts[producer.name] = producer.close()
+            agent.process.terminate()
+            self.pause(self.random.uniform(0, 0.02))
+            agent.kill(stopping=True)
+            self.assertIn(agent.process.returncode, (0, -signal.SIGKILL))
+        agent.start()
+        self.check_end(agent, counts)
+        agent.stop()

@@ -1,0 +1,41 @@
+/*
+ * settings_fuzz: bytes of a STREAM item that parse are written again as they were, and those that
+ * don't leave nothing behind.
+ *
+ * Input: the bytes.
+ */
+#include "base/invariant.h"
+#include "flow/settings.h"
+
+#include <errno.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct bytes again = BYTES_INIT;
+    struct stream_settings set;
+    int r = stream_settings_parse(data, len, &set);
+
+    INVARIANT(r == 0 || r == -EBADMSG);
+    if (r != 0) {
+        INVARIANT(set.outputs == 0 && !set.output[0].format);
+        return 0;
+    }
+    INVARIANT(set.outputs > 0 && set.outputs <= WAL_OUTPUTS_MAX);
+    for (uint16_t i = 0; i < set.outputs; i++) {
+        const struct output_settings *o = &set.output[i];
+
+        INVARIANT(o->format && o->prefix && o->delimiter);
+        INVARIANT(o->targets > 0 && o->targets <= WAL_TARGETS_MAX);
+        for (uint16_t t = 0; t < o->targets; t++)
+            INVARIANT(o->target[t].sink && o->target[t].directory
+                      && o->target[t].type == TARGET_FILE);
+    }
+    INVARIANT(stream_settings_format(&set, &again) == 0);
+    INVARIANT(again.len == len && memcmp(again.data, data, len) == 0);
+    bytes_free(&again);
+    stream_settings_fini(&set);
+    return 0;
+}

@@ -1,0 +1,206 @@
+/*
+ * Claims about what a crash leaves behind: SIGKILL at any operation, also during the recovery from
+ * another, and every event is still delivered exactly once; power cuts at any operation, and what
+ * was durable is delivered exactly once, the rest at most once. The file systems keep a journal: a
+ * rename that is undone in one of its two directories alone could not be told from a delivery.
+ *
+ * A schedule is a small run that is cut at its Nth point, for every N until it is no longer cut;
+ * each in a child process. The long form takes every N, the usual one a part of them that differs
+ * from schedule to schedule.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "support/sim.h"
+#include "support/sim_agent.h"
+
+static struct sim_agent agent;
+
+struct schedule {
+    const char *name;
+    void (*prepare)(struct sim_agent *a);
+    bool power;                         /* power cuts, else SIGKILL */
+    bool again;                         /* a second one, in the life that follows */
+    unsigned disorder;
+    uint64_t stride;                    /* of N in the usual form */
+    /* Of this child. */
+    uint64_t seed, point;
+};
+
+enum { CUT, ENDED };
+
+static void cut(const struct schedule *s)
+{
+    if (s->power)
+        sim_agent_power_cut(&agent, s->seed ^ s->point * 0x9e3779b97f4a7c15ULL);
+    else
+        sim_agent_killed(&agent);
+    sim_agent_check_files(&agent);
+}
+
+static int cut_at(void *ctx)
+{
+    const struct schedule *s = ctx;
+
+    sim_agent_init(&agent, s->seed + s->point);
+    sim_set_disorder(s->disorder);
+    sim_set_journal(true);
+    s->prepare(&agent);
+    sim_crash_at(s->point);
+    if (sim_agent_life(&agent) == 0) {
+        sim_agent_check_all(&agent);
+        sim_agent_check_clean(&agent);
+        return ENDED;
+    }
+    cut(s);
+    if (s->again) {
+        sim_crash_at(1 + sim_random() % 300);
+        if (sim_agent_life(&agent) != 0)
+            cut(s);
+    }
+    if (s->power)
+        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 12);
+    SIM_AGENT_CHECK(sim_agent_life(&agent) == 0, "the last life ends by itself");
+    sim_agent_check_all(&agent);
+    sim_agent_check_clean(&agent);
+    SIM_AGENT_CHECK(agent.pending == 0, "%llu events pending", (unsigned long long)agent.pending);
+    SIM_AGENT_CHECK(s->power || agent.lost == 0, "%llu events lost",
+                    (unsigned long long)agent.lost);
+    return CUT;
+}
+
+static void run(struct schedule s)
+{
+    uint64_t stride = getenv("HYDRANT_LONG") ? 1 : s.stride;
+    unsigned cuts = 0;
+    int end = CUT;
+
+    for (s.seed = 1000, s.point = 1; end == CUT; s.point += stride) {
+        end = sim_agent_child(cut_at, &s);
+        cuts += end == CUT;
+    }
+    print_message("%s: %u cuts\n", s.name, cuts);
+    assert_true(cuts * stride > 200);
+}
+
+/* ---- What runs ---- */
+
+static void two_rings(struct sim_agent *a)
+{
+    sim_agent_source_add(a, SHM_RING_BYTES_MIN, 25);
+    sim_agent_source_add(a, SHM_RING_BYTES_MIN, 13);
+}
+
+/* Several streams and sinks, one of them on another file system. */
+static void wide(struct sim_agent *a)
+{
+    sim_mount("/far", false, 1 << 30);
+    a->sinks[0].buffer_count = 5;
+    sim_agent_sink_add(a, "twin", "/data/twin");
+    sim_agent_sink_add(a, "far", "/far/out")->buffer_count = 8;
+    a->streams_count = 2;
+    sim_agent_source_add(a, SHM_RING_BYTES_MIN, 20);
+    sim_agent_source_add(a, SHM_RING_BYTES_MIN, 11);
+}
+
+/* Producers go when they have written: drained, retired, removed. */
+static void leaving(struct sim_agent *a)
+{
+    a->leave = true;
+    a->sinks[0].buffer_count = 4;
+    for (unsigned i = 0; i < 4; i++)
+        sim_agent_source_add(a, SHM_RING_BYTES_MIN, 6);
+}
+
+/* Enough for segments to roll and to be trimmed. */
+static void rolling(struct sim_agent *a)
+{
+    a->pad_bytes = 8000;
+    a->sinks[0].buffer_count = 100;
+    sim_agent_source_add(a, 1 << 20, 1400)->burst = 60;
+}
+
+static void sigkill_at_any_operation_loses_and_doubles_nothing(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "two rings", .prepare = two_rings, .stride = 3});
+    run((struct schedule){.name = "leaving", .prepare = leaving, .stride = 5});
+}
+
+static void sigkill_with_several_sinks_gives_each_every_event_once(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "wide", .prepare = wide, .stride = 7});
+}
+
+static void sigkill_with_completions_out_of_order(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "disorder", .prepare = two_rings, .disorder = 400, .stride = 5});
+    run((struct schedule){.name = "leaving", .prepare = leaving, .disorder = 700, .stride = 11});
+}
+
+static void sigkill_during_the_recovery_from_another(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "again", .prepare = two_rings, .again = true, .stride = 3});
+    run((struct schedule){.name = "wide again", .prepare = wide, .again = true, .disorder = 300,
+                          .stride = 11});
+}
+
+static void sigkill_while_the_log_rolls(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "rolling", .prepare = rolling, .stride = 61});
+}
+
+static void a_power_cut_at_any_operation_keeps_what_was_durable(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "two rings", .prepare = two_rings, .power = true, .stride = 2});
+    run((struct schedule){.name = "disorder", .prepare = two_rings, .power = true,
+                          .disorder = 500, .stride = 5});
+}
+
+static void a_power_cut_with_several_sinks(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "wide", .prepare = wide, .power = true, .stride = 5});
+}
+
+static void a_power_cut_during_the_recovery_from_another(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "again", .prepare = two_rings, .power = true, .again = true,
+                          .stride = 3});
+    run((struct schedule){.name = "wide again", .prepare = wide, .power = true, .again = true,
+                          .disorder = 300, .stride = 13});
+}
+
+static void a_power_cut_while_the_log_rolls(void **state)
+{
+    (void)state;
+    run((struct schedule){.name = "rolling", .prepare = rolling, .power = true, .stride = 67});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sigkill_at_any_operation_loses_and_doubles_nothing),
+        cmocka_unit_test(sigkill_with_several_sinks_gives_each_every_event_once),
+        cmocka_unit_test(sigkill_with_completions_out_of_order),
+        cmocka_unit_test(sigkill_during_the_recovery_from_another),
+        cmocka_unit_test(sigkill_while_the_log_rolls),
+        cmocka_unit_test(a_power_cut_at_any_operation_keeps_what_was_durable),
+        cmocka_unit_test(a_power_cut_with_several_sinks),
+        cmocka_unit_test(a_power_cut_during_the_recovery_from_another),
+        cmocka_unit_test(a_power_cut_while_the_log_rolls),
+    };
+
+    return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);
+}

@@ -1,0 +1,254 @@
+/*
+ * sim_agent_check: holds what was delivered against what was committed, and asks for the books.
+ * Owns:   nothing that outlives a call.
+ * Thread: one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/parts.h"
+#include "support/sim.h"
+#include "support/sim_agent.h"
+
+enum { PATH_BYTES_MAX = 1200 };
+
+/* What has been read of one sink so far. */
+struct reading {
+    struct sim_agent *a;
+    const struct sim_agent_sink *sink;
+    uint32_t *last;                     /* number last read of [source][stream] */
+    uint8_t *seen;                      /* [event of all sources, by first[]] */
+    uint32_t first[SIM_AGENT_SOURCES_MAX];
+    unsigned files;
+    uint64_t events;
+};
+
+static uint32_t *last_of(struct reading *r, unsigned source, unsigned stream)
+{
+    return &r->last[source * SIM_AGENT_STREAMS_MAX + stream];
+}
+
+/* Index of the event among those of its source; they are sorted by number within each stream. */
+static uint32_t event_find(const struct reading *r, unsigned source, unsigned stream,
+                           unsigned number)
+{
+    const struct sim_agent_source *src = &r->a->sources[source];
+    uint32_t at = (number - 1) * r->a->streams_count + stream;
+
+    if (at < src->events_count && src->events[at].stream == stream
+        && src->events[at].number == number)
+        return at;                      /* where plans put it */
+    for (at = 0; at < src->events_count; at++)
+        if (src->events[at].stream == stream && src->events[at].number == number)
+            break;
+    return at;
+}
+
+static void line_take(struct reading *r, const char *path, const char *line)
+{
+    unsigned source, stream, number;
+    uint32_t at, *last;
+    int end = 0;
+
+    SIM_AGENT_CHECK(sscanf(line, "{\"p\":%u,\"s\":%u,\"n\":%u,\"x\":\"%n", &source, &stream,
+                           &number, &end) == 3 && end > 0
+                        && strlen(line) == (size_t)end + r->a->pad_bytes + 2
+                        && strcmp(line + end + r->a->pad_bytes, "\"}") == 0,
+                    "%s: '%s'", path, line);
+    SIM_AGENT_CHECK(source < r->a->sources_count && stream < SIM_AGENT_STREAMS_MAX && number > 0,
+                    "%s: '%s' was never written", path, line);
+    at = event_find(r, source, stream, number);
+    SIM_AGENT_CHECK(at < r->a->sources[source].events_count, "%s: '%s' was never written", path,
+                    line);
+    SIM_AGENT_CHECK(!r->seen[r->first[source] + at], "%s: '%s' for the second time", path, line);
+    r->seen[r->first[source] + at] = 1;
+    last = last_of(r, source, stream);
+    SIM_AGENT_CHECK(number > *last, "%s: '%s' behind %u", path, line, *last);
+    *last = number;
+    r->events++;
+}
+
+static void file_take(struct reading *r, const char *path)
+{
+    int64_t max = r->sink->count_max ? r->sink->count_max : r->sink->buffer_count;
+    uint64_t before = r->events;
+    uint8_t *data;
+    size_t len;
+    char *line, *end;
+
+    SIM_AGENT_CHECK(sim_read_file(path, &data, &len) == 0, "%s", path);
+    SIM_AGENT_CHECK(len > 0 && data[len - 1] == '\n', "%s: %zu bytes, not complete", path, len);
+    SIM_AGENT_CHECK(strlen((char *)data) == len, "%s: has a hole", path);
+    for (line = (char *)data; *line; line = end + 1) {
+        end = strchr(line, '\n');
+        *end = '\0';
+        line_take(r, path, line);
+    }
+    SIM_AGENT_CHECK(max < 0 || r->events - before <= (uint64_t)max, "%s: %llu events", path,
+                    (unsigned long long)(r->events - before));
+    r->files++;
+    free(data);
+}
+
+/* Everything below a directory, in name order; dot-names are not looked at. */
+static void directory_take(struct reading *r, const char *path)
+{
+    char **names, below[PATH_BYTES_MAX];
+    size_t count;
+
+    if (sim_list(path, &names, &count) != 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        char **inner;
+        size_t inner_count;
+
+        if (names[i][0] == '.')
+            continue;
+        snprintf(below, sizeof(below), "%s/%s", path, names[i]);
+        if (sim_list(below, &inner, &inner_count) == 0) {
+            free(inner);
+            directory_take(r, below);
+        } else {
+            file_take(r, below);
+        }
+    }
+    free(names);
+}
+
+static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink)
+{
+    size_t events = 1;
+
+    memset(r, 0, sizeof(*r));
+    r->a = a;
+    r->sink = &a->sinks[sink];
+    for (unsigned i = 0; i < a->sources_count; i++) {
+        r->first[i] = (uint32_t)events;
+        events += a->sources[i].events_count;
+    }
+    r->last = calloc(SIM_AGENT_SOURCES_MAX * SIM_AGENT_STREAMS_MAX, sizeof(*r->last));
+    r->seen = calloc(events, 1);
+    SIM_AGENT_CHECK(r->last && r->seen, "out of memory");
+    directory_take(r, r->sink->directory);
+}
+
+static void reading_close(struct reading *r)
+{
+    free(r->last);
+    free(r->seen);
+}
+
+/* None below `pos` of its source is missing. */
+static void none_missing(const struct reading *r, unsigned source, uint64_t pos, const char *what)
+{
+    const struct sim_agent_source *src = &r->a->sources[source];
+
+    for (uint32_t i = 0; i < src->events_count && src->events[i].end_pos <= pos; i++)
+        SIM_AGENT_CHECK(r->seen[r->first[source] + i],
+                        "%s: sink '%s' misses event %u of stream %u, which was %s", src->name,
+                        r->sink->name, src->events[i].number, src->events[i].stream, what);
+}
+
+void sim_agent_check_files(struct sim_agent *a)
+{
+    for (unsigned i = 0; i < a->sinks_count; i++) {
+        struct reading r;
+
+        reading_open(&r, a, i);
+        for (unsigned s = 0; s < a->sources_count; s++)
+            if (!a->sources[s].lies)
+                none_missing(&r, s, a->sources[s].pos[SHM_POS_DELIVERED], "delivered");
+        reading_close(&r);
+    }
+}
+
+void sim_agent_check_all(struct sim_agent *a)
+{
+    for (unsigned i = 0; i < a->sinks_count; i++) {
+        struct reading r;
+
+        reading_open(&r, a, i);
+        for (unsigned s = 0; s < a->sources_count; s++) {
+            const struct sim_agent_source *src = &a->sources[s];
+
+            if (src->gone)
+                none_missing(&r, s, src->pos[SHM_POS_DURABLE], "durable");
+            else if (!src->lies)
+                none_missing(&r, s, UINT64_MAX, "committed");
+        }
+        reading_close(&r);
+    }
+}
+
+unsigned sim_agent_files(struct sim_agent *a, unsigned sink, uint64_t *ret_events)
+{
+    struct reading r;
+
+    reading_open(&r, a, sink);
+    if (ret_events)
+        *ret_events = r.events;
+    reading_close(&r);
+    return r.files;
+}
+
+static void directory_empty(const char *path)
+{
+    char **names;
+    size_t count;
+
+    if (sim_list(path, &names, &count) != 0)
+        return;
+    SIM_AGENT_CHECK(count == 0, "%s: %zu names are left, the first is %s", path, count,
+                    names[0]);
+    free(names);
+}
+
+void sim_agent_check_clean(struct sim_agent *a)
+{
+    char path[PATH_BYTES_MAX];
+
+    directory_empty(SIM_AGENT_DATA "/spool");
+    for (unsigned i = 0; i < a->sinks_count; i++) {
+        snprintf(path, sizeof(path), "%s/" FILE_SINK_STAGING, a->sinks[i].directory);
+        directory_empty(path);
+    }
+    for (unsigned i = 0; i < a->sources_count; i++) {
+        const struct sim_agent_source *src = &a->sources[i];
+
+        snprintf(path, sizeof(path), SIM_AGENT_SHM "/%s", src->name);
+        SIM_AGENT_CHECK(src->ring.open || src->gone || src->lies || !sim_exists(path),
+                        "%s is left", path);
+    }
+}
+
+void sim_agent_check_books(struct sim_agent *a)
+{
+    uint64_t before = a->accepted, committed = 0;
+    struct status *status;
+
+    SIM_AGENT_CHECK(snapshot_make(a->shard, &status) == 0, "no snapshot");
+    a->accepted = a->delivered = a->dropped = a->lost = a->pending = 0;
+    for (size_t i = 0; i < status->streams_count; i++) {
+        const struct status_stream *st = &status->streams[i];
+
+        SIM_AGENT_CHECK(st->accepted == st->delivered + st->dropped + st->lost + st->pending
+                            && st->pending <= st->accepted,
+                        "%s: accepted %llu, delivered %llu, dropped %llu, lost %llu, pending %llu",
+                        st->name, (unsigned long long)st->accepted,
+                        (unsigned long long)st->delivered, (unsigned long long)st->dropped,
+                        (unsigned long long)st->lost, (unsigned long long)st->pending);
+        a->accepted += st->accepted;
+        a->delivered += st->delivered;
+        a->dropped += st->dropped;
+        a->lost += st->lost;
+        a->pending += st->pending;
+    }
+    for (unsigned i = 0; i < a->sources_count; i++)
+        committed += a->sources[i].events_count;
+    SIM_AGENT_CHECK(a->accepted <= committed, "%llu accepted, %llu committed",
+                    (unsigned long long)a->accepted, (unsigned long long)committed);
+    SIM_AGENT_CHECK(a->accepted >= before, "%llu accepted, %llu before",
+                    (unsigned long long)a->accepted, (unsigned long long)before);
+    status_free(status);
+}

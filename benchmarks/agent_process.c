@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -26,6 +28,7 @@
 
 #define READY_SLICES   60
 #define READY_SLICE_NS 500000000U
+#define STOP_MS_MAX    60000 /* twice what the agent itself allows for delivery */
 
 static int dir_make(struct agent_process *a, const struct bench *b, struct errmsg *err)
 {
@@ -172,18 +175,37 @@ void agent_stream_dir(const struct agent_process *a, const char *stream, char *r
     (void)snprintf(ret_path, cap, "%s/data/out/%s", a->dir, stream);
 }
 
+/* 1: it has ended, 0: not within STOP_MS_MAX, or -errno. */
+static int wait_ended(pid_t pid)
+{
+    struct pollfd ended = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    int rc;
+
+    if (ended.fd < 0)
+        return -errno;
+    do {
+        rc = poll(&ended, 1, STOP_MS_MAX);
+    } while (rc < 0 && errno == EINTR);
+    rc = rc < 0 ? -errno : rc;
+    (void)close(ended.fd);
+    return rc;
+}
+
 int agent_stop(struct agent_process *a, struct errmsg *err)
 {
-    int status;
+    int rc, status;
 
     if (a->pid == 0)
         return 0;
     if (kill(a->pid, SIGTERM) != 0)
         return errmsg_set_errno(err, -errno, "stopping the agent");
+    rc = wait_ended(a->pid);
+    if (rc != 1)
+        (void)kill(a->pid, SIGKILL); /* ours, and not yet waited for: the number is still its own */
     while (waitpid(a->pid, &status, 0) < 0)
         if (errno != EINTR)
             return errmsg_set_errno(err, -errno, "stopping the agent");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    if (rc != 1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return gone(a, status, err);
     a->pid = 0;
     return 0;

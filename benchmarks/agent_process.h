@@ -33,7 +33,7 @@ double agent_memory_peak_mib(const struct agent_process *a);
 void agent_stream_dir(const struct agent_process *a, const char *stream, char *ret_path,
                       size_t cap);
 
-/* SIGTERM; it must end with 0. The data directory stays. A zeroed struct is fine. */
+/* SIGTERM; it must end with 0 within a minute. The data directory stays. Zeroed is fine. */
 int agent_stop(struct agent_process *a, struct errmsg *err);
 int agent_remove(struct agent_process *a, struct errmsg *err);
 

@@ -178,9 +178,7 @@ static int ratio_report(const struct bench *b, const struct bench_case *first,
                             ? series[m].medians[i] / base[m].medians[i]
                             : base[m].medians[i] / series[m].medians[i];
         (void)snprintf(name, sizeof(name), "%s%s", first->name, first->metrics[m].suffix);
-        (void)snprintf(versus, sizeof(versus), "%s", c->name);
-        if (strcmp(c->name, first->name) == 0)
-            (void)snprintf(versus, sizeof(versus), "%s", c->params);
+        (void)snprintf(versus, sizeof(versus), "%s %s", c->name, c->params);
         values_report(b, name, versus, first->params, ratios, rounds, "x better");
         free(ratios);
     }

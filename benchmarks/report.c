@@ -16,6 +16,8 @@
 
 #include "base/invariant.h"
 
+#define LOST_PERCENT_QUIET 10.0 /* a quiet virtual machine was seen to lose up to 8 */
+
 /* Takes the object over. A failed write stays with stdout, where the end of the program looks. */
 static void json_line(json_t *object)
 {
@@ -52,6 +54,8 @@ void report_machine(const struct bench *b, const struct machine *m, const struct
         printf("# jitter floor: a thread that only reads the clock sees %.0f gaps/s over 1 us, "
                "%.0f over 10 us, %.0f over 100 us; %.1f %% of the time; longest %.0f us\n",
                j->over_1us, j->over_10us, j->over_100us, j->lost_percent, j->longest_us);
+        if (j->lost_percent > LOST_PERCENT_QUIET)
+            printf("# others use this machine now: minima and ratios mean more than medians\n");
     }
     if (b->format == BENCH_CSV)
         printf("program,name,versus,params,runs,min,median,p99,unit\n");

@@ -41,7 +41,7 @@ int file_open_direct(int dir, const char *path, int flags, mode_t mode, bool *re
  */
 int file_open_beneath(int dir, const char *name);
 
-void file_close(int fd);                /* -1 is fine */
+void file_close(int fd);                  /* what is negative was never opened: fine */
 
 int file_stat(int fd, struct file_stat *ret_stat);
 int file_stat_at(int dir, const char *name, struct file_stat *ret_stat);  /* does not follow */

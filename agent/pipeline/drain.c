@@ -147,6 +147,25 @@ static uint64_t published(const struct ring_file *file, enum shm_pos which,
     return known && there <= pos ? there : pos;
 }
 
+/* A failure that says nothing of the file: descriptors or memory are short. */
+static bool attach_retry(int err)
+{
+    switch (err) {
+    case -EBADMSG:
+    case -EINVAL:
+    case -ELOOP:
+    case -ENXIO:
+    case -ENOENT:
+    case -EPERM:
+    case -EACCES:
+    case -EXDEV:
+    case -EISDIR:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static void ring_attach(struct shard *s, const char *name)
 {
     struct ring *r = calloc(1, sizeof(*r));
@@ -168,6 +187,7 @@ static void ring_attach(struct shard *s, const char *name)
             log_warn("ring %s: not taken: %s: %s", name, ring_quarantine_name(reason), err.text);
     }
     if (e) {
+        s->rescan_later |= attach_retry(e);
         free(r);
         return;
     }
@@ -385,7 +405,8 @@ static bool ring_take(struct shard *s, struct ring *r)
         len = bytes_round_down(wal_group_room(g), SHM_FRAME_ALIGN);
     err = span_read(r, g->chunk + g->body_len, len);
     if (err) {
-        drain_quarantine(r, ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT : SHM_QUARANTINE_SIZE);
+        drain_quarantine(r, ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT
+                                                       : SHM_QUARANTINE_SIZE);
         return false;
     }
     result = frames_check(g->chunk + g->body_len, len,

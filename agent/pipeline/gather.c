@@ -173,8 +173,8 @@ static int stream_meet(struct shard *s, const struct wal_item *it)
 
 /*
  * How many of a damaged span's events are lost to a stream: those that some output has not got in a
- * batch sealed before. All before the span are routed or lost, so what an output has beyond those is
- * of the span itself.
+ * batch sealed before. All before the span are routed or lost, so what an output has beyond those
+ * is of the span itself.
  */
 static uint32_t events_lost(const struct stream *st, const struct wal_version *replayed,
                             uint32_t events)
@@ -285,7 +285,7 @@ struct group_place {
     bool replay;
 };
 
-/* False: it has to stop here for now. */
+/* False: it has to stop here. */
 static bool item_route(struct shard *s, const struct wal_state *tables, const struct wal_item *it,
                        const struct group_place *g)
 {

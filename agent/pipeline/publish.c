@@ -47,6 +47,16 @@ static uint64_t ring_low_water(struct shard *s, const struct wal_ring *known, ui
     return low;
 }
 
+/* A name that stays is found, and retired again, by the next start. */
+static void ring_remove(struct shard *s, struct ring *r)
+{
+    int err = ring_file_remove(discover_dir(s->discover), &r->file);
+
+    if (err && err != -ENOENT && err != -ESTALE)
+        log_warn("ring %s: cannot be removed: %s", r->file.name, strerror(-err));
+    drain_drop(s, r);
+}
+
 /* D8 for rings: drained, its last span synced and routed; then RETIRE is synced, then it goes. */
 static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_lsn)
 {
@@ -57,8 +67,7 @@ static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_ls
     if (r->state == RING_RETIRING) {
         if (!wal_writer_barrier_synced(&s->writer, r->retire_barrier))
             return;
-        ring_file_remove(discover_dir(s->discover), &r->file);
-        drain_drop(s, r);
+        ring_remove(s, r);
         return;
     }
     /* What was taken of it has to be routed first: that needs its definitions. */
@@ -83,8 +92,7 @@ static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_ls
     if (!wal_state_ring(&s->state, r->id)) {
         if (r->logged)      /* its ATTACH is on the way */
             return;
-        ring_file_remove(discover_dir(s->discover), &r->file);
-        drain_drop(s, r);
+        ring_remove(s, r);
         return;
     }
     for (int i = 0; i < SHM_DROP_COUNT; i++)
@@ -115,8 +123,8 @@ static void ring_probe(struct shard *s, struct ring *r)
 
 /*
  * Rings of the log whose files are gone, after a power cut all of them: nobody will drain them any
- * more, so the log need not carry them along. Once after a start, when the first scan is through and
- * what they had written is routed.
+ * more, so the log need not carry them along. Once after a start, when the first scan is through
+ * and what they had written is routed.
  */
 static void rings_forget(struct shard *s)
 {

@@ -88,7 +88,54 @@ static int identity_load(struct shard *s, struct errmsg *err)
     return r < 0 ? errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r)) : 0;
 }
 
-/* R2, R3: what the log says. Returns the end of the last valid group. */
+/*
+ * Does a group from `from` on know that the log was synced beyond `lsn`? 1, 0 or -errno, and where
+ * the last group looked at ends.
+ */
+static int synced_later(const struct shard *s, uint64_t from, uint64_t lsn, uint64_t *ret_end_lsn)
+{
+    struct wal_group_view g;
+    struct wal_reader r;
+    int n;
+
+    wal_reader_init(&r, &s->dir);
+    r.lsn = *ret_end_lsn = from;
+    while ((n = wal_reader_next(&r, UINT64_MAX, &g)) > 0) {
+        *ret_end_lsn = g.end_lsn;
+        if (g.commit.synced_lsn > lsn)
+            break;
+    }
+    wal_reader_fini(&r);
+    return n;
+}
+
+/*
+ * A hole before this group. Where it had been synced, a disk has lost what was there, and what
+ * follows still counts. Where it had not, a power cut has kept some blocks and not others: then the
+ * log ends here. What follows may build on what is missing, such as a SEAL on the one before it,
+ * and nobody was told that it is durable. 1: go on, 0: the end, -errno.
+ */
+static int hole_meet(struct shard *s, const struct wal_group_view *g, uint64_t synced_lsn)
+{
+    enum wal_lost_reason reason = WAL_LOST_CORRUPT;
+    uint64_t to = g->body_lsn;
+    int synced = g->hole_from < synced_lsn || g->commit.synced_lsn > g->hole_from;
+
+    if (!synced)
+        synced = synced_later(s, g->end_lsn, g->hole_from, &to);
+    if (synced < 0)
+        return synced;
+    if (synced)
+        to = g->body_lsn;
+    else
+        reason = WAL_LOST_UNSYNCED;
+    s->state.lost_bytes[reason] += to - g->hole_from;
+    log_error("log at %" PRIu64 ": %" PRIu64 " bytes are lost (%s)", g->hole_from,
+              to - g->hole_from, synced ? "corrupt" : "not synced before a crash");
+    return synced;
+}
+
+/* R2, R3: what the log says. Returns the end of the last group that counts. */
 static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
 {
     uint64_t end = 0, synced = 0, refused = 0;
@@ -103,16 +150,13 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
         const uint8_t *at = g.items;
         struct wal_item it;
 
+        if (g.hole_from < g.body_lsn) {
+            n = hole_meet(s, &g, synced);
+            if (n <= 0)
+                break;
+        }
         if (synced < g.commit.synced_lsn)
             synced = g.commit.synced_lsn;
-        if (g.hole_from < g.body_lsn) {
-            bool corrupt = g.hole_from < synced;
-
-            s->state.lost_bytes[corrupt ? WAL_LOST_CORRUPT : WAL_LOST_UNSYNCED] +=
-                g.body_lsn - g.hole_from;
-            log_error("log at %" PRIu64 ": %" PRIu64 " bytes are unreadable (%s)", g.hole_from,
-                      g.body_lsn - g.hole_from, corrupt ? "corrupt" : "not synced before a crash");
-        }
         while (at < g.items_end) {
             int e = wal_item_next(&at, g.items_end, &it);
 

@@ -264,8 +264,8 @@ void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)
 }
 
 /*
- * Memory is used up. Open batches may hold all of it, each too small to be due: unless some is being
- * written already, the oldest gives its blocks back.
+ * Memory is used up. Open batches may hold all of it, each too small to be due: unless some is
+ * being written already, the oldest gives its blocks back.
  */
 static void seal_for_memory(struct shard *s)
 {

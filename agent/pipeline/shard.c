@@ -352,7 +352,7 @@ static int tables_open(struct shard *s)
     s->rings = calloc(s->opt.rings_max, sizeof(struct ring *));
     s->ring_hash = calloc(hash, sizeof(struct ring *));
     s->ring_hash_mask = hash - 1;
-    s->data_dir = s->spool_dir = s->dir.fd = s->writer.fd = s->reader.fd = -1;
+    s->data_dir = s->spool_dir = s->dir.fd = s->writer.fd = s->writer.roll.fd = s->reader.fd = -1;
     s->seals_last = &s->seals;
     s->batches_due_ns = UINT64_MAX;
     stream_table_init(&s->streams, s->opt.streams_max);

@@ -1,5 +1,5 @@
 /*
- * wal_writer: groups from filling to commit, segments from header to roll, syncs.
+ * wal_writer: groups from filling to commit, and syncs.
  * Owns:   chunks and the segment's descriptor.
  * Thread: shard.
  */
@@ -20,9 +20,8 @@ enum {
 };
 
 static void commits_start(struct wal_writer *w);
-static void sync_wanted_next(struct wal_writer *w);
 
-static void writer_fail(struct wal_writer *w, int err, const char *what)
+void wal_writer_fail(struct wal_writer *w, int err, const char *what)
 {
     if (w->error)
         return;
@@ -32,140 +31,7 @@ static void writer_fail(struct wal_writer *w, int err, const char *what)
                strerror(-err));
 }
 
-/* --- segments ----------------------------------------------------------------------------- */
-
-/* Writes header and CHECKPOINT into the new file; returns the bytes written or -errno. */
-static ssize_t segment_begin(struct wal_writer *w, int fd, struct wal_segment *seg)
-{
-    struct bytes items = BYTES_INIT;
-    struct wal_commit commit = {0};
-    uint64_t room = 2 * WAL_CHUNK_BYTES;
-    uint32_t record_bytes = 0;
-    uint8_t *buf = NULL;
-    const uint8_t *at;
-    int err;
-
-    /* Room for the group that waits for this segment, or any usual one. */
-    if (w->filling) {
-        uint64_t waits = bytes_round_up(w->filling->body_len, WAL_BLOCK)
-                         + wal_commit_bytes((uint32_t)w->filling->items.len);
-
-        room = waits > room ? waits : room;
-    }
-    err = wal_state_checkpoint(w->state, &items);
-    if (err)
-        goto out;
-    if (items.len > UINT32_MAX / 2) {
-        err = -EFBIG;
-        goto out;
-    }
-    record_bytes = wal_commit_bytes((uint32_t)items.len);
-    buf = aligned_alloc(WAL_BLOCK, WAL_BLOCK + (size_t)record_bytes);
-    if (!buf) {
-        err = -ENOMEM;
-        goto out;
-    }
-    memset(buf, 0, WAL_BLOCK);
-    memcpy(buf, &seg->header, sizeof(seg->header));
-    commit.lsn = commit.group_lsn = seg->header.start_lsn + WAL_BLOCK;
-    commit.synced_lsn = w->synced_lsn;
-    commit.real_ns = loop_real_ns(w->loop);
-    commit.boot_ns = loop_now_ns(w->loop);
-    commit.item_bytes = (uint32_t)items.len;
-    at = items.data;
-    while (at < items.data + items.len) {
-        commit.items++;
-        at += 8 + bytes_round_up(bytes_get_u32(at + 4), 8);
-    }
-    wal_commit_format(&w->id, &commit, items.data, buf + WAL_BLOCK);
-    seg->size_bytes = WAL_BLOCK + (uint64_t)record_bytes;
-    if (w->opt.segment_size > seg->size_bytes + room)   /* however large the checkpoint is */
-        seg->size_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
-    else
-        seg->size_bytes += room;
-    err = file_allocate(fd, 0, seg->size_bytes);
-    if (!err)
-        err = file_write(fd, buf, WAL_BLOCK + (size_t)record_bytes, 0);
-out:
-    free(buf);
-    bytes_free(&items);
-    return err ? err : (ssize_t)(WAL_BLOCK + record_bytes);
-}
-
-/* D2: header and CHECKPOINT synced, then the directory, before the first group. */
-static int segment_open(struct wal_writer *w, uint64_t start_lsn)
-{
-    struct wal_segment seg = {0};
-    uint64_t number = w->dir->count ? w->dir->segments[w->dir->count - 1].header.number + 1 : 1;
-    char name_new[WAL_NAME_MAX];
-    bool direct = false;
-    ssize_t n;
-    int fd, err;
-
-    seg.header.shard = w->dir->shard;
-    memcpy(seg.header.uuid, w->opt.uuid, sizeof(seg.header.uuid));
-    memcpy(seg.header.boot_id, w->opt.boot_id, sizeof(seg.header.boot_id));
-    seg.header.epoch = w->opt.epoch;
-    seg.header.number = number;
-    seg.header.start_lsn = seg.header.prev_end_lsn = start_lsn;
-    seg.header.real_ns = loop_real_ns(w->loop);
-    wal_segment_header_format(&seg.header);
-    wal_segment_name(w->dir->shard, w->opt.epoch, number, seg.name);
-    w->id.segment = number;
-
-    wal_dir_name_new(seg.name, name_new);
-    fd = file_open_direct(w->dir->fd, name_new, O_RDWR | O_CREAT | O_EXCL, 0600, &direct);
-    if (fd < 0)
-        return fd;
-    err = file_lock(fd, false);
-    n = err ? err : segment_begin(w, fd, &seg);
-    err = n < 0 ? (int)n : file_sync(fd);
-    if (!err)
-        err = file_rename(w->dir->fd, name_new, w->dir->fd, seg.name);
-    if (!err)
-        err = file_sync(w->dir->fd);
-    if (!err)
-        err = wal_dir_add(w->dir, &seg);
-    if (err) {      /* what is left of it holds nothing: the next start deals with it */
-        file_close(fd);
-        file_unlink(w->dir->fd, name_new);
-        return err;
-    }
-    w->fd = fd;
-    w->direct = direct;
-    w->segment_start_lsn = start_lsn;
-    w->segment_bytes = seg.size_bytes;
-    w->next_lsn = w->committed_lsn = w->synced_lsn = start_lsn + (uint64_t)n;
-    return 0;
-}
-
-/* Nothing is in flight: syncs the full segment, cuts what it did not use, begins the next one. */
-static void segment_roll(struct wal_writer *w)
-{
-    struct wal_segment *old = &w->dir->segments[w->dir->count - 1];
-    int old_fd = w->fd;
-    int err;
-
-    err = file_sync(old_fd);
-    if (err) {
-        writer_fail(w, err, "sync");
-        return;
-    }
-    w->synced_lsn = w->committed_lsn;
-    w->synced_commits = w->commits;
-    sync_wanted_next(w);
-    old->end_lsn = w->committed_lsn;
-    err = segment_open(w, w->committed_lsn);
-    if (err) {
-        writer_fail(w, err, "cannot begin the next one");
-        return;
-    }
-    old = &w->dir->segments[w->dir->count - 2];
-    if (file_truncate(old_fd, old->end_lsn - old->header.start_lsn) == 0)
-        old->size_bytes = old->end_lsn - old->header.start_lsn;
-    file_close(old_fd);
-    w->rolls++;
-}
+/* --- open and close ------------------------------------------------------------------------ */
 
 /* Cuts the unused end off the last segment of an earlier life, and makes the rest of it durable. */
 static int segment_finish(struct wal_dir *dir, uint64_t end_lsn)
@@ -202,7 +68,7 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
     w->opt = *opt;
     w->on_committed = on_committed;
     w->ctx = ctx;
-    w->fd = -1;
+    w->fd = w->roll.fd = -1;
     w->flight_last = &w->flight_first;
     w->done_last = &w->done_first;
     memcpy(w->id.uuid, opt->uuid, sizeof(w->id.uuid));
@@ -221,7 +87,7 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
                               strerror(-r));
         w->synced_lsn = end_lsn;
     }
-    r = segment_open(w, end_lsn);
+    r = wal_segment_first(w, end_lsn);
     if (r)
         return errmsg_set(err, r, "%s: cannot begin a log segment: %s", dir->path, strerror(-r));
     w->sync_last_ns = loop_now_ns(loop);
@@ -237,13 +103,14 @@ void wal_writer_close(struct wal_writer *w)
 
         seg->end_lsn = w->committed_lsn;
         if (err)
-            writer_fail(w, err, "sync");
+            wal_writer_fail(w, err, "sync");
         /* Only room is at stake: the next start cuts it too. */
         else if (file_truncate(w->fd, w->committed_lsn - seg->header.start_lsn) == 0)
             seg->size_bytes = w->committed_lsn - seg->header.start_lsn;
     }
     file_close(w->fd);
     w->fd = -1;
+    wal_segment_drop(w);
     for (int i = 0; i < WAL_GROUPS; i++) {
         free(w->groups[i].chunk);
         free(w->groups[i].record);
@@ -374,7 +241,7 @@ static void commit_write(struct wal_writer *w, struct wal_group *g)
 static bool written(struct wal_writer *w, int res, uint32_t len, uint32_t *done, const char *what)
 {
     if (res <= 0) {
-        writer_fail(w, res < 0 ? res : -EIO, what);
+        wal_writer_fail(w, res < 0 ? res : -EIO, what);
         return false;
     }
     *done += (uint32_t)res;
@@ -423,7 +290,7 @@ static void group_apply(struct wal_writer *w, struct wal_group *g)
         if (!err)
             err = wal_state_apply(w->state, &item, g->end_lsn);
         if (err == -ENOMEM) {
-            writer_fail(w, err, "no memory for the log's tables");
+            wal_writer_fail(w, err, "no memory for the log's tables");
             return;
         }
         INVARIANT(err == 0);    /* these are our own items */
@@ -478,7 +345,7 @@ static bool group_close(struct wal_writer *w)
         g->record_cap = 0;
         g->record = aligned_alloc(WAL_BLOCK, record);
         if (!g->record) {
-            writer_fail(w, -ENOMEM, "no memory for a commit");
+            wal_writer_fail(w, -ENOMEM, "no memory for a commit");
             return false;
         }
         g->record_cap = record;
@@ -521,13 +388,19 @@ static void sync_wanted_next(struct wal_writer *w)
         w->sync_wanted_first = w->synced_commits + 1;
 }
 
+void wal_writer_synced(struct wal_writer *w)
+{
+    w->synced_commits = w->commits;
+    sync_wanted_next(w);
+}
+
 static void on_sync(struct io_op *op, int res)
 {
     struct wal_writer *w = op->ctx;
 
     w->sync_in_flight = false;
     if (res < 0) {
-        writer_fail(w, res, "sync");
+        wal_writer_fail(w, res, "sync");
         return;
     }
     w->syncs++;
@@ -541,7 +414,7 @@ static void sync_step(struct wal_writer *w)
     uint64_t now = loop_now_ns(w->loop);
     bool due;
 
-    if (w->sync_in_flight || w->error || w->synced_commits == w->commits)
+    if (w->sync_in_flight || w->error || wal_roll_active(&w->roll) || w->synced_commits == w->commits)
         return;
     due = w->sync_wanted_first > w->synced_commits && w->sync_wanted_first <= w->commits;
     if (w->opt.sync == WAL_SYNC_ALWAYS)
@@ -560,7 +433,8 @@ static void sync_step(struct wal_writer *w)
 
 uint64_t wal_writer_deadline_ns(const struct wal_writer *w)
 {
-    if (w->opt.sync != WAL_SYNC_INTERVAL || w->sync_in_flight || w->synced_commits == w->commits)
+    if (w->opt.sync != WAL_SYNC_INTERVAL || w->sync_in_flight || wal_roll_active(&w->roll)
+        || w->synced_commits == w->commits)
         return UINT64_MAX;
     return w->sync_last_ns + w->opt.sync_interval_ns;
 }
@@ -569,16 +443,15 @@ void wal_writer_step(struct wal_writer *w, bool flush)
 {
     struct wal_group *g = w->filling;
 
-    if (w->error)
+    if (w->error || wal_roll_active(&w->roll))
         return;
     if (g && g->items_count > 0
         && (flush || w->flight_count == 0 || g->body_len >= CLOSE_BODY_BYTES
             || g->items.len >= CLOSE_ITEM_BYTES)
-        && !group_close(w) && !w->error && w->flight_count == 0 && !w->sync_in_flight) {
-        segment_roll(w);
-        if (!w->error && !group_close(w))
-            INVARIANT(w->error != 0);       /* no memory; there is room */
-    }
+        && !group_close(w) && !w->error && w->flight_count == 0 && !w->sync_in_flight)
+        wal_segment_roll(w);
+    else
+        wal_segment_prepare(w);
     sync_step(w);
 }
 
@@ -599,5 +472,5 @@ void wal_writer_release(struct wal_writer *w, struct wal_group *g)
 bool wal_writer_idle(const struct wal_writer *w)
 {
     return (!w->filling || w->filling->items_count == 0) && w->flight_count == 0
-           && !w->sync_in_flight;
+           && !w->sync_in_flight && !wal_roll_active(&w->roll);
 }

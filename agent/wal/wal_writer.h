@@ -24,6 +24,7 @@
 #include "base/errmsg.h"
 #include "io/loop.h"
 #include "wal/wal_dir.h"
+#include "wal/wal_segment.h"
 #include "wal/wal_state.h"
 
 enum {
@@ -84,6 +85,8 @@ struct wal_writer {
     int fd;                                 /* owned; the segment being written */
     bool direct;
     uint64_t segment_start_lsn, segment_bytes;
+    struct wal_roll roll;                   /* the next segment */
+    struct wal_identity roll_id;
 
     struct wal_group groups[WAL_GROUPS];
     struct wal_group *filling;
@@ -151,6 +154,10 @@ void wal_writer_step(struct wal_writer *w, bool flush);
 /* First committed group that waits to be routed, or NULL; release it when it is. */
 struct wal_group *wal_writer_done(struct wal_writer *w);
 void wal_writer_release(struct wal_writer *w, struct wal_group *g);
+
+/* For wal_segment: the first error is final; everything committed so far is synced. */
+void wal_writer_fail(struct wal_writer *w, int err, const char *what);
+void wal_writer_synced(struct wal_writer *w);
 
 /* Time of the next sync that the policy asks for; UINT64_MAX: none. */
 uint64_t wal_writer_deadline_ns(const struct wal_writer *w);

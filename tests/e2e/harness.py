@@ -88,9 +88,11 @@ def mounts_below(directory):
 class Agent:
     """One data directory's agent: it may be started again and again."""
 
-    def __init__(self, case, config="", data="data", shm=None, uid=None, memlock=None, wrap=()):
+    def __init__(self, case, config="", data="data", place=None, shm=None, uid=None, memlock=None,
+                 wrap=()):
+        """data names its files in the test's directory; place is a data_dir elsewhere."""
         self.case = case
-        self.data = os.path.join(case.dir, data)
+        self.data = place or os.path.join(case.dir, data)
         self.out = os.path.join(self.data, "out")
         self.shm = shm or case.shm
         self.port = case.port_hold()
@@ -294,13 +296,13 @@ class Case(unittest.TestCase):
     hydrant, producer = HYDRANT, PRODUCER
 
     def run(self, result=None):
-        def bad():
-            return len(result.failures) + len(result.errors) if result else 0
-
-        before = bad()
+        result = result if result is not None else self.defaultTestResult()
+        before = len(result.failures) + len(result.errors)
+        self.failed = lambda: (len(result.failures) + len(result.errors) > before
+                               or bool(self._outcome and self._outcome.expectedFailure))
         self.logs = []
         super().run(result)
-        if bad() > before:
+        if self.failed():
             for path, text in self.logs:
                 print("--- %s\n%s" % (path, text), file=sys.stderr)
 
@@ -331,7 +333,22 @@ class Case(unittest.TestCase):
                     self.logs.append((name, file.read()[-20000:]))
         for place in mounts_below(self.dir):
             subprocess.run(["umount", place], check=False)
-        self.assertEqual([child.args for child in left], [], "left running by the test")
+        if not self.failed():           # else one report is enough
+            self.assertEqual([child.args for child in left], [], "left running by the test")
+            self.assertEqual(self.strangers(), [], "left running by what the test started")
+
+    def strangers(self):
+        """Living processes that work in this test's directories."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/cmdline" % pid, "rb") as file:
+                    words = file.read()
+            except OSError:
+                continue        # it has ended
+            if self.dir.encode() in words or self.shm.encode() in words:
+                found.append(words)
+        return found
 
     def popen(self, arguments, **options):
         child = subprocess.Popen(arguments, **options)

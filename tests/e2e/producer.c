@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -193,6 +194,7 @@ int main(int argc, char **argv)
     char line[128];
     int c, res;
 
+    signal(SIGBUS, SIG_DFL);    /* of a ring that was cut; sanitizers would explain it at length */
     opt.full = SHMC_FULL_WAIT;
     opt.wait_ns_max = SLICE_NS;
     while ((c = getopt(argc, argv, "d:s:i:b:p:f:D")) != -1) {

@@ -219,7 +219,8 @@ class Hostile(Case):
             file.write("this is no ring\n")
         with open(os.path.join(self.shm, "huge.ring"), "wb") as file:
             file.truncate(1 << 40)
-        names = ["junk%05d.ring", "junk%05d", ".junk%05d.ring", "junk %05d\n.ring", "-junk%05d.ring"]
+        names = ("junk%05d.ring", "junk%05d", ".junk%05d.ring", "junk %05d\n.ring",
+                 "-junk%05d.ring")
         for number in range(count):
             name = names[number % len(names)] % number
             os.close(os.open(os.path.join(self.shm, name), os.O_CREAT | os.O_WRONLY, 0o600))

@@ -44,7 +44,7 @@ class MainJob(Case):
 
     def test_a_million_lines_arrive_once_each_and_in_order(self):
         expected = numbered_lines(self.path("lines"), COUNT)
-        agent = Agent(self, "[stream *]\nbuffer_count = %d\n[wal]\nsegment_size = 16MiB"
+        agent = Agent(self, "[stream *]\nbuffer_count = %d\n[wal]\nsegment_size = 4MiB"
                       % BATCH).start()
         code, _, text = agent.run("send", "lines", self.path("lines"), "--durable")
         self.assertEqual(code, 0, text)
@@ -61,9 +61,9 @@ class MainJob(Case):
         self.check_log_small(agent)
 
     def check_log_small(self, agent):
-        """What everything was delivered of takes no room: one segment, of a checkpoint's size."""
+        """When everything is delivered one segment is left, at most."""
         name, = os.listdir(os.path.join(agent.data, "wal"))
-        self.assertLess(os.path.getsize(os.path.join(agent.data, "wal", name)), 16 << 20)
+        self.assertLessEqual(os.path.getsize(os.path.join(agent.data, "wal", name)), 4 << 20)
 
     def test_sigterm_drains_what_was_just_committed(self):
         """No flush, no waiting: what is committed when the signal comes is delivered."""
@@ -198,8 +198,3 @@ class Unprivileged(Case):
             copy = self.write_file(os.path.basename(path), file.read())
         os.chmod(copy, 0o755)
         return copy
-
-
-if __name__ == "__main__":
-    import unittest
-    unittest.main()

@@ -207,8 +207,9 @@ static void cut_at_every_byte_it_is_refused(void **state)
 /* Offsets in the bytes of one output with one target; see the drawing in settings.c. */
 enum {
     AT_VERSION = 0, AT_OUTPUTS = 1, AT_FORMAT = 3, AT_PREFIX = AT_FORMAT + 4 + 4,
-    AT_DELIMITER = AT_PREFIX + 4, AT_EPOCH = AT_DELIMITER + 4 + 1, AT_TARGETS = AT_EPOCH + 1 + 4 + 24,
-    AT_TYPE = AT_TARGETS + 2, AT_FLAT = AT_TYPE + 1, AT_SINK = AT_FLAT + 1
+    AT_DELIMITER = AT_PREFIX + 4, AT_EPOCH = AT_DELIMITER + 4 + 1,
+    AT_TARGETS = AT_EPOCH + 1 + 4 + 24, AT_TYPE = AT_TARGETS + 2,
+    AT_FLAT = AT_TYPE + 1, AT_SINK = AT_FLAT + 1
 };
 
 static void values_that_nobody_writes_are_refused(void **state)

@@ -100,7 +100,7 @@ static void a_batch_goes_from_spool_to_key(void **state)
     sink_life_close(&life);
 }
 
-/* All of them were staged below it; the first to find out must not make the others look delivered. */
+/* All were staged below it; the first to find out must not make the others look delivered. */
 static void a_removed_directory_takes_no_staged_batch_with_it(void **state)
 {
     static const char *const names[] = { "b1", "b2", "b3" };

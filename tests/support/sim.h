@@ -32,7 +32,7 @@
  * buffer of a write under way, waits for a lock that nobody will release, uses a descriptor of an
  * earlier life, turns a loop from within a done function.
  *
- * Not simulated: permissions, "..", rmdir, memory exhaustion. A block keeps only versions that a
+ * Not simulated: permissions, "..", the agent's own rmdir, memory exhaustion. A block keeps only versions that a
  * sync could have seen; a guard whose file shrinks reads zeros, but shares what is written later.
  *
  * Memory: what a crashed life had taken from malloc() is lost, as its stack is; sim_run() tells the
@@ -137,6 +137,7 @@ int sim_poke(const char *path, uint64_t offset, const void *data, size_t len);
 int sim_truncate(const char *path, uint64_t size_bytes);
 int sim_punch(const char *path, uint64_t offset, uint64_t len);         /* whole blocks */
 int sim_unlink(const char *path);
+int sim_remove_tree(const char *path);      /* a directory with all that is below it */
 int sim_rename(const char *from, const char *to);
 int sim_symlink(const char *target, const char *path);
 int sim_mknod(const char *path, uint32_t mode);         /* S_IFIFO, S_IFSOCK, ... */

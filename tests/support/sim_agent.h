@@ -46,6 +46,7 @@ struct sim_agent_sink {
 struct sim_agent_event {
     uint32_t stream, number;
     uint64_t end_pos;
+    uint32_t taken;                     /* bit i: a consumer has taken it away from sink i */
 };
 
 /* A producer and all that it has committed. */
@@ -73,6 +74,7 @@ struct sim_agent {
     bool leave;                         /* producers close their rings when all is written */
     uint64_t stop_ns;                   /* timeout of the stop */
     bool look_often;                    /* at books and files, every 64 turns */
+    bool may_fail;                      /* a life may end with an error, which is its result */
     void (*on_turn)(struct sim_agent *a, uint64_t turn);
     void *ctx;                          /* the test's */
     /* Seen by the last look at the books. */
@@ -116,12 +118,8 @@ bool sim_agent_taken(struct sim_agent *a);
 
 /* ---- Whole lives ---- */
 
-/*
- * Runs lives until one ends by itself: opens, writes what is planned, stops. The crash point of
- * each life is set by the caller through next_crash (NULL: none), which also says what becomes of
- * the host after it.
- */
-int sim_agent_life(struct sim_agent *a);            /* 0, SIM_CRASHED */
+/* Opens, goes on until what is planned is written and accepted, stops, closes. */
+int sim_agent_life(struct sim_agent *a);            /* 0, SIM_CRASHED, or -errno if it may */
 
 /* After sim_run() has returned SIM_CRASHED: reads positions, then kills or cuts the power. */
 void sim_agent_killed(struct sim_agent *a);
@@ -140,6 +138,9 @@ void sim_agent_check_all(struct sim_agent *a);
 void sim_agent_check_clean(struct sim_agent *a);
 /* Asks the shard: the books of each stream. */
 void sim_agent_check_books(struct sim_agent *a);
+
+/* A consumer: takes all files away that it can see, and remembers what was in them. */
+void sim_agent_take(struct sim_agent *a);
 
 /* Files below the sink's directory now, and events in them. */
 unsigned sim_agent_files(struct sim_agent *a, unsigned sink, uint64_t *ret_events);

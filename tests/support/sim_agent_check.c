@@ -17,6 +17,8 @@ enum { PATH_BYTES_MAX = 1200 };
 struct reading {
     struct sim_agent *a;
     const struct sim_agent_sink *sink;
+    uint32_t bit;                       /* of the sink in event.taken */
+    bool take;
     uint32_t *last;                     /* number last read of [source][stream] */
     uint8_t *seen;                      /* [event of all sources, by first[]] */
     uint32_t first[SIM_AGENT_SOURCES_MAX];
@@ -63,6 +65,8 @@ static void line_take(struct reading *r, const char *path, const char *line)
                     line);
     SIM_AGENT_CHECK(!r->seen[r->first[source] + at], "%s: '%s' for the second time", path, line);
     r->seen[r->first[source] + at] = 1;
+    if (r->take)
+        r->a->sources[source].events[at].taken |= r->bit;
     last = last_of(r, source, stream);
     SIM_AGENT_CHECK(number > *last, "%s: '%s' behind %u", path, line, *last);
     *last = number;
@@ -89,6 +93,8 @@ static void file_take(struct reading *r, const char *path)
                     (unsigned long long)(r->events - before));
     r->files++;
     free(data);
+    if (r->take)
+        SIM_AGENT_CHECK(sim_unlink(path) == 0, "%s cannot be taken", path);
 }
 
 /* Everything below a directory, in name order; dot-names are not looked at. */
@@ -116,13 +122,15 @@ static void directory_take(struct reading *r, const char *path)
     free(names);
 }
 
-static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink)
+static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink, bool take)
 {
     size_t events = 1;
 
     memset(r, 0, sizeof(*r));
     r->a = a;
     r->sink = &a->sinks[sink];
+    r->bit = 1U << sink;
+    r->take = take;
     for (unsigned i = 0; i < a->sources_count; i++) {
         r->first[i] = (uint32_t)events;
         events += a->sources[i].events_count;
@@ -130,6 +138,9 @@ static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink)
     r->last = calloc(SIM_AGENT_SOURCES_MAX * SIM_AGENT_STREAMS_MAX, sizeof(*r->last));
     r->seen = calloc(events, 1);
     SIM_AGENT_CHECK(r->last && r->seen, "out of memory");
+    for (unsigned i = 0; i < a->sources_count; i++)
+        for (uint32_t k = 0; k < a->sources[i].events_count; k++)
+            r->seen[r->first[i] + k] = (a->sources[i].events[k].taken & r->bit) != 0;
     directory_take(r, r->sink->directory);
 }
 
@@ -155,7 +166,7 @@ void sim_agent_check_files(struct sim_agent *a)
     for (unsigned i = 0; i < a->sinks_count; i++) {
         struct reading r;
 
-        reading_open(&r, a, i);
+        reading_open(&r, a, i, false);
         for (unsigned s = 0; s < a->sources_count; s++)
             if (!a->sources[s].lies)
                 none_missing(&r, s, a->sources[s].pos[SHM_POS_DELIVERED], "delivered");
@@ -168,7 +179,7 @@ void sim_agent_check_all(struct sim_agent *a)
     for (unsigned i = 0; i < a->sinks_count; i++) {
         struct reading r;
 
-        reading_open(&r, a, i);
+        reading_open(&r, a, i, false);
         for (unsigned s = 0; s < a->sources_count; s++) {
             const struct sim_agent_source *src = &a->sources[s];
 
@@ -181,11 +192,21 @@ void sim_agent_check_all(struct sim_agent *a)
     }
 }
 
+void sim_agent_take(struct sim_agent *a)
+{
+    for (unsigned i = 0; i < a->sinks_count; i++) {
+        struct reading r;
+
+        reading_open(&r, a, i, true);
+        reading_close(&r);
+    }
+}
+
 unsigned sim_agent_files(struct sim_agent *a, unsigned sink, uint64_t *ret_events)
 {
     struct reading r;
 
-    reading_open(&r, a, sink);
+    reading_open(&r, a, sink, false);
     if (ret_events)
         *ret_events = r.events;
     reading_close(&r);

@@ -11,6 +11,7 @@
 #include "support/sim_host.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -157,6 +158,36 @@ int sim_unlink(const char *path)
     if (rc == 0)
         sim_sync_group(where.dir, sim_host.group);
     return rc;
+}
+
+int sim_remove_tree(const char *path)
+{
+    char below[4096], **names;
+    struct sim_where where;
+    size_t count;
+    int rc = sim_list(path, &names, &count);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        snprintf(below, sizeof(below), "%s/%s", path, names[i]);
+        rc = sim_unlink(below);
+        if (rc == -EISDIR)
+            rc = sim_remove_tree(below);
+    }
+    free(names);
+    if (rc == 0)
+        rc = find(path, false, &where);
+    if (rc == 0 && where.dir == NULL)
+        rc = -EBUSY;
+    if (rc != 0)
+        return rc;
+    sim_host.group++;
+    sim_change_add(where.dir, where.name, where.inode, NULL, sim_host.group);
+    sim_entry_set(where.dir, where.name, NULL);
+    sim_sync_group(where.dir, sim_host.group);
+    sim_notify(where.dir->ino, FILE_EVENT_REMOVED, where.name);
+    return 0;
 }
 
 int sim_rename(const char *from, const char *to)

@@ -112,7 +112,7 @@ void file_close(int fd)
     struct sim_file *file = sim_fd_file(fd);
     int i = fd - SIM_FD_BASE;
 
-    if (fd == -1)
+    if (fd < 0)
         return;
     if (file == NULL)
         sim_die("descriptor %d is closed, and not open", fd);

@@ -1,0 +1,260 @@
+/*
+ * wal_segment: makes segments, and rolls from a full one to the next.
+ *
+ * D2: header and CHECKPOINT are synced, then the name, before the first group. D4: the segment before
+ * is synced, too, before anything in the new one counts as synced: a roll ends when both are.
+ *
+ * Owns:   descriptors of both files, the buffer of a header and CHECKPOINT.
+ * Thread: shard.
+ */
+#include "wal/wal_segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "wal/wal_writer.h"
+
+/* Lays header and CHECKPOINT into roll->buffer and sizes the segment. 0 or -errno. */
+static int segment_format(struct wal_writer *w, uint64_t start_lsn)
+{
+    struct wal_roll *roll = &w->roll;
+    struct wal_segment *seg = &roll->seg;
+    struct bytes items = BYTES_INIT;
+    struct wal_commit commit = {0};
+    uint64_t room = 2 * WAL_CHUNK_BYTES;
+    uint32_t record_bytes;
+    const uint8_t *at;
+    int err;
+
+    /* Room for the group that waits for this segment, or any usual one. */
+    if (w->filling) {
+        uint64_t waits = bytes_round_up(w->filling->body_len, WAL_BLOCK)
+                         + wal_commit_bytes((uint32_t)w->filling->items.len) + WAL_CHUNK_BYTES;
+
+        room = waits > room ? waits : room;
+    }
+    seg->header.start_lsn = seg->header.prev_end_lsn = start_lsn;
+    seg->header.real_ns = loop_real_ns(w->loop);
+    wal_segment_header_format(&seg->header);
+    err = wal_state_checkpoint(w->state, &items);
+    if (!err && items.len > UINT32_MAX / 2)
+        err = -EFBIG;
+    if (err)
+        goto out;
+    record_bytes = wal_commit_bytes((uint32_t)items.len);
+    roll->len = WAL_BLOCK + record_bytes;
+    roll->buffer = aligned_alloc(WAL_BLOCK, roll->len);
+    if (!roll->buffer) {
+        err = -ENOMEM;
+        goto out;
+    }
+    memset(roll->buffer, 0, WAL_BLOCK);
+    memcpy(roll->buffer, &seg->header, sizeof(seg->header));
+    commit.lsn = commit.group_lsn = start_lsn + WAL_BLOCK;
+    commit.synced_lsn = w->synced_lsn;
+    commit.real_ns = seg->header.real_ns;
+    commit.boot_ns = loop_now_ns(w->loop);
+    commit.item_bytes = (uint32_t)items.len;
+    for (at = items.data; at < items.data + items.len; commit.items++)
+        at += 8 + bytes_round_up(bytes_get_u32(at + 4), 8);
+    wal_commit_format(&w->roll_id, &commit, items.data, roll->buffer + WAL_BLOCK);
+    seg->size_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
+    if (seg->size_bytes < roll->len + room)     /* however large the checkpoint is */
+        seg->size_bytes = roll->len + room;
+    if (seg->size_bytes > roll->allocated_bytes)
+        err = file_allocate(roll->fd, 0, seg->size_bytes);
+out:
+    bytes_free(&items);
+    return err;
+}
+
+/* Makes the file and reserves its blocks, under the name that says it is not begun. */
+static int segment_make(struct wal_writer *w)
+{
+    struct wal_roll *roll = &w->roll;
+    struct wal_segment *seg = &roll->seg;
+    int err;
+
+    memset(seg, 0, sizeof(*seg));
+    seg->header.shard = w->dir->shard;
+    memcpy(seg->header.uuid, w->opt.uuid, sizeof(seg->header.uuid));
+    memcpy(seg->header.boot_id, w->opt.boot_id, sizeof(seg->header.boot_id));
+    seg->header.epoch = w->opt.epoch;
+    seg->header.number = w->dir->count ? w->dir->segments[w->dir->count - 1].header.number + 1 : 1;
+    w->roll_id = w->id;
+    w->roll_id.segment = seg->header.number;
+    wal_segment_name(w->dir->shard, w->opt.epoch, seg->header.number, seg->name);
+    wal_dir_name_new(seg->name, roll->name_new);
+    roll->fd = file_open_direct(w->dir->fd, roll->name_new, O_RDWR | O_CREAT | O_EXCL, 0600,
+                                &roll->direct);
+    if (roll->fd < 0)
+        return roll->fd;
+    roll->allocated_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
+    err = file_lock(roll->fd, false);
+    if (!err)
+        err = file_allocate(roll->fd, 0, roll->allocated_bytes);
+    if (err)
+        wal_segment_drop(w);
+    return err;
+}
+
+void wal_segment_drop(struct wal_writer *w)
+{
+    struct wal_roll *roll = &w->roll;
+
+    if (roll->fd >= 0) {
+        file_close(roll->fd);
+        /* What is left of it holds nothing: the next start deals with it. */
+        file_unlink(w->dir->fd, roll->name_new);
+    }
+    free(roll->buffer);
+    roll->buffer = NULL;
+    roll->fd = -1;
+    roll->allocated_bytes = 0;
+}
+
+/* The next segment is the one being written from now on. */
+static int segment_enter(struct wal_writer *w)
+{
+    struct wal_roll *roll = &w->roll;
+    int err = wal_dir_add(w->dir, &roll->seg);
+
+    if (err)
+        return err;
+    w->id = w->roll_id;
+    w->fd = roll->fd;
+    w->direct = roll->direct;
+    w->segment_start_lsn = roll->seg.header.start_lsn;
+    w->segment_bytes = roll->seg.size_bytes;
+    w->next_lsn = w->committed_lsn = w->synced_lsn = w->segment_start_lsn + roll->len;
+    free(roll->buffer);
+    roll->buffer = NULL;
+    roll->fd = -1;
+    roll->prepare_failed = false;
+    roll->allocated_bytes = 0;
+    return 0;
+}
+
+int wal_segment_first(struct wal_writer *w, uint64_t start_lsn)
+{
+    struct wal_roll *roll = &w->roll;
+    int err = segment_make(w);
+
+    if (!err)
+        err = segment_format(w, start_lsn);
+    if (!err)
+        err = file_write(roll->fd, roll->buffer, roll->len, 0);
+    if (!err)
+        err = file_sync(roll->fd);
+    if (!err)
+        err = file_rename(w->dir->fd, roll->name_new, w->dir->fd, roll->seg.name);
+    if (!err)
+        err = file_sync(w->dir->fd);
+    if (!err)
+        err = segment_enter(w);
+    if (err)
+        wal_segment_drop(w);
+    return err;
+}
+
+void wal_segment_prepare(struct wal_writer *w)
+{
+    if (w->roll.fd >= 0 || w->roll.prepare_failed || wal_roll_active(&w->roll) || w->error
+        || w->next_lsn - w->segment_start_lsn < w->segment_bytes / 2)
+        return;
+    w->roll.prepare_failed = segment_make(w) != 0;
+}
+
+/* Both halves are through: the old segment is cut to what it holds. */
+static void roll_end(struct wal_writer *w)
+{
+    struct wal_segment *old = &w->dir->segments[w->dir->count - 1];
+    int old_fd = w->fd;
+    int err;
+
+    if (w->roll.step != WAL_ROLL_DONE || w->roll.old_syncing)
+        return;
+    old->end_lsn = w->committed_lsn;
+    err = segment_enter(w);
+    if (err) {
+        wal_writer_fail(w, err, "cannot begin the next one");
+        return;
+    }
+    w->roll.step = WAL_ROLL_NONE;
+    w->rolls++;
+    wal_writer_synced(w);
+    old = &w->dir->segments[w->dir->count - 2];
+    if (file_truncate(old_fd, old->end_lsn - old->header.start_lsn) == 0)
+        old->size_bytes = old->end_lsn - old->header.start_lsn;
+    file_close(old_fd);
+}
+
+static void on_old_sync(struct io_op *op, int res)
+{
+    struct wal_writer *w = op->ctx;
+
+    w->roll.old_syncing = false;
+    if (res < 0)
+        wal_writer_fail(w, res, "sync");
+    else
+        roll_end(w);
+}
+
+static void on_roll(struct io_op *op, int res)
+{
+    struct wal_writer *w = op->ctx;
+    struct wal_roll *roll = &w->roll;
+
+    if (res < 0 || (res == 0 && roll->step == WAL_ROLL_WRITE)) {
+        wal_writer_fail(w, res < 0 ? res : -EIO, "cannot begin the next one");
+        return;
+    }
+    switch (roll->step) {
+    case WAL_ROLL_WRITE:
+        roll->written += (uint32_t)res;
+        if (roll->written < roll->len) {
+            roll->written = (uint32_t)bytes_round_down(roll->written, WAL_BLOCK);
+            io_write(w->loop, op, roll->fd, roll->buffer + roll->written,
+                     roll->len - roll->written, roll->written, on_roll);
+            return;
+        }
+        roll->step = WAL_ROLL_SYNC;
+        io_sync(w->loop, op, roll->fd, false, on_roll);
+        return;
+    case WAL_ROLL_SYNC:
+        roll->step = WAL_ROLL_NAME;
+        io_rename(w->loop, op, w->dir->fd, roll->name_new, w->dir->fd, roll->seg.name, on_roll);
+        return;
+    case WAL_ROLL_NAME:
+        roll->step = WAL_ROLL_SYNC_DIR;
+        io_sync(w->loop, op, w->dir->fd, false, on_roll);
+        return;
+    default:
+        roll->step = WAL_ROLL_DONE;
+        roll_end(w);
+    }
+}
+
+void wal_segment_roll(struct wal_writer *w)
+{
+    struct wal_roll *roll = &w->roll;
+    int err;
+
+    INVARIANT(!wal_roll_active(roll) && w->flight_count == 0 && !w->sync_in_flight);
+    err = roll->fd < 0 ? segment_make(w) : 0;
+    if (!err)
+        err = segment_format(w, w->committed_lsn);
+    if (err) {
+        wal_writer_fail(w, err, "cannot begin the next one");
+        return;
+    }
+    roll->step = WAL_ROLL_WRITE;
+    roll->written = 0;
+    roll->op.ctx = roll->old_op.ctx = w;
+    roll->old_syncing = true;
+    io_sync(w->loop, &roll->old_op, w->fd, true, on_old_sync);
+    io_write(w->loop, &roll->op, roll->fd, roll->buffer, roll->len, 0, on_roll);
+}

@@ -1,0 +1,266 @@
+/*
+ * routing: from the configuration to what the log keeps of a stream.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "control/routing.h"
+
+#define SECOND 1000000000LL
+
+static struct config *load(const char *text)
+{
+    struct config_errors errs = CONFIG_ERRORS_INIT;
+    struct config *c;
+
+    if (config_load_text("f", text, strlen(text), NULL, &c, &errs) != 0) {
+        config_errors_print(&errs, stderr);
+        fail();
+    }
+    config_errors_fini(&errs);
+    return c;
+}
+
+static void resolve(const char *text, const char *stream, struct stream_settings *ret_set)
+{
+    struct config *c = load(text);
+    struct errmsg err = { "" };
+
+    if (routing_resolve(c, stream, ret_set, &err) != 0)
+        fail_msg("%s", err.text);
+    config_free(c);
+}
+
+static void expect_directory(const struct target_settings *t, const char *relative)
+{
+    char cwd[PATH_MAX], want[PATH_MAX + 128];
+
+    assert_non_null(getcwd(cwd, sizeof(cwd)));
+    snprintf(want, sizeof(want), "%s/%s", cwd, relative);
+    assert_string_equal(t->directory, want);
+}
+
+static void an_unknown_stream_takes_the_defaults(void **state)
+{
+    struct stream_settings set;
+    const struct output_settings *o = &set.output[0];
+
+    (void)state;
+    resolve("", "anything", &set);
+    assert_int_equal(set.outputs, 1);
+    assert_string_equal(o->format, "json");
+    assert_string_equal(o->prefix, "");
+    assert_int_equal(o->delimiter_len, 1);
+    assert_memory_equal(o->delimiter, "\n", 1);
+    assert_false(o->epoch_name);
+    assert_int_equal(o->file_mode, 0640);
+    assert_true(o->buffer_count == -1);
+    assert_true(o->buffer_bytes == 64 * 1024 * 1024);
+    assert_true(o->buffer_time_ns == 60 * SECOND);
+    assert_int_equal(o->targets, 1);
+    assert_string_equal(o->target[0].sink, "local");
+    assert_int_equal(o->target[0].type, TARGET_FILE);
+    assert_false(o->target[0].flat);
+    expect_directory(&o->target[0], "hydrant-data/out");
+    stream_settings_fini(&set);
+}
+
+static void a_streams_own_section_counts(void **state)
+{
+    static const char text[] =
+        "[stream *]\nbuffer_time = 2s\nprefix = all/\n"
+        "[stream a]\nformat = raw\ndelimiter = \"--\\n\"\nprefix = of-a/!{timestamp:yyyy}/\n"
+        "filename = epoch\nbuffer_count = 10\nbuffer_size = 1KiB\n"
+        "[sink local]\nfile_mode = 0600\nlayout = flat\ndirectory = /data/out\n";
+    struct stream_settings set;
+    const struct output_settings *o = &set.output[0];
+
+    (void)state;
+    resolve(text, "a", &set);
+    assert_string_equal(o->format, "raw");
+    assert_int_equal(o->delimiter_len, 3);
+    assert_memory_equal(o->delimiter, "--\n", 3);
+    assert_string_equal(o->prefix, "of-a/!{timestamp:yyyy}/");
+    assert_true(o->epoch_name);
+    assert_int_equal(o->file_mode, 0600);
+    assert_true(o->buffer_count == 10);
+    assert_true(o->buffer_bytes == 1024);
+    assert_true(o->buffer_time_ns == 2 * SECOND);
+    assert_true(o->target[0].flat);
+    assert_string_equal(o->target[0].directory, "/data/out");
+    stream_settings_fini(&set);
+
+    resolve(text, "b", &set);
+    assert_string_equal(o->format, "json");
+    assert_string_equal(o->prefix, "all/");
+    assert_true(o->buffer_count == -1);
+    stream_settings_fini(&set);
+}
+
+/* In the order of `sinks`, outputs by their first one. */
+static void sinks_with_equal_settings_share_an_output(void **state)
+{
+    static const char text[] =
+        "[stream a]\nsinks = one, two, three, four, five\nbuffer_count = 10\n"
+        "[sink one]\ntype = file\ndirectory = /1\n"
+        "[sink two]\ntype = file\ndirectory = /2\nbuffer_count = 20\n"
+        "[sink three]\ntype = file\ndirectory = /3\nbuffer_count = 10\nlayout = flat\n"
+        "[sink four]\ntype = file\ndirectory = /4\nfile_mode = 0600\n"
+        "[sink five]\ntype = file\ndirectory = /5\nformat = raw\nbuffer_count = 20\n";
+    struct stream_settings set;
+
+    (void)state;
+    resolve(text, "a", &set);
+    assert_int_equal(set.outputs, 4);
+    assert_int_equal(set.output[0].targets, 2);
+    assert_string_equal(set.output[0].target[0].sink, "one");
+    assert_false(set.output[0].target[0].flat);
+    assert_string_equal(set.output[0].target[1].sink, "three");
+    assert_string_equal(set.output[0].target[1].directory, "/3");
+    assert_true(set.output[0].target[1].flat);
+    assert_true(set.output[0].buffer_count == 10);
+    assert_int_equal(set.output[1].targets, 1);
+    assert_string_equal(set.output[1].target[0].sink, "two");
+    assert_true(set.output[1].buffer_count == 20);
+    assert_string_equal(set.output[2].target[0].sink, "four");
+    assert_int_equal(set.output[2].file_mode, 0600);
+    assert_true(set.output[2].buffer_count == 10);
+    assert_string_equal(set.output[3].target[0].sink, "five");
+    assert_string_equal(set.output[3].format, "raw");
+    stream_settings_fini(&set);
+}
+
+/* The settings of sixteen sinks, in one output and in sixteen; of seventeen, an error. */
+static void as_many_sinks_as_the_log_can_hold(void **state)
+{
+    (void)state;
+    for (int sinks = WAL_OUTPUTS_MAX; sinks <= WAL_OUTPUTS_MAX + 1; sinks++)
+        for (int alike = 0; alike < 2; alike++) {
+            struct bytes text = BYTES_INIT, kept = BYTES_INIT;
+            struct stream_settings set, back;
+            struct config_errors errs = CONFIG_ERRORS_INIT;
+            struct errmsg err = { "" };
+            struct config *c;
+            int r;
+
+            assert_int_equal(bytes_append_str(&text, "[stream a]\nsinks = s0"), 0);
+            for (int i = 1; i < sinks; i++)
+                assert_int_equal(bytes_printf(&text, ",s%d", i), 0);
+            for (int i = 0; i < sinks; i++)
+                assert_int_equal(bytes_printf(&text,
+                                              "\n[sink s%d]\ntype = file\ndirectory = /d%d\n"
+                                              "buffer_count = %d\n",
+                                              i, i, alike ? 5 : 5 + i), 0);
+            r = config_load_text("f", (const char *)text.data, text.len, NULL, &c, &errs);
+            if (sinks > WAL_OUTPUTS_MAX && r != 0) {
+                assert_true(errs.count > 0);    /* found earlier still */
+            } else if (sinks > WAL_OUTPUTS_MAX) {
+                assert_int_equal(routing_resolve(c, "a", &set, &err), -E2BIG);
+                assert_non_null(strstr(err.text, "stream 'a'"));
+                assert_int_equal(set.outputs, 0);
+            } else {
+                assert_int_equal(r, 0);
+                assert_int_equal(routing_resolve(c, "a", &set, &err), 0);
+                assert_int_equal(set.outputs, alike ? 1 : sinks);
+                assert_int_equal(set.output[0].targets, alike ? sinks : 1);
+                assert_int_equal(stream_settings_format(&set, &kept), 0);
+                assert_int_equal(stream_settings_parse(kept.data, kept.len, &back), 0);
+                stream_settings_fini(&back);
+                stream_settings_fini(&set);
+            }
+            if (r == 0)
+                config_free(c);
+            config_errors_fini(&errs);
+            bytes_free(&text);
+            bytes_free(&kept);
+        }
+}
+
+static void a_stream_without_a_sink_is_an_error_that_names_both(void **state)
+{
+    char name[] = "nowhere";
+    char *names[] = { name };
+    struct config c = { .stream_default = { .sinks = { names, 1 } } };
+    struct stream_settings set;
+    struct errmsg err = { "" };
+
+    (void)state;
+    assert_int_equal(routing_resolve(&c, "a", &set, &err), -ENOENT);
+    assert_string_equal(err.text, "stream 'a': no sink 'nowhere'");
+    assert_int_equal(set.outputs, 0);
+    c.stream_default.sinks.count = 0;
+    assert_int_equal(routing_resolve(&c, "a", &set, &err), -EINVAL);
+    assert_string_equal(err.text, "stream 'a': no sinks");
+}
+
+static void the_same_configuration_gives_the_same_bytes(void **state)
+{
+    static const char text[] = "[stream a]\nbuffer_count = 3\n";
+    struct bytes bytes[2] = { BYTES_INIT, BYTES_INIT };
+    struct stream_settings set;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        resolve(text, "a", &set);
+        assert_int_equal(stream_settings_format(&set, &bytes[i]), 0);
+        stream_settings_fini(&set);
+    }
+    assert_int_equal(bytes[0].len, bytes[1].len);
+    assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].len);
+    bytes_free(&bytes[0]);
+    bytes_free(&bytes[1]);
+}
+
+static void expect_absolute(const char *directory, const char *want)
+{
+    char *got = routing_absolute(directory);
+
+    assert_non_null(got);
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void relative_directories_start_where_the_agent_does(void **state)
+{
+    char cwd[PATH_MAX], want[PATH_MAX + 16];
+
+    (void)state;
+    assert_non_null(getcwd(cwd, sizeof(cwd)));
+    expect_absolute("/a/b", "/a/b");
+    expect_absolute("/", "/");
+    snprintf(want, sizeof(want), "%s/a/b", cwd);
+    expect_absolute("a/b", want);
+    expect_absolute("./a/b", want);
+    snprintf(want, sizeof(want), "%s/../a", cwd);
+    expect_absolute("../a", want);
+    assert_int_equal(chdir("/"), 0);
+    expect_absolute("a/b", "/a/b");
+    expect_absolute("./a", "/a");
+    assert_int_equal(chdir(cwd), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unknown_stream_takes_the_defaults),
+        cmocka_unit_test(a_streams_own_section_counts),
+        cmocka_unit_test(sinks_with_equal_settings_share_an_output),
+        cmocka_unit_test(as_many_sinks_as_the_log_can_hold),
+        cmocka_unit_test(a_stream_without_a_sink_is_an_error_that_names_both),
+        cmocka_unit_test(the_same_configuration_gives_the_same_bytes),
+        cmocka_unit_test(relative_directories_start_where_the_agent_does),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

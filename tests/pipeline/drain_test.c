@@ -1,0 +1,500 @@
+/*
+ * Claims about rings and their producers: who lies, damages or replaces its ring loses its own
+ * events and nobody else's; who dies leaves nothing behind; limits push back and let go; who waits
+ * for a position gets it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/parts.h"
+#include "support/sim.h"
+#include "support/sim_agent.h"
+
+#define QUARANTINE_KEPT_NS 600000000000ULL
+
+enum { SEED = 13 };
+
+static struct sim_agent agent;
+
+static int setup(void **state)
+{
+    (void)state;
+    sim_agent_init(&agent, 23);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sim_agent_fini(&agent);
+    return 0;
+}
+
+/* What the agent says of a ring; false: it has none of that name. */
+static bool ring_status(const char *name, struct status_ring *ret_ring)
+{
+    struct status *status;
+    bool found = false;
+
+    assert_int_equal(snapshot_make(agent.shard, &status), 0);
+    for (size_t i = 0; i < status->rings_count && !found; i++) {
+        found = strcmp(status->rings[i].name, name) == 0;
+        *ret_ring = status->rings[i];
+    }
+    status_free(status);
+    return found;
+}
+
+static bool pressure_on(enum status_backpressure which)
+{
+    struct status *status;
+    bool on;
+
+    assert_int_equal(snapshot_make(agent.shard, &status), 0);
+    on = status->backpressure[which];
+    status_free(status);
+    return on;
+}
+
+/* ---- Hostile rings ---- */
+
+static void head_jumps(struct sim_agent_source *src)
+{
+    atomic_store(&src->ring.head->head, src->ring.head_pos + 100 * src->ring.data_bytes);
+}
+
+static void head_goes_back(struct sim_agent_source *src)
+{
+    atomic_store(&src->ring.head->head, 8);
+}
+
+static void head_is_unaligned(struct sim_agent_source *src)
+{
+    atomic_store(&src->ring.head->head, src->ring.head_pos + 13);
+}
+
+static void head_is_within_a_frame(struct sim_agent_source *src)
+{
+    assert_true(sim_agent_write(&agent, src, 0));
+    atomic_store(&src->ring.head->head, src->ring.head_pos - 8);
+}
+
+static void frames_are_garbage(struct sim_agent_source *src)
+{
+    for (uint64_t i = 0; i < 4096; i++)
+        src->ring.data[(src->ring.head_pos + i) & (src->ring.data_bytes - 1)] = (uint8_t)(i * 37);
+    atomic_store(&src->ring.head->head, src->ring.head_pos + 4096);
+}
+
+static void frame_is_of_no_stream(struct sim_agent_source *src)
+{
+    assert_int_equal(sim_producer_append(&src->ring, 77, SHM_KIND_JSON, 0, "{}", 2), 0);
+    sim_producer_publish(&src->ring);
+}
+
+static void definitions_are_garbage(struct sim_agent_source *src)
+{
+    memset(src->ring.defs + src->ring.defs_used, 0xee, 64);
+    atomic_store(&src->ring.page->defs_bytes, src->ring.defs_used + 64);
+    assert_true(sim_agent_write(&agent, src, 0));
+}
+
+static void definition_is_a_schema(struct sim_agent_source *src)
+{
+    struct shm_def def = {.bytes = 24, .number = (uint16_t)(src->ring.defs_count + 1),
+                          .type = SHM_DEF_SCHEMA, .body_len = 8, .stream = 1};
+
+    memcpy(src->ring.defs + src->ring.defs_used, &def, sizeof(def));
+    atomic_store(&src->ring.page->defs_bytes, src->ring.defs_used + 24);
+    assert_true(sim_agent_write(&agent, src, 0));
+}
+
+static void file_is_cut(struct sim_agent_source *src)
+{
+    assert_int_equal(sim_truncate(src->ring.path, 8192), 0);
+}
+
+static void file_is_cut_to_nothing(struct sim_agent_source *src)
+{
+    assert_int_equal(sim_truncate(src->ring.path, 0), 0);
+}
+
+static void data_is_cut(struct sim_agent_source *src)
+{
+    assert_true(sim_agent_write(&agent, src, 0));
+    assert_int_equal(sim_truncate(src->ring.path, src->ring.file_bytes - src->ring.data_bytes), 0);
+}
+
+static void control_pages_fault(struct sim_agent_source *src)
+{
+    assert_int_equal(sim_guard_fault(src->ring.path), 0);
+}
+
+static void accepted_is_changed(struct sim_agent_source *src)
+{
+    atomic_store(&src->ring.consumer->mark[SHM_POS_ACCEPTED].pos, 1ULL << 60);
+    sim_agent_write(&agent, src, 0);
+}
+
+struct attack {
+    const char *name;
+    void (*attack)(struct sim_agent_source *src);
+    enum shm_quarantine reason, or;     /* NONE: it is not found out, and harms nobody */
+};
+
+static const struct attack attacks[] = {
+    {"head jumps", head_jumps, SHM_QUARANTINE_POSITION, 0},
+    {"head goes back", head_goes_back, SHM_QUARANTINE_POSITION, 0},
+    {"head is unaligned", head_is_unaligned, SHM_QUARANTINE_POSITION, 0},
+    {"head is within a frame", head_is_within_a_frame, SHM_QUARANTINE_FRAME, 0},
+    {"frames are garbage", frames_are_garbage, SHM_QUARANTINE_FRAME, 0},
+    {"frame is of no stream", frame_is_of_no_stream, SHM_QUARANTINE_FRAME,
+     SHM_QUARANTINE_DEFINITION},
+    {"definitions are garbage", definitions_are_garbage, SHM_QUARANTINE_DEFINITION, 0},
+    {"definition is a schema", definition_is_a_schema, SHM_QUARANTINE_DEFINITION, 0},
+    {"file is cut", file_is_cut, SHM_QUARANTINE_FAULT, SHM_QUARANTINE_SIZE},
+    {"file is cut to nothing", file_is_cut_to_nothing, SHM_QUARANTINE_FAULT, SHM_QUARANTINE_SIZE},
+    {"data is cut", data_is_cut, SHM_QUARANTINE_SIZE, SHM_QUARANTINE_FAULT},
+    {"control pages fault", control_pages_fault, SHM_QUARANTINE_FAULT, 0},
+    {"accepted is changed", accepted_is_changed, SHM_QUARANTINE_NONE, 0},
+};
+
+static void one_attack(const struct attack *attack, uint64_t seed)
+{
+    struct sim_agent_source *victim, *liar;
+    struct status_ring ring;
+
+    sim_agent_fini(&agent);
+    sim_agent_init(&agent, seed);
+    sim_set_disorder(300);
+    agent.leave = true;
+    victim = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 300);
+    liar = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, UINT32_MAX);
+    liar->burst = 0;
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 200);
+    victim->burst = 1;
+    sim_agent_open(&agent);
+    liar->lies = true;
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(sim_agent_write(&agent, liar, 0));
+    sim_agent_turns(&agent, seed % 40);
+    attack->attack(liar);
+    sim_agent_until(&agent, sim_agent_taken, "the others are taken");
+    sim_agent_turns(&agent, 50);
+    if (attack->reason) {
+        if (!ring_status(liar->name, &ring) || ring.state != STATUS_RING_QUARANTINED)
+            fail_msg("%s (seed %u): not quarantined", attack->name, (unsigned)seed);
+        if (ring.quarantine != attack->reason && ring.quarantine != attack->or)
+            fail_msg("%s (seed %u): %s", attack->name, (unsigned)seed,
+                     ring_quarantine_name(ring.quarantine));
+    }
+    sim_producer_die(&liar->ring);
+    if (seed == SEED && attack->reason) {
+        sim_agent_pass(&agent, QUARANTINE_KEPT_NS + 5000000000);
+        assert_false(ring_status(liar->name, &ring));
+        assert_false(sim_exists(liar->ring.path));
+    }
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    sim_agent_check_clean(&agent);
+    assert_int_equal(agent.pending + agent.lost, 0);
+}
+
+static void a_hostile_ring_is_quarantined_and_harms_nobody(void **state)
+{
+    (void)state;
+    agent.opt.idle = SHARD_IDLE_SLEEP;
+    for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+        for (uint64_t seed = SEED; seed <= 3 * SEED; seed += SEED)
+            one_attack(&attacks[i], seed);
+}
+
+static void a_second_ring_of_one_uuid_is_not_read(void **state)
+{
+    struct sim_agent_source *first, *second;
+    struct status_ring ring;
+
+    (void)state;
+    first = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    assert_true(sim_agent_write(&agent, first, 0));
+    sim_agent_turns(&agent, 50);
+    second = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    second->lies = true;
+    memcpy(second->ring.superblock->uuid, first->ring.superblock->uuid, 16);
+    sim_producer_reseal(&second->ring);
+    assert_true(sim_agent_write(&agent, second, 0));
+    assert_true(sim_agent_write(&agent, first, 0));
+    sim_agent_turns(&agent, 50);
+    assert_true(ring_status(second->name, &ring));
+    assert_int_equal(ring.quarantine, SHM_QUARANTINE_DUPLICATE);
+    assert_true(ring_status(first->name, &ring));
+    assert_int_equal(ring.state, STATUS_RING_ATTACHED);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    assert_int_equal(agent.delivered, 2);
+}
+
+static void a_ring_whose_name_is_gone_is_drained_on(void **state)
+{
+    struct sim_agent_source *src, *other;
+
+    (void)state;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    assert_true(sim_agent_write(&agent, src, 0));
+    sim_agent_turns(&agent, 50);
+    assert_int_equal(sim_unlink(src->ring.path), 0);
+    assert_true(sim_agent_write(&agent, src, 0));
+    /* Another ring takes the name. */
+    other = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    assert_int_equal(sim_rename(other->ring.path, src->ring.path), 0);
+    assert_true(sim_agent_write(&agent, other, 0));
+    sim_agent_turns(&agent, 50);
+    assert_true(sim_agent_write(&agent, src, 0));
+    sim_producer_die(&src->ring);
+    sim_agent_pass(&agent, 3000000000);
+    assert_true(sim_exists(src->ring.path));        /* it is the other's */
+    assert_true(sim_agent_write(&agent, other, 0));
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    assert_int_equal(agent.delivered, 5);
+}
+
+static void strangers_in_the_directory_are_left_alone(void **state)
+{
+    char path[64];
+
+    (void)state;
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 50);
+    assert_int_equal(sim_mkdir(SIM_AGENT_SHM "/dir.ring"), 0);
+    assert_int_equal(sim_mknod(SIM_AGENT_SHM "/fifo.ring", 0010600), 0);
+    assert_int_equal(sim_symlink(SIM_AGENT_SHM "/p0.ring", SIM_AGENT_SHM "/link.ring"), 0);
+    assert_int_equal(sim_write_file(SIM_AGENT_SHM "/junk.ring", "junk", 4), 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(path, sizeof(path), SIM_AGENT_SHM "/junk-%u", i);
+        assert_int_equal(sim_write_file(path, "", 0), 0);
+    }
+    assert_int_equal(sim_agent_life(&agent), 0);
+    sim_agent_check_all(&agent);
+    assert_true(sim_exists(SIM_AGENT_SHM "/junk.ring"));
+    assert_true(sim_exists(SIM_AGENT_SHM "/fifo.ring"));
+}
+
+/* ---- Producers that go ---- */
+
+static void a_dead_producers_ring_is_drained_and_removed(void **state)
+{
+    struct sim_agent_source *src;
+    struct status_ring ring;
+
+    (void)state;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(sim_agent_write(&agent, src, 0));
+    sim_producer_die(&src->ring);
+    sim_agent_open(&agent);
+    sim_agent_pass(&agent, 3000000000);
+    assert_false(ring_status(src->name, &ring));
+    assert_false(sim_exists(src->ring.path));
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    assert_int_equal(agent.delivered, 5);
+}
+
+static void deaths_are_noticed_when_events_were_lost(void **state)
+{
+    struct status *status;
+
+    (void)state;
+    sim_set_watch_queue(1);
+    for (unsigned i = 0; i < 30; i++)
+        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 3);
+    agent.leave = true;
+    sim_agent_open(&agent);
+    sim_agent_until(&agent, sim_agent_taken, "all is written");
+    sim_agent_pass(&agent, 5000000000);
+    assert_int_equal(snapshot_make(agent.shard, &status), 0);
+    assert_int_equal(status->rings_count, 0);
+    status_free(status);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    sim_agent_check_clean(&agent);
+}
+
+/* After a power cut no ring is left: the log does not carry them along for ever. */
+static void rings_that_are_gone_are_forgotten(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < 3; i++)
+            sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 4);
+        sim_agent_open(&agent);
+        sim_agent_until(&agent, sim_agent_taken, "all is taken");
+        sim_agent_pass(&agent, 2000000000);
+        assert_int_equal(agent.shard->state.rings_count, 3);
+        sim_agent_stop(&agent);
+        sim_agent_power_cut(&agent, round);
+    }
+    sim_agent_check_all(&agent);
+}
+
+/* ---- Limits ---- */
+
+static void rings_beyond_the_limit_wait_for_a_place(void **state)
+{
+    (void)state;
+    agent.opt.rings_max = 4;
+    agent.leave = true;
+    for (unsigned i = 0; i < 10; i++)
+        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    sim_agent_turns(&agent, 20);
+    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
+    for (unsigned i = 0; i < 10; i++)
+        agent.sources[i].planned = 30;
+    sim_agent_until(&agent, sim_agent_taken, "all is written");
+    sim_agent_pass(&agent, 10000000000);
+    assert_false(pressure_on(BACKPRESSURE_RINGS_MAX));
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    sim_agent_check_clean(&agent);
+    assert_int_equal(agent.delivered, 300);
+}
+
+static void a_users_bytes_are_limited(void **state)
+{
+    struct status *status;
+
+    (void)state;
+    agent.opt.ring_bytes_per_uid_max = 3 * SHM_RING_BYTES_MIN;
+    for (unsigned i = 0; i < 5; i++)
+        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    sim_agent_turns(&agent, 20);
+    assert_int_equal(snapshot_make(agent.shard, &status), 0);
+    assert_int_equal(status->rings_count, 3);
+    assert_true(status->backpressure[BACKPRESSURE_RINGS_MAX]);
+    status_free(status);
+    sim_agent_close(&agent);
+}
+
+static void streams_beyond_the_limit_wait_and_others_go_on(void **state)
+{
+    struct sim_agent_source *few, *many;
+
+    (void)state;
+    agent.opt.streams_max = 2;
+    few = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    many = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(sim_agent_write(&agent, few, i % 2));
+    sim_agent_open(&agent);
+    sim_agent_turns(&agent, 50);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(sim_agent_write(&agent, many, 2 + i % 2));
+    sim_agent_turns(&agent, 50);
+    assert_true(pressure_on(BACKPRESSURE_STREAMS_MAX));
+    assert_true(sim_agent_write(&agent, few, 0));
+    sim_agent_pass(&agent, 2000000000);
+    assert_int_equal(sim_producer_pos(&few->ring, SHM_POS_DELIVERED), few->ring.head_pos);
+    assert_int_equal(sim_producer_pos(&many->ring, SHM_POS_ACCEPTED), 0);
+    sim_agent_close(&agent);
+    /* The next start has room for them. */
+    agent.opt.streams_max = 4;
+    assert_int_equal(sim_agent_life(&agent), 0);
+    sim_agent_check_all(&agent);
+}
+
+/* ---- Positions ---- */
+
+static void who_waits_for_durable_gets_a_sync(void **state)
+{
+    struct sim_agent_source *src;
+
+    (void)state;
+    agent.opt.sync = WAL_SYNC_NEVER;
+    agent.sinks[0].buffer_time_ns = -1;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    assert_true(sim_agent_write(&agent, src, 0));
+    sim_agent_pass(&agent, 10000000000);
+    assert_int_equal(sim_producer_pos(&src->ring, SHM_POS_ACCEPTED), src->ring.head_pos);
+    assert_int_equal(sim_producer_pos(&src->ring, SHM_POS_DURABLE), 0);
+    sim_producer_want(&src->ring, SHM_POS_DURABLE);
+    sim_agent_pass(&agent, 50000000);
+    assert_int_equal(sim_producer_pos(&src->ring, SHM_POS_DURABLE), src->ring.head_pos);
+    sim_agent_stop(&agent);
+}
+
+static void who_waits_for_delivered_gets_a_seal(void **state)
+{
+    struct sim_agent_source *src;
+
+    (void)state;
+    agent.sinks[0].buffer_time_ns = -1;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(sim_agent_write(&agent, src, 0));
+        sim_producer_want(&src->ring, SHM_POS_DELIVERED);
+        sim_agent_pass(&agent, 1100000000);
+        assert_int_equal(sim_producer_pos(&src->ring, SHM_POS_DELIVERED), src->ring.head_pos);
+    }
+    sim_agent_check_files(&agent);
+    sim_agent_stop(&agent);
+}
+
+/* A stream that nobody seals holds back the rings that use it and no others. */
+static void delivered_follows_the_streams_of_the_ring(void **state)
+{
+    struct sim_agent_source *slow, *fast;
+
+    (void)state;
+    agent.sinks[0].buffer_time_ns = -1;
+    slow = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    fast = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    assert_true(sim_agent_write(&agent, slow, 0));
+    sim_agent_turns(&agent, 50);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(sim_agent_write(&agent, fast, 1));
+    sim_agent_pass(&agent, 1000000000);
+    assert_int_equal(sim_producer_pos(&slow->ring, SHM_POS_DELIVERED), 0);
+    assert_int_equal(sim_producer_pos(&fast->ring, SHM_POS_DELIVERED), fast->ring.head_pos);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hostile_ring_is_quarantined_and_harms_nobody),
+        cmocka_unit_test(a_second_ring_of_one_uuid_is_not_read),
+        cmocka_unit_test(a_ring_whose_name_is_gone_is_drained_on),
+        cmocka_unit_test(strangers_in_the_directory_are_left_alone),
+        cmocka_unit_test(a_dead_producers_ring_is_drained_and_removed),
+        cmocka_unit_test(deaths_are_noticed_when_events_were_lost),
+        cmocka_unit_test(rings_that_are_gone_are_forgotten),
+        cmocka_unit_test(rings_beyond_the_limit_wait_for_a_place),
+        cmocka_unit_test(a_users_bytes_are_limited),
+        cmocka_unit_test(streams_beyond_the_limit_wait_and_others_go_on),
+        cmocka_unit_test(who_waits_for_durable_gets_a_sync),
+        cmocka_unit_test(who_waits_for_delivered_gets_a_seal),
+        cmocka_unit_test(delivered_follows_the_streams_of_the_ring),
+    };
+
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        tests[i].setup_func = setup;
+        tests[i].teardown_func = teardown;
+    }
+    return cmocka_run_group_tests_name("drain", tests, NULL, NULL);
+}

@@ -373,63 +373,86 @@ static int span_log(struct shard *s, struct ring *r, struct wal_group *g,
     return 0;
 }
 
-/* Takes up to one span of one ring. True: it had something. */
-static bool ring_take(struct shard *s, struct ring *r)
+/* Reads and checks `len` bytes at read_pos into the chunk. 0, or a reason to read no more. */
+static enum shm_quarantine span_check(struct shard *s, struct ring *r, struct wal_group *g,
+                                      uint64_t len, uint64_t head, struct frames_summary *ret_sum)
 {
-    struct def_call call = {s, r};
-    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
-    struct frames_summary sum;
-    struct wal_group *g;
-    enum frames_result result;
-    uint64_t head, len;
-    int err;
+    *ret_sum = (struct frames_summary){0};
+    if (span_read(r, g->chunk + g->body_len, len))
+        return ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT : SHM_QUARANTINE_SIZE;
+    if (frames_check(g->chunk + g->body_len, len, shm_event_bytes_max(r->file.super.data_bytes),
+                     r->file.defs_count, &s->scratch, ret_sum)
+        == FRAMES_CORRUPT)
+        return ret_sum->reason;
+    if (ret_sum->bytes_whole < len && len == head - r->read_pos)
+        return SHM_QUARANTINE_FRAME;    /* head is in the middle of a frame */
+    return SHM_QUARANTINE_NONE;
+}
 
-    if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
-        drain_quarantine(r, reason);
-        return false;
-    }
-    if (head == r->read_pos)
-        return false;
-    g = wal_writer_data_group(&s->writer);
+/*
+ * Takes one piece of the span that ends at head: small enough to be still in the cache when it is
+ * checked and summed, large enough for the frame at its start. True: it did, and there may be more.
+ */
+static bool piece_take(struct shard *s, struct ring *r, uint64_t head, uint64_t len_max)
+{
+    struct wal_group *g = wal_writer_data_group(&s->writer);
+    enum shm_quarantine reason;
+    struct frames_summary sum;
+    uint64_t len = head - r->read_pos, room;
+    int err = 0;
+
     if (!g)
         return false;
-    err = ring_file_defs(&r->file, on_def, &call, &reason);
-    if (err == -EBADMSG)
-        drain_quarantine(r, reason ? reason : SHM_QUARANTINE_DEFINITION);
-    if (err)
-        return false;
-    len = head - r->read_pos;
-    if (len > SPAN_BYTES_MAX)
-        len = SPAN_BYTES_MAX;
-    if (len > wal_group_room(g))
-        len = bytes_round_down(wal_group_room(g), SHM_FRAME_ALIGN);
-    err = span_read(r, g->chunk + g->body_len, len);
-    if (err) {
-        drain_quarantine(r, ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT
-                                                       : SHM_QUARANTINE_SIZE);
-        return false;
-    }
-    result = frames_check(g->chunk + g->body_len, len,
-                          shm_event_bytes_max(r->file.super.data_bytes), r->file.defs_count,
-                          &s->scratch, &sum);
-    if (result == FRAMES_OK && sum.bytes_whole < len && len == head - r->read_pos) {
-        result = FRAMES_CORRUPT;    /* head is in the middle of a frame */
-        sum.reason = SHM_QUARANTINE_FRAME;
-    }
-    err = sum.bytes_whole > 0 ? span_log(s, r, g, &sum) : 0;
+    room = bytes_round_down(wal_group_room(g), SHM_FRAME_ALIGN);
+    if (len > len_max)
+        len = len_max;
+    if (len > room)
+        len = room;
+    reason = span_check(s, r, g, len, head, &sum);
+    if (sum.bytes_whole > 0)
+        err = span_log(s, r, g, &sum);
     frames_scratch_clear(&s->scratch);
     if (err) {
         if (err != -EAGAIN)
             shard_fail(s, err, "log item: %s", strerror(-err));
         return false;
     }
-    if (result == FRAMES_CORRUPT) {
-        drain_quarantine(r, sum.reason);
-        return sum.bytes_whole > 0;
+    if (reason != SHM_QUARANTINE_NONE) {
+        drain_quarantine(r, reason);
+        return false;
     }
-    if (sum.bytes_whole == 0)       /* the frame needs a fresh chunk */
+    if (sum.bytes_whole > 0)
+        return true;
+    if (len == room) {              /* the frame needs a fresh chunk */
         wal_writer_step(&s->writer, true);
-    return true;
+        return s->writer.filling != g;
+    }
+    return piece_take(s, r, head, SPAN_BYTES_MAX);
+}
+
+/* Takes up to SPAN_BYTES_MAX of one ring. True: it took something. */
+static bool ring_take(struct shard *s, struct ring *r)
+{
+    struct def_call call = {s, r};
+    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
+    uint64_t head, from = r->read_pos;
+    int err;
+
+    if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
+        drain_quarantine(r, reason);
+        return false;
+    }
+    if (head == r->read_pos || !wal_writer_data_group(&s->writer))
+        return false;
+    err = ring_file_defs(&r->file, on_def, &call, &reason);
+    if (err == -EBADMSG)
+        drain_quarantine(r, reason ? reason : SHM_QUARANTINE_DEFINITION);
+    if (err)
+        return false;
+    while (r->read_pos != head && r->read_pos - from < SPAN_BYTES_MAX)
+        if (!piece_take(s, r, head, PIECE_BYTES))
+            break;
+    return r->read_pos != from;
 }
 
 /* Requests of waiting producers: room is coming anyway; durable and delivered need a push. */

@@ -199,7 +199,8 @@ static uint32_t events_lost(const struct stream *st, const struct wal_version *r
 static int span_lost(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                      uint64_t span_lsn)
 {
-    bool known = wal_state_span_lost(&s->state, span_lsn);
+    /* Below the trim the log's tables have forgotten which ones they were. */
+    bool known = span_lsn < s->state.trim_lsn || wal_state_span_lost(&s->state, span_lsn);
 
     for (uint16_t i = 0; i < it->u.span.tallies; i++) {
         struct wal_tally t = wal_tally_get(it, i);

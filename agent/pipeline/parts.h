@@ -3,8 +3,8 @@
  *
  *   drain.c     rings -> log            publish.c   how far -> rings, and their end
  *   gather.c    log -> batches          recovery.c  the log -> this state, at a start
- *   seal.c      batches -> delivered    snapshot.c  this state -> status
- *                                       shard.c     the turn
+ *   seal.c      batches -> sealed       snapshot.c  this state -> status
+ *   deliver.c   sealed -> delivered     shard.c     the turn
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -31,6 +31,7 @@
 
 enum {
     SEALS_MAX = 1024,               /* batches between full and acknowledged */
+    PIECE_BYTES = 128 * 1024,       /* read, checked and summed while in the cache */
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
     REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
 };
@@ -165,6 +166,7 @@ struct shard {
 
     /* batches -> delivered */
     struct block_pool pool;
+    struct spool_queue spool_queue;
     struct ack_list unfinished;
     uint64_t batch_number, last_name_time_ns;
     struct seal_batch *seals, **seals_last;
@@ -230,6 +232,9 @@ void seal_close(struct shard *s);
 void seal_spool_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX]);
 void seal_staging_name(const struct shard *s, const struct batch_id *id, char *ret_name);
 void seal_staging_prefix(const struct shard *s, char *ret_prefix);
+
+/* deliver.c */
+bool deliver_step(struct seal_batch *sb);       /* true: something moved */
 
 /* recovery.c */
 int recovery_run(struct shard *s, struct errmsg *err);

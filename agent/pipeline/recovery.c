@@ -16,7 +16,7 @@
 #include "base/invariant.h"
 #include "pipeline/parts.h"
 
-enum { DIR_MODE = 0750 };
+enum { DIR_MODE = 0750, SEGMENT_BYTES_MIN = 2 * 1024 * 1024 };
 
 /* R1: one agent a data directory. */
 static int data_dir_open(struct shard *s, struct errmsg *err)
@@ -304,6 +304,26 @@ static uint64_t epoch_new(const struct shard *s)
     return seconds << 32 | random;
 }
 
+/* The log takes at most half of its file system, a segment a sixteenth. */
+static int limits_fit(struct shard *s)
+{
+    struct file_fs fs;
+    uint64_t part;
+    int r = file_fs(s->dir.fd, &fs);
+
+    if (r)
+        return r;
+    if (s->opt.wal_bytes_max > fs.total_bytes / 2)
+        s->opt.wal_bytes_max = fs.total_bytes / 2;
+    part = bytes_round_down(fs.total_bytes / 16, WAL_BLOCK);
+    if (s->opt.segment_size > part)
+        s->opt.segment_size = part > SEGMENT_BYTES_MIN ? part : SEGMENT_BYTES_MIN;
+    /* Spares are worth their place only where there is much of it. */
+    part = s->opt.wal_bytes_max / 8 / s->opt.segment_size;
+    s->dir.spares_max = part < WAL_SPARES_MAX ? (uint32_t)part : WAL_SPARES_MAX;
+    return 0;
+}
+
 static void on_committed(void *ctx, const struct wal_group *group)
 {
     publish_committed(ctx, group);
@@ -311,11 +331,7 @@ static void on_committed(void *ctx, const struct wal_group *group)
 
 int recovery_run(struct shard *s, struct errmsg *err)
 {
-    struct wal_writer_options wopt = {
-        .segment_size = s->opt.segment_size,
-        .sync = s->opt.sync,
-        .sync_interval_ns = s->opt.sync_interval_ns,
-    };
+    struct wal_writer_options wopt = {0};
     uint64_t end_lsn = 0;
     int r;
 
@@ -330,6 +346,9 @@ int recovery_run(struct shard *s, struct errmsg *err)
     r = wal_dir_open(s->opt.wal_dir, 0, s->uuid, true, &s->dir, err);
     if (r)
         return r;
+    r = limits_fit(s);
+    if (r)
+        return errmsg_set(err, r, "%s: %s", s->opt.wal_dir, strerror(-r));
     if (s->dir.set_aside > 0)
         log_error("%s: %u unreadable or foreign segments were set aside (*.aside)",
                   s->opt.wal_dir, s->dir.set_aside);
@@ -356,6 +375,9 @@ int recovery_run(struct shard *s, struct errmsg *err)
         for (uint16_t i = 0; i < seal->targets; i++)
             on_directory(s, seal->target[i].directory);
 
+    wopt.segment_size = s->opt.segment_size;
+    wopt.sync = s->opt.sync;
+    wopt.sync_interval_ns = s->opt.sync_interval_ns;
     memcpy(wopt.uuid, s->uuid, sizeof(wopt.uuid));
     memcpy(wopt.boot_id, s->boot_id, sizeof(wopt.boot_id));
     wopt.epoch = s->epoch;

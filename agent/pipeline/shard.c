@@ -29,7 +29,12 @@
 #define SLEEP_NS_MAX    4000000ULL
 #define TRIM_RETRY_NS   1000000000ULL
 
-enum { LOOP_ENTRIES = 256, SEGMENTS_RESERVED = 2 };
+enum {
+    LOOP_ENTRIES = 256,
+    SEGMENTS_RESERVED = 2,
+    SEGMENT_ROOM = 2 * WAL_CHUNK_BYTES + 64 * 1024,
+    LAST_SEGMENT_BYTES = 1024 * 1024        /* more than this is not left behind at a stop */
+};
 
 void shard_fail(struct shard *s, int err, const char *fmt, ...)
 {
@@ -157,14 +162,16 @@ static bool requests_turn(struct shard *s)
 
 static void limits_check(struct shard *s)
 {
-    uint64_t used = wal_dir_bytes(&s->dir);
+    uint64_t used = wal_dir_bytes(&s->dir), segment = s->opt.segment_size;
 
+    /* A segment takes two full groups, however small it should be. */
+    if (segment < SEGMENT_ROOM)
+        segment = SEGMENT_ROOM;
     if (s->writer.error)
         shard_fail(s, s->writer.error, "%s", s->writer.error_text.text);
     /* Control items may still be written: that is what frees the log. */
     shard_pressure(s, BACKPRESSURE_LOG_FULL,
-                   used + SEGMENTS_RESERVED * s->opt.segment_size > s->opt.wal_bytes_max
-                       && s->dir.count > 2,
+                   used + SEGMENTS_RESERVED * segment > s->opt.wal_bytes_max && s->dir.count > 2,
                    "the log has reached max_bytes");
     for (int i = 0; i < BACKPRESSURE_COUNT; i++)
         if (!s->backpressure[i] && s->backpressure_said[i]) {
@@ -212,8 +219,10 @@ void shard_stop(struct shard *s, uint64_t timeout_ns)
         s->rings[i]->check_alive = true;
 }
 
-/* Find the last rings, drain to their heads of then, route, seal, deliver, trim; at the time limit
- * the log keeps the rest. */
+/*
+ * Find the last rings, drain to their heads of then, route, seal, deliver, trim; at the time limit
+ * the log keeps the rest.
+ */
 static void stop_step(struct shard *s)
 {
     bool late = loop_now_ns(s->loop) >= s->stop_by_ns;
@@ -240,6 +249,8 @@ static void stop_step(struct shard *s)
                 seal_stream(s, s->streams.by_id[i], UINT64_MAX);
         if (!late && (s->unfinished.first || publish_retiring(s)))
             return;
+        if (!late && s->writer.committed_lsn - s->writer.segment_start_lsn > LAST_SEGMENT_BYTES)
+            wal_writer_ask_roll(&s->writer);
         s->stop = STOP_LOG;
         return;
     case STOP_LOG:
@@ -355,6 +366,7 @@ static int tables_open(struct shard *s)
     s->data_dir = s->spool_dir = s->dir.fd = s->writer.fd = s->writer.roll.fd = s->reader.fd = -1;
     s->seals_last = &s->seals;
     s->batches_due_ns = UINT64_MAX;
+    spool_queue_init(&s->spool_queue);
     stream_table_init(&s->streams, s->opt.streams_max);
     /* Half of the memory for encoded blocks; chunks and tables take the rest. */
     block_pool_init(&s->pool, s->opt.memory_limit / 2);

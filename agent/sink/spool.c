@@ -17,24 +17,37 @@
 
 enum { RETRY_NS = 1000000000 };
 
+/*
+ * Blocks reserved ahead of the writes: a direct write that makes a file longer waits for the one
+ * before it. A batch of one block is not worth the call.
+ */
+enum { RESERVE_BYTES_MIN = 4 * 1024 * 1024, RESERVE_BYTES_MAX = 32 * 1024 * 1024 };
+
 struct spool_write {
     struct spool_write *next;
+    struct spool_write *queued;     /* next in the shard's queue */
     struct spool *spool;
     struct block *block;            /* owned */
     uint64_t offset;
     uint32_t len, done;             /* len is padded to a block for direct I/O */
-    bool flying;
+    bool flying;                    /* or in the queue */
     struct io_op op;
 };
 
 static void finish_step(struct spool *s);
 
-void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool, int dir,
-                const char *name, uint32_t mode)
+void spool_queue_init(struct spool_queue *q)
+{
+    *q = (struct spool_queue){.last = &q->first};
+}
+
+void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool,
+                struct spool_queue *queue, int dir, const char *name, uint32_t mode)
 {
     memset(s, 0, sizeof(*s));
     s->loop = loop;
     s->pool = pool;
+    s->queue = queue;
     s->dir = dir;
     s->fd = -1;
     s->mode = mode;
@@ -70,15 +83,31 @@ static void finish(struct spool *s, int result)
 
 static void on_write(struct io_op *op, int res);
 
+static void queue_step(struct spool_queue *q)
+{
+    while (q->first && q->in_flight < SPOOL_WRITES_MAX) {
+        struct spool_write *w = q->first;
+
+        q->first = w->queued;
+        if (!q->first)
+            q->last = &q->first;
+        q->in_flight++;
+        w->op.ctx = w;
+        io_write(w->spool->loop, &w->op, w->spool->fd, w->block->data + w->done, w->len - w->done,
+                 w->offset + w->done, on_write);
+    }
+}
+
 static void write_start(struct spool_write *w)
 {
-    struct spool *s = w->spool;
+    struct spool_queue *q = w->spool->queue;
 
     w->flying = true;
-    s->in_flight++;
-    w->op.ctx = w;
-    io_write(s->loop, &w->op, s->fd, w->block->data + w->done, w->len - w->done,
-             w->offset + w->done, on_write);
+    w->spool->in_flight++;
+    w->queued = NULL;
+    *q->last = w;
+    q->last = &w->queued;
+    queue_step(q);
 }
 
 static void on_write(struct io_op *op, int res)
@@ -89,6 +118,8 @@ static void on_write(struct io_op *op, int res)
 
     w->flying = false;
     s->in_flight--;
+    s->queue->in_flight--;
+    queue_step(s->queue);
     if (res <= 0) {     /* the block stays ours: a write, unlike a sync, can be repeated */
         spool_wait(s, res < 0 ? res : -EIO, "write");
         return;
@@ -125,6 +156,21 @@ static int spool_open(struct spool *s)
     return 0;
 }
 
+/* A reservation that is refused is no error: the write will say what there is to say. */
+static void blocks_reserve(struct spool *s, uint64_t end)
+{
+    uint64_t more = s->reserved_bytes;
+
+    if (end <= s->reserved_bytes || !s->direct)
+        return;
+    if (more < RESERVE_BYTES_MIN)
+        more = RESERVE_BYTES_MIN;
+    if (more > RESERVE_BYTES_MAX)
+        more = RESERVE_BYTES_MAX;
+    if (file_allocate(s->fd, s->reserved_bytes, more) == 0)
+        s->reserved_bytes += more;
+}
+
 int spool_append(struct spool *s, struct block *b)
 {
     struct spool_write *w = calloc(1, sizeof(*w));
@@ -143,10 +189,13 @@ int spool_append(struct spool *s, struct block *b)
     w->next = s->writes;
     s->writes = w;
     err = spool_open(s);
-    if (err)
+    if (err) {
         spool_wait(s, err, "open");
-    else
-        write_start(w);
+        return 0;
+    }
+    if (b->len == BLOCK_BYTES)
+        blocks_reserve(s, w->offset + w->len);
+    write_start(w);
     return 0;
 }
 
@@ -182,7 +231,7 @@ static void finish_step(struct spool *s)
     if (!s->finishing || s->writes || s->in_flight > 0)
         return;
     err = spool_open(s);
-    if (!err && s->file_bytes % FILE_BLOCK_BYTES != 0)
+    if (!err && (s->file_bytes % FILE_BLOCK_BYTES != 0 || s->reserved_bytes > s->file_bytes))
         err = file_truncate(s->fd, s->file_bytes);
     if (err) {
         spool_wait(s, err, "cut");

@@ -17,12 +17,24 @@
 
 enum { SPOOL_NAME_MAX = 64 };
 
+/*
+ * All spools of a shard write through one queue: a few writes in flight fill the disk, and more
+ * would only make the log's COMMITs wait behind them.
+ */
+enum { SPOOL_WRITES_MAX = 4 };
+struct spool_queue {
+    struct spool_write *first, **last;  /* waiting, oldest first */
+    unsigned in_flight;
+};
+void spool_queue_init(struct spool_queue *q);
+
 struct spool;
 typedef void (*spool_done_fn)(struct spool *s, int result);
 
 struct spool {
     struct io_loop *loop;           /* borrowed */
     struct block_pool *pool;        /* borrowed; blocks go back when written */
+    struct spool_queue *queue;      /* borrowed */
     int dir;                        /* borrowed */
     char name[SPOOL_NAME_MAX];
     int fd;                         /* owned; -1: not made yet */
@@ -30,6 +42,7 @@ struct spool {
     uint32_t mode;
     uint64_t file_bytes;            /* handed over so far */
     uint32_t crc32c;                /* of them */
+    uint64_t reserved_bytes;        /* of blocks on disk; more than file_bytes until it is cut */
     struct spool_write *writes;     /* in flight or waiting for a retry */
     unsigned in_flight;
     bool finishing;
@@ -39,8 +52,8 @@ struct spool {
     struct errmsg trouble;          /* why it waits */
 };
 
-void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool, int dir,
-                const char *name, uint32_t mode);
+void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool,
+                struct spool_queue *queue, int dir, const char *name, uint32_t mode);
 
 /* Closes and gives blocks back; nothing may be in flight. */
 void spool_fini(struct spool *s);

@@ -1,5 +1,5 @@
 /*
- * wal_dir: lists, checks, locks, sets aside and unlinks segment files.
+ * wal_dir: lists, checks, locks, sets aside, recycles and unlinks segment files.
  * Owns:   the directory's descriptor and the list.
  * Thread: shard.
  */
@@ -242,13 +242,41 @@ void wal_dir_close(struct wal_dir *dir)
     dir->fd = -1;
 }
 
+static int segment_remove(struct wal_dir *dir, const char *name)
+{
+    char *spare = dir->spare[dir->spares];
+    int r;
+
+    if (dir->spares >= dir->spares_max || dir->spares >= WAL_SPARES_MAX)
+        return file_unlink(dir->fd, name);
+    wal_dir_name_new(name, spare);
+    r = file_replace(dir->fd, name, dir->fd, spare);
+    dir->spares += r == 0;
+    return r;
+}
+
+int wal_dir_reuse(struct wal_dir *dir, const char *name)
+{
+    int r = dir->spares > 0 ? file_rename(dir->fd, dir->spare[dir->spares - 1], dir->fd, name)
+                            : -ENOENT;
+
+    dir->spares -= dir->spares > 0;
+    return r;
+}
+
+void wal_dir_drop_spares(struct wal_dir *dir)
+{
+    while (dir->spares > 0)
+        file_unlink(dir->fd, dir->spare[--dir->spares]);
+}
+
 int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err)
 {
     uint32_t n = 0;
     int r = 0;
 
     while (n + 1 < dir->count && dir->segments[n + 1].header.start_lsn <= lsn) {
-        r = file_unlink(dir->fd, dir->segments[n].name);
+        r = segment_remove(dir, dir->segments[n].name);
         if (r && r != -ENOENT) {
             errmsg_set(err, r, "%s/%s: cannot remove: %s", dir->path, dir->segments[n].name,
                        strerror(-r));

@@ -14,6 +14,8 @@
 #include "base/errmsg.h"
 #include "wal/wal_format.h"
 
+enum { WAL_SPARES_MAX = 4 };
+
 struct wal_segment {
     char name[WAL_NAME_MAX];
     struct wal_segment_header header;   /* checked */
@@ -28,6 +30,12 @@ struct wal_dir {
     struct wal_segment *segments;       /* owned; by number */
     uint32_t count, cap;
     uint32_t set_aside;                 /* files renamed because they could not be read */
+    /*
+     * Trimmed files kept to be written again under another number: their blocks are there, so that
+     * neither a write nor its sync has metadata to write. They are named ".new"; nothing reads them.
+     */
+    char spare[WAL_SPARES_MAX][WAL_NAME_MAX];
+    uint32_t spares, spares_max;        /* spares_max is the owner's to set; 0: none are kept */
 };
 
 /*
@@ -48,12 +56,17 @@ void wal_dir_name_new(const char *name, char ret_name[WAL_NAME_MAX]);
 int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment);
 
 /*
- * Unlinks the segments that end at or below lsn, never the last one, oldest first. Each is gone for
- * good before the next goes, so that no power cut leaves an old one behind with a gap after it.
+ * Removes the segments that end at or below lsn, never the last one, oldest first; some stay as
+ * spares. Each is gone for good before the next goes, so that no power cut leaves an old one behind
+ * with a gap after it.
  */
 int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err);
 
-/* Bytes of all segment files. */
+/* Renames a spare to `name` and forgets it; -ENOENT: there is none. */
+int wal_dir_reuse(struct wal_dir *dir, const char *name);
+void wal_dir_drop_spares(struct wal_dir *dir);
+
+/* Bytes of all segment files but spares. */
 uint64_t wal_dir_bytes(const struct wal_dir *dir);
 
 /* The segment that holds lsn, or NULL. */

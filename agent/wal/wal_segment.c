@@ -61,7 +61,7 @@ static int segment_format(struct wal_writer *w, uint64_t start_lsn)
     for (at = items.data; at < items.data + items.len; commit.items++)
         at += 8 + bytes_round_up(bytes_get_u32(at + 4), 8);
     wal_commit_format(&w->roll_id, &commit, items.data, roll->buffer + WAL_BLOCK);
-    seg->size_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
+    seg->size_bytes = roll->allocated_bytes;
     if (seg->size_bytes < roll->len + room)     /* however large the checkpoint is */
         seg->size_bytes = roll->len + room;
     if (seg->size_bytes > roll->allocated_bytes)
@@ -76,6 +76,8 @@ static int segment_make(struct wal_writer *w)
 {
     struct wal_roll *roll = &w->roll;
     struct wal_segment *seg = &roll->seg;
+    struct file_stat st;
+    bool again;
     int err;
 
     memset(seg, 0, sizeof(*seg));
@@ -88,13 +90,19 @@ static int segment_make(struct wal_writer *w)
     w->roll_id.segment = seg->header.number;
     wal_segment_name(w->dir->shard, w->opt.epoch, seg->header.number, seg->name);
     wal_dir_name_new(seg->name, roll->name_new);
-    roll->fd = file_open_direct(w->dir->fd, roll->name_new, O_RDWR | O_CREAT | O_EXCL, 0600,
-                                &roll->direct);
+    again = wal_dir_reuse(w->dir, roll->name_new) == 0;
+    roll->fd = file_open_direct(w->dir->fd, roll->name_new,
+                                again ? O_RDWR : O_RDWR | O_CREAT | O_EXCL, 0600, &roll->direct);
     if (roll->fd < 0)
         return roll->fd;
     roll->allocated_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
     err = file_lock(roll->fd, false);
-    if (!err)
+    if (!err && again)
+        err = file_stat(roll->fd, &st);
+    /* The groups that a file holds from before do not pass for new ones: see the COMMIT's seed. */
+    if (!err && again && st.size_bytes >= roll->allocated_bytes)
+        roll->allocated_bytes = st.size_bytes;
+    else if (!err)
         err = file_allocate(roll->fd, 0, roll->allocated_bytes);
     if (err)
         wal_segment_drop(w);
@@ -168,16 +176,15 @@ void wal_segment_prepare(struct wal_writer *w)
     w->roll.prepare_failed = segment_make(w) != 0;
 }
 
-/* Both halves are through: the old segment is cut to what it holds. */
+/* Both halves are through. The old segment keeps its blocks: they will be written again. */
 static void roll_end(struct wal_writer *w)
 {
-    struct wal_segment *old = &w->dir->segments[w->dir->count - 1];
     int old_fd = w->fd;
     int err;
 
     if (w->roll.step != WAL_ROLL_DONE || w->roll.old_syncing)
         return;
-    old->end_lsn = w->committed_lsn;
+    w->dir->segments[w->dir->count - 1].end_lsn = w->committed_lsn;
     err = segment_enter(w);
     if (err) {
         wal_writer_fail(w, err, "cannot begin the next one");
@@ -186,9 +193,6 @@ static void roll_end(struct wal_writer *w)
     w->roll.step = WAL_ROLL_NONE;
     w->rolls++;
     wal_writer_synced(w);
-    old = &w->dir->segments[w->dir->count - 2];
-    if (file_truncate(old_fd, old->end_lsn - old->header.start_lsn) == 0)
-        old->size_bytes = old->end_lsn - old->header.start_lsn;
     file_close(old_fd);
 }
 

@@ -14,7 +14,9 @@
 #include "base/invariant.h"
 
 enum {
-    CLOSE_BODY_BYTES = 256 * 1024,
+    CLOSE_BODY_BYTES = 768 * 1024,
+    CLOSE_FLIGHT = 2,
+    CLOSE_ROOM_BYTES = 256 * 1024,
     CLOSE_ITEM_BYTES = 64 * 1024,
     SPAN_ITEM_BYTES_MAX = 1024 * 1024   /* beyond it no more ring bytes join a group */
 };
@@ -111,6 +113,8 @@ void wal_writer_close(struct wal_writer *w)
     file_close(w->fd);
     w->fd = -1;
     wal_segment_drop(w);
+    if (w->dir)
+        wal_dir_drop_spares(w->dir);
     for (int i = 0; i < WAL_GROUPS; i++) {
         free(w->groups[i].chunk);
         free(w->groups[i].record);
@@ -439,16 +443,36 @@ uint64_t wal_writer_deadline_ns(const struct wal_writer *w)
     return w->sync_last_ns + w->opt.sync_interval_ns;
 }
 
+void wal_writer_ask_roll(struct wal_writer *w)
+{
+    w->roll_asked = true;
+}
+
+/*
+ * COMMITs go one after the other, each a round trip to the disk, so under load a group had better be
+ * large; and with more than a few in flight they only wait for each other at the disk.
+ */
+static bool close_due(const struct wal_writer *w, const struct wal_group *g)
+{
+    if (w->flight_count == 0 || g->items.len >= CLOSE_ITEM_BYTES)
+        return true;
+    return wal_group_room(g) < CLOSE_ROOM_BYTES
+           || (w->flight_count < CLOSE_FLIGHT && g->body_len >= CLOSE_BODY_BYTES);
+}
+
 void wal_writer_step(struct wal_writer *w, bool flush)
 {
     struct wal_group *g = w->filling;
 
     if (w->error || wal_roll_active(&w->roll))
         return;
-    if (g && g->items_count > 0
-        && (flush || w->flight_count == 0 || g->body_len >= CLOSE_BODY_BYTES
-            || g->items.len >= CLOSE_ITEM_BYTES)
-        && !group_close(w) && !w->error && w->flight_count == 0 && !w->sync_in_flight)
+    if (w->roll_asked && w->flight_count == 0 && !w->sync_in_flight) {
+        w->roll_asked = false;
+        wal_segment_roll(w);
+        return;
+    }
+    if (g && g->items_count > 0 && (flush || close_due(w, g)) && !group_close(w) && !w->error
+        && w->flight_count == 0 && !w->sync_in_flight)
         wal_segment_roll(w);
     else
         wal_segment_prepare(w);
@@ -472,5 +496,5 @@ void wal_writer_release(struct wal_writer *w, struct wal_group *g)
 bool wal_writer_idle(const struct wal_writer *w)
 {
     return (!w->filling || w->filling->items_count == 0) && w->flight_count == 0
-           && !w->sync_in_flight && !wal_roll_active(&w->roll);
+           && !w->sync_in_flight && !w->roll_asked && !wal_roll_active(&w->roll);
 }

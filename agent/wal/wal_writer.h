@@ -99,7 +99,7 @@ struct wal_writer {
     uint64_t commits, synced_commits;       /* numbers of COMMITs since the start */
     uint64_t sync_wanted_first, sync_wanted_last;   /* COMMITs whose sync somebody waits for */
     uint64_t sync_target_lsn, sync_target_commits, sync_last_ns;
-    bool sync_in_flight;
+    bool sync_in_flight, roll_asked;
     struct io_op sync_op;
 
     uint64_t syncs, rolls;
@@ -150,6 +150,9 @@ void wal_writer_want_sync(struct wal_writer *w, uint64_t barrier);
  * a small group behind others in flight.
  */
 void wal_writer_step(struct wal_writer *w, bool flush);
+
+/* Goes on in a new segment as soon as nothing is in flight, so that all before can be trimmed. */
+void wal_writer_ask_roll(struct wal_writer *w);
 
 /* First committed group that waits to be routed, or NULL; release it when it is. */
 struct wal_group *wal_writer_done(struct wal_writer *w);

@@ -1,6 +1,6 @@
 /*
- * Claims about routing: settings that change in mid-stream, memory and log that are used up, what is
- * read back after a crash, and spans that the disk has damaged.
+ * Claims about routing: settings that change in mid-stream, memory and log that are used up, what
+ * is read back after a crash, and spans that the disk has damaged.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -128,27 +128,27 @@ static void rolling(struct sim_agent *a)
 static void sigkill_at_any_operation_loses_and_doubles_nothing(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "two rings", .prepare = two_rings, .stride = 3});
+    run((struct schedule){.name = "two rings", .prepare = two_rings, .stride = 4});
     run((struct schedule){.name = "leaving", .prepare = leaving, .stride = 5});
 }
 
 static void sigkill_with_several_sinks_gives_each_every_event_once(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "wide", .prepare = wide, .stride = 7});
+    run((struct schedule){.name = "wide", .prepare = wide, .stride = 11});
 }
 
 static void sigkill_with_completions_out_of_order(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "disorder", .prepare = two_rings, .disorder = 400, .stride = 5});
+    run((struct schedule){.name = "disorder", .prepare = two_rings, .disorder = 400, .stride = 7});
     run((struct schedule){.name = "leaving", .prepare = leaving, .disorder = 700, .stride = 11});
 }
 
 static void sigkill_during_the_recovery_from_another(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "again", .prepare = two_rings, .again = true, .stride = 3});
+    run((struct schedule){.name = "again", .prepare = two_rings, .again = true, .stride = 5});
     run((struct schedule){.name = "wide again", .prepare = wide, .again = true, .disorder = 300,
                           .stride = 11});
 }
@@ -162,7 +162,7 @@ static void sigkill_while_the_log_rolls(void **state)
 static void a_power_cut_at_any_operation_keeps_what_was_durable(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "two rings", .prepare = two_rings, .power = true, .stride = 2});
+    run((struct schedule){.name = "two rings", .prepare = two_rings, .power = true, .stride = 3});
     run((struct schedule){.name = "disorder", .prepare = two_rings, .power = true,
                           .disorder = 500, .stride = 5});
 }
@@ -170,14 +170,14 @@ static void a_power_cut_at_any_operation_keeps_what_was_durable(void **state)
 static void a_power_cut_with_several_sinks(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "wide", .prepare = wide, .power = true, .stride = 5});
+    run((struct schedule){.name = "wide", .prepare = wide, .power = true, .stride = 7});
 }
 
 static void a_power_cut_during_the_recovery_from_another(void **state)
 {
     (void)state;
     run((struct schedule){.name = "again", .prepare = two_rings, .power = true, .again = true,
-                          .stride = 3});
+                          .stride = 5});
     run((struct schedule){.name = "wide again", .prepare = wide, .power = true, .again = true,
                           .disorder = 300, .stride = 13});
 }

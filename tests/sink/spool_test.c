@@ -31,6 +31,7 @@ struct life {
     uint64_t bytes;             /* of the batch */
     struct io_loop *loop;
     struct block_pool pool;
+    struct spool_queue queue;
     int dir;
     struct spool spool;
     bool done;
@@ -67,7 +68,8 @@ static void life_open(struct life *life, uint64_t bytes)
     block_pool_init(&life->pool, (uint64_t)BLOCKS_MAX * BLOCK_BYTES);
     life->dir = file_open(FILE_CWD, DIR_PATH, O_RDONLY | O_DIRECTORY, 0);
     assert_true(life->dir >= 0);
-    spool_init(&life->spool, life->loop, &life->pool, life->dir, NAME, MODE);
+    spool_queue_init(&life->queue);
+    spool_init(&life->spool, life->loop, &life->pool, &life->queue, life->dir, NAME, MODE);
 }
 
 static void life_close(struct life *life)

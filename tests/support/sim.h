@@ -32,8 +32,9 @@
  * buffer of a write under way, waits for a lock that nobody will release, uses a descriptor of an
  * earlier life, turns a loop from within a done function.
  *
- * Not simulated: permissions, "..", the agent's own rmdir, memory exhaustion. A block keeps only versions that a
- * sync could have seen; a guard whose file shrinks reads zeros, but shares what is written later.
+ * Not simulated: permissions, "..", the agent's own rmdir, memory exhaustion. A block keeps only
+ * versions that a sync could have seen; a guard whose file shrinks reads zeros, but shares what is
+ * written later.
  *
  * Memory: what a crashed life had taken from malloc() is lost, as its stack is; sim_run() tells the
  * leak checker not to look at what lives with a crash point set have allocated. The simulator frees

@@ -104,7 +104,7 @@ static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char 
 
 void sim_agent_init(struct sim_agent *a, uint64_t seed)
 {
-    log_init(getenv("SIMLOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_init(getenv("SIM_AGENT_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     sim_reset(seed);
     memset(a, 0, sizeof(*a));
     a->sources = calloc(SIM_AGENT_SOURCES_MAX, sizeof(*a->sources));
@@ -358,11 +358,12 @@ int sim_agent_flush(struct sim_agent *a, const char *stream)
 
     snprintf(req.stream, sizeof(req.stream), "%s", stream);
     SIM_AGENT_CHECK(mailbox_post(shard_mailbox(a->shard), &req) == 0, "the mailbox is full");
-    for (uint64_t i = 0; result > 0; i++) {
-        SIM_AGENT_CHECK(i < SIM_AGENT_TURNS_MAX, "a flush does not end");
+    for (uint64_t i = 0; i < SIM_AGENT_TURNS_MAX; i++) {
         sim_agent_turn(a);
+        if (result <= 0)
+            return result;
     }
-    return result;
+    sim_agent_fail(__FILE__, __LINE__, "a flush does not end");
 }
 
 static int life(void *ctx)

@@ -8,7 +8,8 @@
  * cut by sim_crash_at() and is then followed by another, while producers and their rings live on.
  *
  * What does not hold stops the test (abort, with the seed). Thousands of cut lives run each in a
- * child of its own (sim_agent_child), so that what they leave in memory goes with them.
+ * child of its own (sim_agent_child), so that what they leave in memory goes with them. With
+ * SIM_AGENT_LOG in the environment the agent's log shows everything.
  *
  * Owns:   the shard while it lives; events and texts, until sim_agent_fini().
  * Thread: one.
@@ -60,7 +61,7 @@ struct sim_agent_source {
     uint32_t burst;                     /* at most so many in one turn */
     uint64_t pos[SHM_POS_COUNT];        /* as published, the furthest seen */
     bool gone;                          /* the power cut took its ring */
-    bool lies;                          /* its ring is damaged on purpose: may lose its own events */
+    bool lies;                          /* damaged on purpose: it may lose its own events */
 };
 
 struct sim_agent {

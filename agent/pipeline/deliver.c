@@ -1,0 +1,139 @@
+/*
+ * deliver: a sealed batch to each of its targets.
+ *
+ *   (VERIFY)          of an earlier start: its file is read and compared
+ *   (COPY, STAGED)    what could not be linked into staging is copied there, and STAGED synced
+ *   DELIVER           renamed to its key; from here on it is visible
+ *   ACK               in the log; the seal waits for its sync
+ *
+ * What fails is tried again, later and later; a file that is damaged, or whose name somebody else
+ * has, now and then.
+ *
+ * Owns:   nothing; targets are the seal's.
+ * Thread: shard.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "pipeline/parts.h"
+
+#define RETRY_NS_MIN 1000000000ULL
+#define RETRY_NS_MAX 60000000000ULL
+
+static void target_retry(struct seal_target *t)
+{
+    struct shard *s = t->seal->shard;
+    uint64_t delay = RETRY_NS_MIN << (t->attempt < 6 ? t->attempt : 6);
+
+    if (delay > RETRY_NS_MAX || t->job.result == SINK_REJECT)
+        delay = RETRY_NS_MAX;
+    if (t->attempt++ == 0)
+        log_warn("sink '%s': %s; will be retried", t->name, t->job.err.text);
+    t->retry_ns = loop_now_ns(s->loop) + delay;
+    t->state = TARGET_RETRY;
+}
+
+static void on_job(struct sink_job *job)
+{
+    struct seal_target *t = job->ctx;
+
+    if (job->result != SINK_DONE) {
+        target_retry(t);
+        return;
+    }
+    switch (t->state) {
+    case TARGET_VERIFY:
+        t->verified = true;
+        t->state = TARGET_READY;
+        break;
+    case TARGET_COPY:
+        t->state = TARGET_STAGED;
+        t->barrier = 0;
+        break;
+    default:
+        INVARIANT(t->state == TARGET_DELIVER);
+        if (t->attempt > 0)
+            log_info("sink '%s': delivered %s/%s after %u attempts", t->name, t->sink->directory,
+                     t->key, t->attempt + 1);
+        t->state = TARGET_ACK;
+    }
+}
+
+static bool target_item(struct seal_target *t, enum wal_item_type type)
+{
+    struct shard *s = t->seal->shard;
+    struct wal_item it = {.type = type};
+
+    it.u.ack.epoch = t->seal->batch.id.epoch;
+    it.u.ack.number = t->seal->batch.id.number;
+    it.u.ack.target = (uint16_t)(t - t->seal->target);
+    it.u.ack.how = WAL_ACK_DELIVERED;
+    if (wal_writer_item(&s->writer, &it, NULL))
+        return false;
+    t->barrier = wal_writer_barrier(&s->writer);
+    wal_writer_want_sync(&s->writer, t->barrier);
+    return true;
+}
+
+/* True: something moved. */
+static bool target_step(struct seal_target *t)
+{
+    struct shard *s = t->seal->shard;
+
+    t->job.done = on_job;
+    switch (t->state) {
+    case TARGET_WAIT:
+        t->state = TARGET_READY;
+        return true;
+    case TARGET_RETRY:
+        if (loop_now_ns(s->loop) < t->retry_ns)
+            return false;
+        t->state = TARGET_READY;
+        return true;
+    case TARGET_READY:
+        if (!t->verified) {
+            t->state = TARGET_VERIFY;
+            file_sink_verify(t->sink, &t->job);
+        } else if (!t->job.staged) {
+            t->state = TARGET_COPY;
+            file_sink_copy(t->sink, &t->job);
+        } else {
+            t->state = TARGET_DELIVER;
+            file_sink_deliver(t->sink, &t->job);
+        }
+        return true;
+    case TARGET_STAGED:     /* from here on a missing staging name means delivered */
+        if (t->barrier == 0)
+            return target_item(t, WAL_STAGED);
+        if (!wal_writer_barrier_synced(&s->writer, t->barrier))
+            return false;
+        t->job.staged = true;
+        t->state = TARGET_READY;
+        return true;
+    case TARGET_ACK:
+        if (!target_item(t, WAL_ACK))
+            return false;
+        t->state = TARGET_DONE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool deliver_step(struct seal_batch *sb)
+{
+    bool moved = false, all = true;
+
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        struct seal_target *t = &sb->target[i];
+
+        moved |= target_step(t);
+        all = all && t->state == TARGET_DONE;
+        if (t->state == TARGET_DONE && sb->barrier < t->barrier)
+            sb->barrier = t->barrier;
+    }
+    if (all)
+        sb->state = SEAL_ACKED;
+    return moved || all;
+}

@@ -51,6 +51,7 @@ static struct block *block_make(void)
 
     if (b == NULL)
         return NULL;
+    b->known = false;
     b->data = aligned_alloc(BLOCK_ALIGN, BLOCK_BYTES);
     if (b->data == NULL) {
         free(b);

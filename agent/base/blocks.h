@@ -20,6 +20,7 @@ struct block {
     struct block *next;
     uint8_t *data;              /* BLOCK_BYTES, aligned to BLOCK_ALIGN */
     uint32_t len;               /* bytes used; set when the chain moves on */
+    bool known;                 /* its user has shown it to the kernel */
 };
 
 /* Blocks are allocated at first use, kept, and never more than `max`. */

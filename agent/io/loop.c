@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/invariant.h"
+#include "io/fixed.h"
 
 #define NS_PER_S 1000000000ULL
 
@@ -63,6 +64,7 @@ struct io_loop {
     bool turning;
     bool waking;                /* the read of the eventfd is in the kernel */
     bool supported[OP_COUNT];   /* else done by a plain call */
+    struct fixed_buffers fixed;
     struct op_queue prepared;   /* not in the kernel yet */
     struct op_queue completed;  /* done functions not called yet */
     struct io_op *polls;        /* in the kernel, so that close can cancel them */
@@ -237,6 +239,7 @@ int loop_open(unsigned entries, struct io_loop **ret_loop, struct errmsg *err)
         errmsg_set(err, rc, "eventfd: %s", strerror(-rc));
         goto fail;
     }
+    fixed_init(&loop->fixed, &loop->ring);
     loop_refresh_ns(loop);
     *ret_loop = loop;
     return 0;
@@ -264,6 +267,11 @@ uint64_t loop_refresh_ns(struct io_loop *loop)
     return loop->now_ns;
 }
 
+int loop_register(struct io_loop *loop, void *base, size_t len)
+{
+    return fixed_add(&loop->fixed, &loop->ring, base, len);
+}
+
 unsigned loop_in_flight(const struct io_loop *loop)
 {
     return loop->in_flight;
@@ -280,9 +288,9 @@ void loop_wake(struct io_loop *loop)
     errno = saved;
 }
 
-static void sqe_fill(struct io_uring_sqe *sqe, const struct io_op *op)
+static void sqe_fill(const struct io_loop *loop, struct io_uring_sqe *sqe, const struct io_op *op)
 {
-    int fd = (int)op->arg[1];
+    int fd = (int)op->arg[1], slot;
     void *first = (void *)(uintptr_t)op->arg[2];
     const char *second = (const char *)(uintptr_t)op->arg[4];
 
@@ -291,7 +299,11 @@ static void sqe_fill(struct io_uring_sqe *sqe, const struct io_op *op)
         io_uring_prep_read(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
         break;
     case OP_WRITE:
-        io_uring_prep_write(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
+        slot = fixed_find(&loop->fixed, first, (size_t)op->arg[3]);
+        if (slot >= 0)
+            io_uring_prep_write_fixed(sqe, fd, first, (unsigned)op->arg[3], op->arg[4], slot);
+        else
+            io_uring_prep_write(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
         break;
     case OP_SYNC:
     case OP_DATASYNC:
@@ -361,7 +373,7 @@ static void fill_submission(struct io_loop *loop)
         queue_pop(&loop->prepared);
         loop->prepared_ops--;
         loop->kernel_ops++;
-        sqe_fill(sqe, op);
+        sqe_fill(loop, sqe, op);
         if (op->arg[0] == OP_POLL)
             polls_add(loop, op);
     }

@@ -62,6 +62,13 @@ int loop_turn(struct io_loop *loop, uint64_t until_ns);
 /* Ends the current or next wait of loop_turn(). Any thread, async-signal-safe. */
 void loop_wake(struct io_loop *loop);
 
+/*
+ * Makes a buffer known to the kernel, which then need not pin its pages for every write from it. It
+ * stays allocated until loop_close(). 0; or -errno where that is not to be had (no slot, the limit
+ * of locked memory): nothing is lost but some cycles.
+ */
+int loop_register(struct io_loop *loop, void *base, size_t len);
+
 /* Operations prepared and not yet completed. */
 unsigned loop_in_flight(const struct io_loop *loop);
 

@@ -17,7 +17,7 @@
 #define RESCAN_NS               1000000000ULL   /* while rings wait for a place */
 #define FLUSH_SEAL_NS           1000000000ULL   /* a producer's flush seals a stream this often */
 
-enum { DISCOVER_NAMES_A_TURN = 256 };
+enum { DISCOVER_NAMES_A_TURN = 256, QUIET_TURNS = 8, COLD_TURNS = 16 };
 
 /* --- table ---------------------------------------------------------------------------------- */
 
@@ -479,9 +479,14 @@ static void ring_wants(struct shard *s, struct ring *r)
     }
 }
 
+/*
+ * While there is work, a ring that had nothing for some turns is looked at in every sixteenth only.
+ * A turn that follows an idle one, a bell, or a wish to drain everything looks at all.
+ */
 bool drain_turn(struct shard *s)
 {
     uint32_t count = s->rings_count, start = s->rings_next;
+    bool all = !s->busy || s->bell_rang || s->stop != STOP_NO || s->flushes;
     bool took = false;
 
     if (s->backpressure[BACKPRESSURE_LOG_FULL] || s->stop >= STOP_DELIVER)
@@ -494,9 +499,17 @@ bool drain_turn(struct shard *s)
             continue;
         if (s->stop == STOP_DRAIN && r->read_pos - r->drain_to < UINT64_MAX / 2)
             continue;               /* at its target */
-        took |= ring_take(s, r);
+        if (!all && r->look_turn > s->turns)
+            continue;
+        if (ring_take(s, r)) {
+            took = true;
+            r->quiet_turns = 0;
+        } else if (++r->quiet_turns > QUIET_TURNS) {
+            r->look_turn = s->turns + COLD_TURNS;
+        }
         ring_wants(s, r);
     }
+    s->bell_rang = false;
     if (s->rings_count > 0)
         s->rings_next = (start + 1) % s->rings_count;
     return took;

@@ -54,6 +54,8 @@ struct ring {
     uint64_t drain_to;              /* head when a flush or stop was asked for */
     uint64_t retire_barrier;
     uint64_t dead_ns;               /* boot clock when its producer was found dead, 0 = lives */
+    uint64_t look_turn;             /* a cold ring's next; see drain_turn() */
+    uint32_t quiet_turns;
     bool check_alive;               /* something says that its producer may be gone */
     bool logged;                    /* the log knows it, or its ATTACH is on the way */
 };
@@ -141,7 +143,8 @@ struct shard {
     uint64_t intake_drops[SHM_DROP_COUNT];  /* of rings that are gone, RETIRE on its way included */
     struct frames_scratch scratch;
     struct io_op bell_op, watch_op;
-    bool watch_ready, scanning, rescan_later;
+    bool watch_ready, scanning, rescan_later, bell_rang;
+    bool busy;                      /* the turn before had something to do */
     uint64_t rescan_ns, probe_ns;
     uint32_t probe_next;
 

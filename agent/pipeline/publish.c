@@ -169,7 +169,8 @@ void publish_turn(struct shard *s)
         uint64_t pos;
 
         ring_probe(s, r);
-        if (durable || delivered) {
+        /* A silent ring has nothing outstanding and costs next to nothing. */
+        if ((durable || delivered) && (r->durable != r->accepted || r->delivered != r->accepted)) {
             known = wal_state_ring(&s->state, r->id);
             pos = known && durable ? wal_ring_pos_at(known, synced) : r->durable;
             if (pos - r->durable - 1 < UINT64_MAX / 2 && r->state == RING_READING) {

@@ -25,12 +25,14 @@
 #include "pipeline/parts.h"
 
 #define SPIN_NS         50000ULL        /* after the last event: look again without sleeping */
+#define LOOK_NS         300000ULL       /* while the disk is at work */
 #define SLEEP_NS_MIN    50000ULL
 #define SLEEP_NS_MAX    4000000ULL
 #define TRIM_RETRY_NS   1000000000ULL
 
 enum {
     LOOP_ENTRIES = 256,
+    STANDING_POLLS = 2,                     /* bell and watch */
     SEGMENTS_RESERVED = 2,
     SEGMENT_ROOM = 2 * WAL_CHUNK_BYTES + 64 * 1024,
     LAST_SEGMENT_BYTES = 1024 * 1024        /* more than this is not left behind at a stop */
@@ -270,6 +272,7 @@ static void on_bell(struct io_op *op, int res)
 
     if (res >= 0)
         file_bell_drain(discover_bell(s->discover));
+    s->bell_rang = true;
     io_poll(s->loop, op, discover_bell(s->discover), on_bell);
 }
 
@@ -292,14 +295,19 @@ static uint64_t wait_until(struct shard *s, bool busy)
         return 0;
     }
     idle = now - s->idle_since_ns;
-    if (idle < SPIN_NS && s->opt.idle == SHARD_IDLE_ADAPTIVE)
+    if (loop_in_flight(s->loop) > STANDING_POLLS) {
+        /* The disk is at work and will wake us; rings are looked at meanwhile, but not in a spin. */
+        until = now + LOOK_NS;
+    } else if (idle < SPIN_NS && s->opt.idle == SHARD_IDLE_ADAPTIVE) {
         return 0;
-    until = idle / 4;
-    if (until < SLEEP_NS_MIN)
-        until = SLEEP_NS_MIN;
-    if (until > SLEEP_NS_MAX || s->opt.idle == SHARD_IDLE_SLEEP)
-        until = SLEEP_NS_MAX;
-    until += now;
+    } else {
+        until = idle / 4;
+        if (until < SLEEP_NS_MIN)
+            until = SLEEP_NS_MIN;
+        if (until > SLEEP_NS_MAX || s->opt.idle == SHARD_IDLE_SLEEP)
+            until = SLEEP_NS_MAX;
+        until += now;
+    }
     if (s->batches_due_ns < until)
         until = s->batches_due_ns;
     if (wal_writer_deadline_ns(&s->writer) < until)
@@ -333,6 +341,7 @@ int shard_turn(struct shard *s, struct errmsg *err)
     }
     if (s->stop == STOP_DONE)
         return 1;
+    s->busy = busy;
     n = loop_turn(s->loop, wait_until(s, busy));
     if (n < 0)
         return errmsg_set(err, n, "io_uring: %s", strerror(-n));

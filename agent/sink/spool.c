@@ -186,6 +186,10 @@ int spool_append(struct spool *s, struct block *b)
     memset(b->data + b->len, 0, w->len - b->len);
     s->crc32c = crc32c(s->crc32c, b->data, b->len);
     s->file_bytes += b->len;
+    if (!b->known) {
+        b->known = true;
+        (void)loop_register(s->loop, b->data, BLOCK_BYTES);
+    }
     w->next = s->writes;
     s->writes = w;
     err = spool_open(s);

@@ -173,6 +173,7 @@ struct wal_group *wal_writer_data_group(struct wal_writer *w)
         g->chunk = aligned_alloc(WAL_BLOCK, WAL_CHUNK_BYTES);
         if (!g->chunk)
             return NULL;
+        (void)loop_register(w->loop, g->chunk, WAL_CHUNK_BYTES);
     }
     return g;
 }

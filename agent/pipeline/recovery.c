@@ -160,20 +160,20 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
         while (at < g.items_end) {
             int e = wal_item_next(&at, g.items_end, &it);
 
+            if (e) {                /* where the next one begins is not known either */
+                refused++;
+                break;
+            }
             /* Before the first complete checkpoint nothing else can be understood. */
-            if (!e && !s->state.checkpointed && it.type == WAL_SPAN)
+            if (!s->state.checkpointed && it.type == WAL_SPAN)
                 e = -EBADMSG;
-            if (!e)
+            else
                 e = wal_state_apply(&s->state, &it, g.end_lsn);
             if (e == -ENOMEM) {
                 wal_reader_fini(&r);
                 return errmsg_set(err, e, "no memory for the log's tables");
             }
-            if (e) {
-                refused++;
-                if (at >= g.items_end || it.type == 0)
-                    break;
-            }
+            refused += e != 0;
         }
         end = g.end_lsn;
     }
@@ -185,30 +185,6 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
     s->replay_synced_lsn = synced;
     *ret_end_lsn = end;
     return 0;
-}
-
-/* D2: the unused end of a dead epoch's last segment is cut off. */
-static int log_cut(struct shard *s, uint64_t end_lsn)
-{
-    struct wal_segment *last = s->dir.count ? &s->dir.segments[s->dir.count - 1] : NULL;
-    int fd, r;
-
-    if (!last)
-        return 0;
-    last->end_lsn = end_lsn;
-    if (end_lsn < last->header.start_lsn + WAL_BLOCK
-        || last->size_bytes <= end_lsn - last->header.start_lsn)
-        return 0;
-    fd = file_open(s->dir.fd, last->name, O_RDWR, 0);
-    if (fd < 0)
-        return fd;
-    r = file_truncate(fd, end_lsn - last->header.start_lsn);
-    if (!r)
-        r = file_sync(fd);
-    file_close(fd);
-    if (!r)
-        last->size_bytes = end_lsn - last->header.start_lsn;
-    return r;
 }
 
 /* R5: what no seal claims is thrown away; its events are still in the log. */
@@ -355,10 +331,6 @@ int recovery_run(struct shard *s, struct errmsg *err)
     r = log_read(s, &end_lsn, err);
     if (r)
         return r;
-    r = log_cut(s, end_lsn);
-    if (r)
-        return errmsg_set(err, r, "%s: cannot cut the last segment: %s", s->opt.wal_dir,
-                          strerror(-r));
     s->next_ring = s->rings_at_start = s->state.next_ring;
     memcpy(s->intake_drops, s->state.intake_drops, sizeof(s->intake_drops));
     s->next_stream = s->state.next_stream;

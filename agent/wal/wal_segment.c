@@ -2,7 +2,7 @@
  * wal_segment: makes segments, and rolls from a full one to the next.
  *
  * D2: header and CHECKPOINT are synced, then the name, before the first group. D4: the segment before
- * is synced, too, before anything in the new one counts as synced: a roll ends when both are.
+ * is synced before the new one has its name.
  *
  * Owns:   descriptors of both files, the buffer of a header and CHECKPOINT.
  * Thread: shard.
@@ -176,14 +176,12 @@ void wal_segment_prepare(struct wal_writer *w)
     w->roll.prepare_failed = segment_make(w) != 0;
 }
 
-/* Both halves are through. The old segment keeps its blocks: they will be written again. */
+/* The old segment keeps its blocks: they will be written again. */
 static void roll_end(struct wal_writer *w)
 {
     int old_fd = w->fd;
     int err;
 
-    if (w->roll.step != WAL_ROLL_DONE || w->roll.old_syncing)
-        return;
     w->dir->segments[w->dir->count - 1].end_lsn = w->committed_lsn;
     err = segment_enter(w);
     if (err) {
@@ -196,6 +194,21 @@ static void roll_end(struct wal_writer *w)
     file_close(old_fd);
 }
 
+static void on_roll(struct io_op *op, int res);
+
+/*
+ * The new segment gets its name, and so is seen by a start, only when all that its CHECKPOINT tells
+ * of is durable: what a power cut takes from the old segment must not come back by the new one.
+ */
+static void roll_name(struct wal_writer *w)
+{
+    struct wal_roll *roll = &w->roll;
+
+    if (roll->step != WAL_ROLL_NAME || roll->old_syncing)
+        return;
+    io_rename(w->loop, &roll->op, w->dir->fd, roll->name_new, w->dir->fd, roll->seg.name, on_roll);
+}
+
 static void on_old_sync(struct io_op *op, int res)
 {
     struct wal_writer *w = op->ctx;
@@ -204,7 +217,7 @@ static void on_old_sync(struct io_op *op, int res)
     if (res < 0)
         wal_writer_fail(w, res, "sync");
     else
-        roll_end(w);
+        roll_name(w);
 }
 
 static void on_roll(struct io_op *op, int res)
@@ -230,14 +243,13 @@ static void on_roll(struct io_op *op, int res)
         return;
     case WAL_ROLL_SYNC:
         roll->step = WAL_ROLL_NAME;
-        io_rename(w->loop, op, w->dir->fd, roll->name_new, w->dir->fd, roll->seg.name, on_roll);
+        roll_name(w);
         return;
     case WAL_ROLL_NAME:
         roll->step = WAL_ROLL_SYNC_DIR;
         io_sync(w->loop, op, w->dir->fd, false, on_roll);
         return;
     default:
-        roll->step = WAL_ROLL_DONE;
         roll_end(w);
     }
 }

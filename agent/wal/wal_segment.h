@@ -24,9 +24,8 @@ enum wal_roll_step {
     WAL_ROLL_NONE,
     WAL_ROLL_WRITE,             /* header and CHECKPOINT */
     WAL_ROLL_SYNC,
-    WAL_ROLL_NAME,
-    WAL_ROLL_SYNC_DIR,
-    WAL_ROLL_DONE               /* all but the sync of the old segment, perhaps */
+    WAL_ROLL_NAME,              /* waits for the sync of the old segment */
+    WAL_ROLL_SYNC_DIR
 };
 
 struct wal_roll {

@@ -224,6 +224,8 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     }
     log_info("hydrant " HYDRANT_VERSION ": rings in %s, data in %s, HTTP on %s",
              life.config->agent.shm_dir, life.config->agent.data_dir, life.config->http.listen);
+    if (life.http)
+        log_debug("HTTP answers on port %d", http_server_port(life.http));
     code = turns_run(&life);
 out:
     signalled_shard = NULL;

@@ -25,7 +25,7 @@ struct fixed_buffers {
 
 void fixed_init(struct fixed_buffers *fixed, struct io_uring *ring);
 
-/* 0, or -errno (-ENOMEM: the limit of locked memory; -ENOSPC: no slot): then it is used as it is. */
+/* 0, or -errno (-ENOMEM: the limit of locked memory; -ENOSPC: no slot): it goes unregistered. */
 int fixed_add(struct fixed_buffers *fixed, struct io_uring *ring, void *base, size_t len);
 
 /* The slot that holds all of [at, at + len), or -1. */

@@ -296,7 +296,7 @@ static uint64_t wait_until(struct shard *s, bool busy)
     }
     idle = now - s->idle_since_ns;
     if (loop_in_flight(s->loop) > STANDING_POLLS) {
-        /* The disk is at work and will wake us; rings are looked at meanwhile, but not in a spin. */
+        /* The disk is at work and will wake us; rings are looked at meanwhile, without a spin. */
         until = now + LOOK_NS;
     } else if (idle < SPIN_NS && s->opt.idle == SHARD_IDLE_ADAPTIVE) {
         return 0;

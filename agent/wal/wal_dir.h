@@ -32,7 +32,7 @@ struct wal_dir {
     uint32_t set_aside;                 /* files renamed because they could not be read */
     /*
      * Trimmed files kept to be written again under another number: their blocks are there, so that
-     * neither a write nor its sync has metadata to write. They are named ".new"; nothing reads them.
+     * neither a write nor its sync has metadata to write. Named ".new", they are never read.
      */
     char spare[WAL_SPARES_MAX][WAL_NAME_MAX];
     uint32_t spares, spares_max;        /* spares_max is the owner's to set; 0: none are kept */

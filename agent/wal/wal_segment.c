@@ -1,8 +1,8 @@
 /*
  * wal_segment: makes segments, and rolls from a full one to the next.
  *
- * D2: header and CHECKPOINT are synced, then the name, before the first group. D4: the segment before
- * is synced before the new one has its name.
+ * D2: header and CHECKPOINT are synced, then the name, before the first group. D4: the segment
+ * before is synced before the new one has its name.
  *
  * Owns:   descriptors of both files, the buffer of a header and CHECKPOINT.
  * Thread: shard.

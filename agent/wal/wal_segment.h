@@ -1,10 +1,10 @@
 /*
  * wal_segment: the segment being written and the one after it, for wal_writer only.
  *
- * A segment is made as "<name>.new" and gets its name when its header and CHECKPOINT are synced. The
- * next one is made and its blocks are reserved while the one before is being filled, so that a roll
- * waits for little more than syncs; and it waits in the loop, while rings are drained, events routed
- * and files written.
+ * A segment is made as "<name>.new" and gets its name when its header and CHECKPOINT are synced.
+ * The next one is made and its blocks are reserved while the one before is being filled, so that a
+ * roll waits for little more than syncs; and it waits in the loop, while rings are drained, events
+ * routed and files written.
  *
  * Owns:   descriptors of both files, the buffer of a header and CHECKPOINT being written.
  * Thread: shard.

@@ -419,7 +419,8 @@ static void sync_step(struct wal_writer *w)
     uint64_t now = loop_now_ns(w->loop);
     bool due;
 
-    if (w->sync_in_flight || w->error || wal_roll_active(&w->roll) || w->synced_commits == w->commits)
+    if (w->sync_in_flight || w->error || wal_roll_active(&w->roll)
+        || w->synced_commits == w->commits)
         return;
     due = w->sync_wanted_first > w->synced_commits && w->sync_wanted_first <= w->commits;
     if (w->opt.sync == WAL_SYNC_ALWAYS)
@@ -450,8 +451,8 @@ void wal_writer_ask_roll(struct wal_writer *w)
 }
 
 /*
- * COMMITs go one after the other, each a round trip to the disk, so under load a group had better be
- * large; and with more than a few in flight they only wait for each other at the disk.
+ * COMMITs go one after the other, each a round trip to the disk, so under load a group had better
+ * be large; and with more than a few in flight they only wait for each other at the disk.
  */
 static bool close_due(const struct wal_writer *w, const struct wal_group *g)
 {

@@ -9,8 +9,8 @@
  * not looked at again but for their escapes, and these by their backslashes, wherever they are: the
  * walk refuses one outside of a string.
  *
- * Each text is copied into a buffer that ends in zeros first, so that nothing need look for its end;
- * the copy does not show, and it leaves the caller's memory alone.
+ * Each text is copied into a buffer that ends in zeros first, so that nothing need look for its
+ * end; the copy does not show, and it leaves the caller's memory alone.
  *
  * Owns:   struct json_checker.
  * Thread: one checker by one thread at a time.

@@ -441,7 +441,8 @@ bool seal_turn(struct shard *s)
     struct batch *b;
     bool moved = false, log_turn = true;
 
-    shard_pressure(s, BACKPRESSURE_DISK_FULL, false, NULL);
+    shard_pressure(s, BACKPRESSURE_DISK_FULL, wal_writer_blocked(&s->writer) != 0,
+                   "no room for the next log segment");
     for (b = s->unfinished.first; b; b = b->all.next) {
         if (seal_of(b)->spool.retry_ns == 0)
             continue;

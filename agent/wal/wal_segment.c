@@ -17,6 +17,15 @@
 #include "base/invariant.h"
 #include "wal/wal_writer.h"
 
+#define RETRY_NS 1000000000ULL
+
+enum {
+    /* Two full groups behind a usual checkpoint, however small segments should be. */
+    SEGMENT_BYTES_MIN = 2 * WAL_CHUNK_BYTES + 64 * 1024,
+    /* With less than this left, the next one is wanted. */
+    PREPARE_ROOM = 2 * WAL_CHUNK_BYTES + 1024 * 1024
+};
+
 /* Lays header and CHECKPOINT into roll->buffer and sizes the segment. 0 or -errno. */
 static int segment_format(struct wal_writer *w, uint64_t start_lsn)
 {
@@ -96,6 +105,8 @@ static int segment_make(struct wal_writer *w)
     if (roll->fd < 0)
         return roll->fd;
     roll->allocated_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
+    if (roll->allocated_bytes < SEGMENT_BYTES_MIN)
+        roll->allocated_bytes = SEGMENT_BYTES_MIN;
     err = file_lock(roll->fd, false);
     if (!err && again)
         err = file_stat(roll->fd, &st);
@@ -141,7 +152,7 @@ static int segment_enter(struct wal_writer *w)
     free(roll->buffer);
     roll->buffer = NULL;
     roll->fd = -1;
-    roll->prepare_failed = false;
+    roll->blocked = 0;
     roll->allocated_bytes = 0;
     return 0;
 }
@@ -168,12 +179,26 @@ int wal_segment_first(struct wal_writer *w, uint64_t start_lsn)
     return err;
 }
 
+/* True: the disk is full, which passes; to be tried again. */
+static bool roll_wait(struct wal_writer *w, int err)
+{
+    if (err != -ENOSPC && err != -EDQUOT)
+        return false;
+    w->roll.blocked = err;
+    w->roll.retry_ns = loop_now_ns(w->loop) + RETRY_NS;
+    return true;
+}
+
 void wal_segment_prepare(struct wal_writer *w)
 {
-    if (w->roll.fd >= 0 || w->roll.prepare_failed || wal_roll_active(&w->roll) || w->error
-        || w->next_lsn - w->segment_start_lsn < w->segment_bytes / 2)
+    struct wal_roll *roll = &w->roll;
+    uint64_t room = w->segment_start_lsn + w->segment_bytes - w->next_lsn;
+
+    if (roll->fd >= 0 || wal_roll_active(roll) || w->error || loop_now_ns(w->loop) < roll->retry_ns
+        || (room > w->segment_bytes / 2 && room > PREPARE_ROOM))
         return;
-    w->roll.prepare_failed = segment_make(w) != 0;
+    roll->blocked = 0;
+    (void)roll_wait(w, segment_make(w));    /* another failure shows at the roll */
 }
 
 /* The old segment keeps its blocks: they will be written again. */
@@ -260,9 +285,17 @@ void wal_segment_roll(struct wal_writer *w)
     int err;
 
     INVARIANT(!wal_roll_active(roll) && w->flight_count == 0 && !w->sync_in_flight);
+    if (roll->blocked && loop_now_ns(w->loop) < roll->retry_ns)
+        return;
     err = roll->fd < 0 ? segment_make(w) : 0;
     if (!err)
         err = segment_format(w, w->committed_lsn);
+    if (err && roll_wait(w, err)) {
+        free(roll->buffer);
+        roll->buffer = NULL;
+        return;
+    }
+    roll->blocked = 0;
     if (err) {
         wal_writer_fail(w, err, "cannot begin the next one");
         return;

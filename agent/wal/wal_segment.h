@@ -34,7 +34,8 @@ struct wal_roll {
     char name_new[WAL_NAME_MAX];
     int fd;                     /* owned; of the next one, -1: not made yet */
     bool direct;
-    bool prepare_failed;        /* not tried again before the roll */
+    int blocked;                /* why there is no next one: no room, tried again at retry_ns */
+    uint64_t retry_ns;
     uint64_t allocated_bytes;
     uint8_t *buffer;            /* owned */
     uint32_t len, written;
@@ -45,10 +46,16 @@ struct wal_roll {
 /* The first segment of an epoch, synchronously. 0 or -errno. */
 int wal_segment_first(struct wal_writer *w, uint64_t start_lsn);
 
-/* Makes the next one if it is time to and it is not there yet; a failure shows at the roll. */
+/*
+ * Makes the next one if it is time to and it is not there yet. Where the disk is full it is tried
+ * again every second, and what room the present one has is left to items that free some.
+ */
 void wal_segment_prepare(struct wal_writer *w);
 
-/* Begins to roll: nothing may be in flight. Ends with the next segment in place, or w->error. */
+/*
+ * Begins to roll: nothing may be in flight. Ends with the next segment in place, or w->error; does
+ * nothing while the disk is full.
+ */
 void wal_segment_roll(struct wal_writer *w);
 
 static inline bool wal_roll_active(const struct wal_roll *roll)

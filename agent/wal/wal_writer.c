@@ -18,6 +18,7 @@ enum {
     CLOSE_FLIGHT = 2,
     CLOSE_ROOM_BYTES = 256 * 1024,
     CLOSE_ITEM_BYTES = 64 * 1024,
+    CONTROL_ROOM = WAL_CHUNK_BYTES + 1024 * 1024,   /* kept while there is no next segment */
     SPAN_ITEM_BYTES_MAX = 1024 * 1024   /* beyond it no more ring bytes join a group */
 };
 
@@ -159,11 +160,18 @@ static struct wal_group *group_take(struct wal_writer *w, bool routes)
     return found;
 }
 
+int wal_writer_blocked(const struct wal_writer *w)
+{
+    uint64_t room = w->segment_start_lsn + w->segment_bytes - w->next_lsn;
+
+    return room < CONTROL_ROOM ? w->roll.blocked : 0;
+}
+
 struct wal_group *wal_writer_data_group(struct wal_writer *w)
 {
     struct wal_group *g = w->filling;
 
-    if (w->error || (g && g->items.len >= SPAN_ITEM_BYTES_MAX))
+    if (w->error || wal_writer_blocked(w) || (g && g->items.len >= SPAN_ITEM_BYTES_MAX))
         return NULL;
     if (!g)
         g = group_take(w, true);
@@ -439,10 +447,13 @@ static void sync_step(struct wal_writer *w)
 
 uint64_t wal_writer_deadline_ns(const struct wal_writer *w)
 {
+    uint64_t retry = w->roll.blocked ? w->roll.retry_ns : UINT64_MAX, sync;
+
     if (w->opt.sync != WAL_SYNC_INTERVAL || w->sync_in_flight || wal_roll_active(&w->roll)
         || w->synced_commits == w->commits)
-        return UINT64_MAX;
-    return w->sync_last_ns + w->opt.sync_interval_ns;
+        return retry;
+    sync = w->sync_last_ns + w->opt.sync_interval_ns;
+    return sync < retry ? sync : retry;
 }
 
 void wal_writer_ask_roll(struct wal_writer *w)

@@ -154,6 +154,12 @@ void wal_writer_step(struct wal_writer *w, bool flush);
 /* Goes on in a new segment as soon as nothing is in flight, so that all before can be trimmed. */
 void wal_writer_ask_roll(struct wal_writer *w);
 
+/*
+ * -ENOSPC, -EDQUOT: no room for the next segment, so that no more data is taken; acknowledgements
+ * still are, for they free some. 0 otherwise.
+ */
+int wal_writer_blocked(const struct wal_writer *w);
+
 /* First committed group that waits to be routed, or NULL; release it when it is. */
 struct wal_group *wal_writer_done(struct wal_writer *w);
 void wal_writer_release(struct wal_writer *w, struct wal_group *g);
@@ -162,7 +168,7 @@ void wal_writer_release(struct wal_writer *w, struct wal_group *g);
 void wal_writer_fail(struct wal_writer *w, int err, const char *what);
 void wal_writer_synced(struct wal_writer *w);
 
-/* Time of the next sync that the policy asks for; UINT64_MAX: none. */
+/* Time of the next sync or attempt that is due by the clock; UINT64_MAX: none. */
 uint64_t wal_writer_deadline_ns(const struct wal_writer *w);
 
 /* Nothing filled, in flight or being synced. */

@@ -66,6 +66,7 @@ static void the_next_segment_is_made_when_half_of_one_is_used(void **state)
 
     (void)state;
     world_begin(&world, 1);
+    world.segment_size *= 2;
     assert_int_equal(life_open(&life, &world), 0);
     half = life.writer.segment_start_lsn + life.writer.segment_bytes / 2;
     while (life.writer.next_lsn < half) {
@@ -214,11 +215,50 @@ static void a_kill_while_segments_are_recycled_leaves_a_log_that_opens(void **st
     }
 }
 
+/* No room for a next segment: data has to wait, acknowledgements go on, and it passes. */
+static void a_full_disk_stops_data_and_not_what_frees_the_log(void **state)
+{
+    struct wal_item trim = {.type = WAL_TRIM};
+    struct world world;
+    struct life life;
+    uint64_t commits;
+
+    (void)state;
+    world_begin(&world, 3);
+    assert_int_equal(life_open(&life, &world), 0);
+    sim_fail(SIM_ALLOCATE, 1, UINT32_MAX, -ENOSPC);
+    while (wal_writer_blocked(&life.writer) == 0) {
+        assert_int_equal(life_span(&life), 0);
+        assert_int_equal(life_turn(&life, true), 0);
+    }
+    assert_int_equal(wal_writer_blocked(&life.writer), -ENOSPC);
+    drain(&life);
+    assert_null(wal_writer_data_group(&life.writer));
+    for (int i = 0; i < 100; i++) {
+        commits = life.writer.commits;
+        assert_int_equal(wal_writer_item(&life.writer, &trim, NULL), 0);
+        wal_writer_want_sync(&life.writer, commits + 1);
+        drain(&life);
+        assert_int_equal(life.writer.commits, commits + 1);
+    }
+    sim_fail_clear();
+    sim_advance_ns(1000000000);
+    assert_int_equal(life_turn(&life, true), 0);
+    assert_int_equal(life_turn(&life, true), 0);
+    assert_int_equal(wal_writer_blocked(&life.writer), 0);
+    spans_until_rolls(&life, 1);
+    drain(&life);
+    life_close(&life);
+    assert_int_equal(life_open(&life, &world), 0);      /* finds every span */
+    life_close(&life);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_segment_is_made_when_half_of_one_is_used),
         cmocka_unit_test(spans_join_a_group_while_the_log_rolls),
+        cmocka_unit_test(a_full_disk_stops_data_and_not_what_frees_the_log),
         cmocka_unit_test(trimmed_segments_are_written_again_and_their_groups_stay_gone),
         cmocka_unit_test(a_kill_while_segments_are_recycled_leaves_a_log_that_opens),
     };

@@ -112,13 +112,14 @@ SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
 
 BENCH_SRC         := $(wildcard benchmarks/*_bench.c benchmarks/*/*_bench.c)
 BENCH_SUPPORT_SRC := $(filter-out $(BENCH_SRC),$(wildcard benchmarks/*.c benchmarks/*/*.c))
+BENCH_SUPPORT_CC  := $(wildcard benchmarks/*.cc)
 
 LIB_OBJ      := $(LIB_SRC:%.c=$(B)/%.o)
 AGENT_OBJ    := $(AGENT_C:%.c=$(B)/%.o) $(AGENT_CC:%.cc=$(B)/%.o)
 AGENT_NOIO   := $(filter-out $(B)/agent/io/%,$(AGENT_OBJ))
 MAIN_OBJ     := $(MAIN_SRC:%.c=$(B)/%.o)
 SUPPORT_OBJ  := $(SUPPORT_SRC:%.c=$(B)/%.o)
-BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o)
+BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o) $(BENCH_SUPPORT_CC:%.cc=$(B)/%.o)
 
 TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(B)/%)
@@ -261,6 +262,7 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(FUZZ_SRC:%.c=build/fuzz/%)
 
 bench:
+	@etc/deps build bench
 	@$(MAKE) --no-print-directory MODE=release all benchmarks
 	@set -e; for bench in $(BENCH_SRC:%.c=build/release/%); do $$bench; done
 

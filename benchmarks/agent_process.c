@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/cli_bench_peer.h"
 #include "shm_client.h"
 
 #define READY_SLICES   60
@@ -131,7 +132,7 @@ int agent_start(struct agent_process *a, struct bench *b, struct errmsg *err)
     (void)fflush(NULL);
     a->pid = fork();
     if (a->pid == 0) {
-        if (bench_pin(b, 0, err) != 0)
+        if (peer_pin(bench_cpu(b, 0), err) != 0)
             _exit(127);
         agent_exec(a, program, parent);
     }

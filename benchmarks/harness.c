@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,28 +48,6 @@ bool bench_stopped(void)
 }
 
 /* --- values --------------------------------------------------------------------------------- */
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* The nearest rank, of values in order. */
-static double quantile_sorted(const double *values, size_t count, double q)
-{
-    size_t rank = (size_t)ceil(q * (double)count);
-
-    INVARIANT(count > 0);
-    return values[rank == 0 ? 0 : rank > count ? count - 1 : rank - 1];
-}
-
-double bench_quantile(double *values, size_t count, double q)
-{
-    qsort(values, count, sizeof(*values), compare);
-    return quantile_sorted(values, count, q);
-}
 
 static void series_add(struct series *s, double value)
 {
@@ -141,8 +118,8 @@ static void values_report(const struct bench *b, const char *name, const char *v
                                .unit = unit};
 
     line.min = bench_quantile(values, count, 0.0);
-    line.median = quantile_sorted(values, count, 0.5);
-    line.p99 = quantile_sorted(values, count, 0.99);
+    line.median = bench_quantile(values, count, 0.5);
+    line.p99 = bench_quantile(values, count, 0.99);
     report_line(b, &line);
 }
 
@@ -264,13 +241,16 @@ int bench_group(struct bench *b, const struct bench_plan *plan, const struct ben
 /* --- program -------------------------------------------------------------------------------- */
 
 static const char usage[] =
-    "usage: %s [--csv | --json] [--list] [--pin] [--runs N] [--seconds S] [--dir DIR] [FILTER...]\n"
+    "usage: %s [--csv | --json] [--list] [--[no-]pin] [--runs N] [--seconds S] [--dir DIR]\n"
+    "          [FILTER...]\n"
     "\n"
     "Runs the cases whose name and parameters contain one of the filters, all without one.\n"
     "\n"
     "  --csv, --json  print lines of CSV or JSON\n"
     "  --list         print the cases and run none\n"
-    "  --pin          each process stays on a processor of its own\n"
+    "  --pin          each process stays on a processor of its own; the default where two are\n"
+    "                 measured that never sleep\n"
+    "  --no-pin       processes run where the kernel puts them\n"
     "  --runs N       rounds of each case\n"
     "  --seconds S    measured part of one run\n"
     "  --dir DIR      where benchmarks of files work (default build/bench)\n";
@@ -287,14 +267,15 @@ static bool number_parse(const char *text, double max, double *ret_value)
 /* 0: go on; 1: help was asked for; 2: wrong usage, said on stderr. */
 static int options_parse(struct bench *b, int argc, char **argv)
 {
-    enum { OPT_CSV = 256, OPT_JSON, OPT_LIST, OPT_PIN, OPT_RUNS, OPT_SECONDS, OPT_DIR, OPT_HELP };
+    enum { OPT_CSV = 256, OPT_JSON, OPT_LIST, OPT_PIN, OPT_NO_PIN, OPT_RUNS, OPT_SECONDS, OPT_DIR,
+           OPT_HELP };
     static const struct option longs[] = {
         {"csv", no_argument, NULL, OPT_CSV},         {"json", no_argument, NULL, OPT_JSON},
         {"list", no_argument, NULL, OPT_LIST},       {"pin", no_argument, NULL, OPT_PIN},
         {"runs", required_argument, NULL, OPT_RUNS}, {"seconds", required_argument, NULL,
                                                       OPT_SECONDS},
         {"dir", required_argument, NULL, OPT_DIR},   {"help", no_argument, NULL, OPT_HELP},
-        {NULL, 0, NULL, 0},
+        {"no-pin", no_argument, NULL, OPT_NO_PIN},   {NULL, 0, NULL, 0},
     };
     double rounds;
     int c;
@@ -304,8 +285,8 @@ static int options_parse(struct bench *b, int argc, char **argv)
             b->format = c == OPT_CSV ? BENCH_CSV : BENCH_JSON;
         } else if (c == OPT_LIST) {
             b->list = true;
-        } else if (c == OPT_PIN) {
-            b->pin = true;
+        } else if (c == OPT_PIN || c == OPT_NO_PIN) {
+            b->pin = c == OPT_PIN;
         } else if (c == OPT_RUNS && number_parse(optarg, ROUNDS_MAX, &rounds) && rounds >= 1) {
             b->rounds = (unsigned int)rounds;
         } else if (c == OPT_SECONDS && number_parse(optarg, SECONDS_MAX, &b->seconds)) {
@@ -359,23 +340,14 @@ const char *bench_shm_dir(struct bench *b, struct errmsg *err)
     return b->shm_dir;
 }
 
-int bench_pin(const struct bench *b, unsigned int nth, struct errmsg *err)
+int bench_cpu(const struct bench *b, unsigned int nth)
 {
     unsigned int left = nth % (unsigned int)CPU_COUNT(&b->cpus);
-    cpu_set_t one;
 
-    if (!b->pin)
-        return 0;
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &b->cpus) || left-- > 0)
-            continue;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        break;
-    }
-    return sched_setaffinity(0, sizeof(one), &one) == 0
-               ? 0
-               : errmsg_set_errno(err, -errno, "pinning to processor %u", nth);
+    for (int cpu = 0; b->pin && cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET((size_t)cpu, &b->cpus) && left-- == 0)
+            return cpu;
+    return -1;
 }
 
 /* A signal ends the run under way at its next step, so that nothing is left behind. */
@@ -388,9 +360,8 @@ static void signals_take(void)
     INVARIANT(sigaction(SIGPIPE, &ignore, NULL) == 0);
 }
 
-int bench_main(const char *program, int argc, char **argv, bench_body_fn body)
+static int program_run(struct bench b, int argc, char **argv, bench_body_fn body)
 {
-    struct bench b = {.program = program, .dir = "build/bench"};
     struct errmsg err = {""};
     struct machine machine;
     struct jitter jitter;
@@ -410,14 +381,25 @@ int bench_main(const char *program, int argc, char **argv, bench_body_fn body)
     if (rc == 0 && b.cases_taken == 0)
         rc = errmsg_set(&err, -ENOENT, "no case matches; --list shows them");
     if (rc != 0)
-        (void)fprintf(stderr, "%s: %s\n", program, err.text);
+        (void)fprintf(stderr, "%s: %s\n", b.program, err.text);
     if (b.shm_dir[0] != '\0' && bench_remove_tree(b.shm_dir) != 0) {
-        (void)fprintf(stderr, "%s: '%s' cannot be removed\n", program, b.shm_dir);
+        (void)fprintf(stderr, "%s: '%s' cannot be removed\n", b.program, b.shm_dir);
         rc = -EIO;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        (void)fprintf(stderr, "%s: output cannot be written\n", program);
+        (void)fprintf(stderr, "%s: output cannot be written\n", b.program);
         rc = -EIO;
     }
     return rc != 0;
+}
+
+int bench_main(const char *program, int argc, char **argv, bench_body_fn body)
+{
+    return program_run((struct bench){.program = program, .dir = "build/bench"}, argc, argv, body);
+}
+
+int bench_main_pinned(const char *program, int argc, char **argv, bench_body_fn body)
+{
+    return program_run((struct bench){.program = program, .dir = "build/bench", .pin = true}, argc,
+                       argv, body);
 }

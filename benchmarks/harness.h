@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "base/errmsg.h"
-#include "benchmarks/machine.h"
+#include "cli/cli_bench_measure.h"
 
 enum bench_better {
     BENCH_LESS, /* nanoseconds, CPU seconds: the ratio is the other case over the first */
@@ -94,17 +94,20 @@ int bench_group(struct bench *b, const struct bench_plan *plan, const struct ben
 typedef int (*bench_body_fn)(struct bench *b, struct errmsg *err);
 int bench_main(const char *program, int argc, char **argv, bench_body_fn body);
 
+/*
+ * The same, pinned unless --no-pin says otherwise: where two processes poll and something else runs
+ * beside them, the kernel may leave both on one processor, and time slices are what is measured.
+ */
+int bench_main_pinned(const char *program, int argc, char **argv, bench_body_fn body);
+
 /* A directory of our own on tmpfs, removed at the end; NULL with err set if it can't be made. */
 const char *bench_shm_dir(struct bench *b, struct errmsg *err);
 int bench_remove_tree(const char *path);
 
-/* With --pin: this process onto the nth of our processors, counted around. */
-int bench_pin(const struct bench *b, unsigned int nth, struct errmsg *err);
+/* With --pin: the nth of our processors, counted around; else -1, any. */
+int bench_cpu(const struct bench *b, unsigned int nth);
 
 /* True once SIGINT or SIGTERM came. */
 bool bench_stopped(void);
-
-/* Sorts values; the smallest that at least the share q of them does not exceed. count > 0. */
-double bench_quantile(double *values, size_t count, double q);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * numbered: JSON events of one length that carry their producer and their number, and the proof
- * that a stream's files hold exactly these.
+ * numbered: JSON events of one length that carry their ring and their number, and the proof that
+ * the files of streams hold exactly these.
  *
- *   {"p":"03","n":"0000000123","d":"xxx...x"}
+ *   {"p":"0003","n":"0000000123","d":"xxx...x"}
  *
  * Owns:   nothing.
  * Thread: any, one struct by one thread.
@@ -15,7 +15,7 @@
 
 #include "base/errmsg.h"
 
-enum { NUMBERED_BYTES_MIN = 40, NUMBERED_BYTES_MAX = 4096 };
+enum { NUMBERED_BYTES_MIN = 40, NUMBERED_BYTES_MAX = 1024, NUMBERED_RINGS_MAX = 10000 };
 
 struct numbered {
     uint32_t bytes;
@@ -23,16 +23,17 @@ struct numbered {
 };
 
 /* The event with number 0. */
-void numbered_init(struct numbered *n, uint32_t bytes, unsigned int producer);
+void numbered_init(struct numbered *n, uint32_t bytes, unsigned int ring);
 
 /* Counts the number up, in place: a few instructions an event. */
 void numbered_next(struct numbered *n);
 
 /*
- * Reads the files below dir in name order: one event a line, each exactly the next one, from 0 to
- * events - 1. 0, or -EBADMSG with the first thing that is not so.
+ * Reads the files below dir in name order: one event a line, whole to its last byte, each the next
+ * one of its ring. next[ring]: the number that its next event must have; counts up. 0, or -EBADMSG
+ * with the first thing that is not so.
  */
-int numbered_check(const char *dir, uint32_t bytes, unsigned int producer, uint64_t events,
+int numbered_check(const char *dir, uint32_t bytes, uint64_t *next, unsigned int rings,
                    struct errmsg *err);
 
 #endif

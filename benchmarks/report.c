@@ -16,8 +16,6 @@
 
 #include "base/invariant.h"
 
-#define LOST_PERCENT_QUIET 10.0 /* a quiet virtual machine was seen to lose up to 8 */
-
 /* Takes the object over. A failed write stays with stdout, where the end of the program looks. */
 static void json_line(json_t *object)
 {
@@ -43,18 +41,16 @@ static void machine_json(const struct bench *b, const struct machine *m, const s
 
 void report_machine(const struct bench *b, const struct machine *m, const struct jitter *j)
 {
+    char text[MACHINE_TEXT_MAX];
+
+    _Static_assert((int)MACHINE_TEXT_MAX >= (int)JITTER_TEXT_MAX, "either fits");
     if (b->format == BENCH_JSON) {
         machine_json(b, m, j);
     } else {
-        printf("# %s: %s, %ld cores%s, %s, %.1f GiB, governor %s, clock %s, load %.2f %.2f %.2f, "
-               "%s\n",
-               b->program, m->cpu, m->cores, m->virtual_machine ? " (virtual)" : "", m->kernel,
-               m->memory_gib, m->governor, m->clock, m->load[0], m->load[1], m->load[2],
+        printf("# %s: %s, %s\n", b->program, machine_text(m, text),
                b->pin ? "pinned" : "not pinned");
-        printf("# jitter floor: a thread that only reads the clock sees %.0f gaps/s over 1 us, "
-               "%.0f over 10 us, %.0f over 100 us; %.1f %% of the time; longest %.0f us\n",
-               j->over_1us, j->over_10us, j->over_100us, j->lost_percent, j->longest_us);
-        if (j->lost_percent > LOST_PERCENT_QUIET)
+        printf("# jitter floor: %s\n", jitter_text(j, text));
+        if (j->lost_percent > JITTER_QUIET_PERCENT)
             printf("# others use this machine now: minima and ratios mean more than medians\n");
     }
     if (b->format == BENCH_CSV)

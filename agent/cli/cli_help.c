@@ -22,7 +22,7 @@ static const struct cli_command commands[] = {
     { "check", cli_check, "FILE", "every mistake of a configuration" },
     { "top", cli_top, "", "the status, live (not built yet)" },
     { "wal", cli_wal, "ls | dump | verify", "read a log offline (not built yet)" },
-    { "bench", cli_bench, "[--json]", "measure this host (not built yet)" },
+    { "bench", cli_bench, "[--json]", "this host: ring against Unix socket, TCP, pipe" },
     { "help", cli_help, "[COMMAND]", "this, or a command in full; help metrics: /metrics" },
 };
 

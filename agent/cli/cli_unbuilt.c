@@ -30,8 +30,3 @@ int cli_wal(int argc, char **argv)
 {
     return unbuilt(argc, argv, "hydrant wal ls|dump|verify DIR: reads a log offline");
 }
-
-int cli_bench(int argc, char **argv)
-{
-    return unbuilt(argc, argv, "hydrant bench [--json]: this host's rings against its sockets");
-}

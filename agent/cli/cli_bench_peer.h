@@ -1,5 +1,5 @@
 /*
- * peer: the other process of a benchmark, a child, and the page that both see.
+ * cli_bench_peer: the other process of a benchmark, a child, and the page that both see.
  *
  * A peer that ends, by whatever way, is noticed: peer_check() says so, and waits that may not end
  * without it ask it now and then. It dies with its parent.
@@ -7,8 +7,8 @@
  * Owns:   the child, the page.
  * Thread: one.
  */
-#ifndef BENCHMARKS_PEER_H
-#define BENCHMARKS_PEER_H
+#ifndef CLI_CLI_BENCH_PEER_H
+#define CLI_CLI_BENCH_PEER_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,7 +16,6 @@
 #include <sys/types.h>
 
 #include "base/errmsg.h"
-#include "benchmarks/harness.h"
 
 enum { PEER_VALUES_MAX = 1 << 18 };
 
@@ -35,11 +34,13 @@ struct peer {
 };
 
 /* Runs in the child; its negative result ends it as failed, with err. */
-typedef int (*peer_fn)(struct bench *b, struct peer_page *page, void *ctx, struct errmsg *err);
+typedef int (*peer_fn)(struct peer_page *page, void *ctx, struct errmsg *err);
 
-/* Forks, on the nth processor if pinned, and waits until the child calls peer_ready(). */
-int peer_start(struct peer *p, struct bench *b, unsigned int nth, peer_fn fn, void *ctx,
-               struct errmsg *err);
+/* Forks, onto a processor (-1: any), and waits until the child calls peer_ready(). */
+int peer_start(struct peer *p, int cpu, peer_fn fn, void *ctx, struct errmsg *err);
+
+/* This process onto that processor; -1: nothing. */
+int peer_pin(int cpu, struct errmsg *err);
 
 /* In the child. */
 static inline void peer_ready(struct peer_page *page)

@@ -1,36 +1,41 @@
 /*
- * wire: one direction between two processes; which implementation stands behind which kind.
+ * cli_bench_wire: one direction between two processes; which implementation stands behind which
+ * kind.
  * Owns:   nothing.
  * Thread: one in each process.
  */
-#include "benchmarks/wire.h"
+#include "cli/cli_bench_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct wire_row {
-    const char *name, *detail;
-    const struct wire_ops *ops;
-};
+#define BATCH " batch=64KiB"
 
 static const struct wire_row rows[] = {
     [WIRE_RING_MAP] = {"ring", " reader=map", &wire_ring_ops},
     [WIRE_RING_READ] = {"ring", " reader=pread", &wire_ring_ops},
     [WIRE_UNIX] = {"unix", "", &wire_stream_ops},
-    [WIRE_UNIX_BATCH] = {"unix", " batch=64KiB", &wire_stream_ops},
+    [WIRE_UNIX_BATCH] = {"unix", BATCH, &wire_stream_ops},
+    [WIRE_DGRAM] = {"dgram", "", &wire_stream_ops},
+    [WIRE_DGRAM_BATCH] = {"dgram", BATCH, &wire_stream_ops},
+    [WIRE_TCP] = {"tcp", "", &wire_stream_ops},
+    [WIRE_TCP_BATCH] = {"tcp", BATCH, &wire_stream_ops},
     [WIRE_PIPE] = {"pipe", "", &wire_stream_ops},
+    [WIRE_PIPE_BATCH] = {"pipe", BATCH, &wire_stream_ops},
 };
-_Static_assert(sizeof(rows) / sizeof(rows[0]) == WIRE_KIND_COUNT, "a row for each kind");
+_Static_assert(sizeof(rows) / sizeof(rows[0]) == WIRE_OTHER, "a row for each kind");
 
-const char *wire_name(enum wire_kind kind)
+int wire_nothing(struct wire *w, struct errmsg *err)
 {
-    return rows[kind].name;
+    (void)w;
+    (void)err;
+    return 0;
 }
 
-const char *wire_detail(enum wire_kind kind)
+const struct wire_row *wire_row(const struct wire_options *opt)
 {
-    return rows[kind].detail;
+    return opt->kind == WIRE_OTHER ? opt->other : &rows[opt->kind];
 }
 
 int wire_prepare(struct wire *w, const struct wire_options *opt, struct errmsg *err)
@@ -38,7 +43,7 @@ int wire_prepare(struct wire *w, const struct wire_options *opt, struct errmsg *
     int rc;
 
     memset(w, 0, sizeof(*w));
-    w->ops = rows[opt->kind].ops;
+    w->ops = wire_row(opt)->ops;
     w->opt = *opt;
     w->write_fd = w->read_fd = w->file.fd = -1;
     rc = w->ops->prepare(w, err);

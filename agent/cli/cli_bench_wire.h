@@ -1,11 +1,12 @@
 /*
- * wire: one direction between two processes, by ring or by what an operating system offers. So that
- * each of them is measured by the same loops.
+ * cli_bench_wire: one direction between two processes, by ring or by what an operating system
+ * offers. So that each of them is measured by the same loops.
  *
- *   ring, map    the reader copies from its own mapping of the ring file
- *   ring, read   the reader copies by pread(2) of the ring file, as the agent does
- *   unix, pipe   one write(2) for each event
- *   unix, batch  events copied together, one write(2) for 64 KiB
+ *   ring, map       the reader copies from its own mapping of the ring file
+ *   ring, read      the reader copies by pread(2) of the ring file, as the agent does
+ *   unix, dgram,    one write(2) for each event, into a Unix stream or datagram socket, a TCP
+ *   tcp, pipe       connection over loopback without delay, a pipe
+ *   ..., batch      events copied together, one write(2) for 64 KiB
  *
  * A ring's reader takes what there is up to an eighth of the ring, copies it to private memory,
  * checks every frame there, and gives the room back in steps of an eighth, or when it has caught
@@ -14,14 +15,16 @@
  *
  * Life: wire_prepare() before the fork; wire_ring_make() in the writer's process, before or after
  * it; after it wire_writer_open() there, wire_reader_open() in the reader's; wire_close() in both.
+ * A ring's file has no name any more once its reader has it open.
  *
  * Owns:   descriptors, handle, buffers of its own end.
  * Thread: one in each process.
  * Units:  bytes of payload.
  */
-#ifndef BENCHMARKS_WIRE_H
-#define BENCHMARKS_WIRE_H
+#ifndef CLI_CLI_BENCH_WIRE_H
+#define CLI_CLI_BENCH_WIRE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/errmsg.h"
@@ -34,11 +37,26 @@ enum wire_kind {
     WIRE_RING_READ,
     WIRE_UNIX,
     WIRE_UNIX_BATCH,
+    WIRE_DGRAM,
+    WIRE_DGRAM_BATCH,
+    WIRE_TCP,
+    WIRE_TCP_BATCH,
     WIRE_PIPE,
+    WIRE_PIPE_BATCH,
+    WIRE_OTHER, /* the row is the caller's */
     WIRE_KIND_COUNT
 };
 
-enum { WIRE_READ_BYTES = 65536 };
+enum { WIRE_BATCH_BYTES = 65536 };
+
+struct wire_ops;
+
+/* What stands behind a kind. */
+struct wire_row {
+    const char *name;   /* "ring", "unix", ...: the last part of a case's name */
+    const char *detail; /* what a reader should know beside it: "" or " batch=64KiB" */
+    const struct wire_ops *ops;
+};
 
 struct wire_options {
     enum wire_kind kind;
@@ -46,6 +64,7 @@ struct wire_options {
     uint64_t ring_bytes;
     uint32_t clock; /* enum shmc_clock, for rings */
     const char *shm_dir;
+    const struct wire_row *other; /* of WIRE_OTHER */
 };
 
 struct wire {
@@ -55,6 +74,7 @@ struct wire {
     uint8_t *chunk;      /* owned; where the reader copies to, the batch writer gathers */
     uint64_t chunk_len;
     int write_fd, read_fd; /* owned; -1: none */
+    bool batch;
 
     struct shmc *ring; /* owned; the writer's */
     uint16_t stream;
@@ -64,6 +84,8 @@ struct wire {
     const uint8_t *map;    /* owned; the ring's data, twice in a row */
     uint64_t pos, released;
     struct frames_scratch scratch;
+
+    void *other; /* of the ops of another row */
 };
 
 struct wire_ops {
@@ -80,9 +102,10 @@ struct wire_ops {
 extern const struct wire_ops wire_ring_ops;
 extern const struct wire_ops wire_stream_ops;
 
-/* "ring", "unix", ...: the last part of a case's name, and what a reader should know beside it. */
-const char *wire_name(enum wire_kind kind);
-const char *wire_detail(enum wire_kind kind);
+/* For ops without something to do at that point. */
+int wire_nothing(struct wire *w, struct errmsg *err);
+
+const struct wire_row *wire_row(const struct wire_options *opt);
 
 int wire_prepare(struct wire *w, const struct wire_options *opt, struct errmsg *err);
 

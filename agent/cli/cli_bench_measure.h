@@ -1,14 +1,16 @@
 /*
- * machine: what a figure was taken on, how steadily its processor runs, and time stamps.
+ * cli_bench_measure: what a figure was taken on, how steadily its processor runs, time stamps, and
+ * quantiles. For `hydrant bench` and for the programs in benchmarks/.
  *
  * Owns:   nothing.
  * Thread: any.
  * Units:  ticks of the cycle counter where it is invariant, else nanoseconds.
  */
-#ifndef BENCHMARKS_MACHINE_H
-#define BENCHMARKS_MACHINE_H
+#ifndef CLI_CLI_BENCH_MEASURE_H
+#define CLI_CLI_BENCH_MEASURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 #if defined(__x86_64__)
@@ -27,6 +29,10 @@ struct machine {
 };
 
 void machine_read(struct machine *ret_machine);
+
+/* "Xeon ..., 2 cores (virtual), Linux 6.1 x86_64, 7.8 GiB, ...": the line above all figures. */
+enum { MACHINE_TEXT_MAX = 512 };
+char *machine_text(const struct machine *m, char text[static MACHINE_TEXT_MAX]);
 
 struct bench_clock {
     bool tsc;
@@ -80,6 +86,24 @@ struct jitter {
     double longest_us;
 };
 
+#define JITTER_QUIET_PERCENT 10.0 /* a quiet virtual machine was seen to lose up to 8 */
+
 void jitter_measure(const struct bench_clock *clock, double seconds, struct jitter *ret_jitter);
+
+enum { JITTER_TEXT_MAX = 256 };
+char *jitter_text(const struct jitter *j, char text[static JITTER_TEXT_MAX]);
+
+/* Does nothing for so long, awake. */
+void bench_pause(const struct bench_clock *clock, double ns);
+
+/*
+ * The floor under each latency: how long waits of `ns` take that wait for nobody, in nanoseconds.
+ * Goes on for `seconds` or until there are cap of them; returns how many.
+ */
+size_t floor_measure(const struct bench_clock *clock, double seconds, double ns, double *ret_values,
+                     size_t cap);
+
+/* Sorts values; the smallest that at least the share q of them does not exceed. count > 0. */
+double bench_quantile(double *values, size_t count, double q);
 
 #endif

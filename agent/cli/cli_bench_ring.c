@@ -1,6 +1,6 @@
 /*
- * wire_ring: the ring as a wire. The writer is the client library as a user has it; the reader uses
- * the agent's own code to attach, check and publish.
+ * cli_bench_ring: the ring as a wire. The writer is the client library as a user has it; the reader
+ * uses the agent's own code to attach, check and publish.
  * Owns:   handle, or attached ring file and its mapping.
  * Thread: one in each process.
  * Units:  pos = free-running ring position.
@@ -15,19 +15,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "benchmarks/machine.h"
-#include "benchmarks/wire.h"
+#include "cli/cli_bench_measure.h"
+#include "cli/cli_bench_wire.h"
 #include "io/file.h"
 
 #define FULL_NS_MAX   10000000000U /* a ring that stays full so long has lost its reader */
 #define SPINS_A_CHECK 65536U
-
-static int ring_nothing(struct wire *w, struct errmsg *err)
-{
-    (void)w;
-    (void)err;
-    return 0;
-}
 
 static int ring_make(struct wire *w, struct errmsg *err)
 {
@@ -81,6 +74,12 @@ static int ring_reader_open(struct wire *w, const char *ring_name, struct errmsg
     if (dir < 0)
         return errmsg_set_errno(err, dir, "'%s'", w->opt.shm_dir);
     rc = ring_file_open(dir, ring_name, -1, &w->file, &reason, err);
+    if (rc == 0) {
+        /* Both ends have it: whatever happens to them now leaves no file behind. */
+        rc = ring_file_remove(dir, &w->file);
+        if (rc != 0)
+            (void)errmsg_set_errno(err, rc, "removing ring '%s'", ring_name);
+    }
     file_close(dir);
     if (rc != 0)
         return rc;
@@ -189,24 +188,16 @@ static int ring_take(struct wire *w, uint64_t *ret_events, const uint8_t **ret_f
 
 static void ring_close(struct wire *w)
 {
-    int dir;
-
     if (w->map != NULL)
         (void)munmap((void *)(uintptr_t)w->map, 2 * w->file.super.data_bytes);
-    if (w->file.fd >= 0) {
-        dir = file_open(FILE_CWD, w->opt.shm_dir, O_RDONLY | O_DIRECTORY, 0);
-        if (dir >= 0)
-            (void)ring_file_remove(dir, &w->file); /* what stays goes with the directory */
-        file_close(dir);
-    }
     ring_file_close(&w->file);
     (void)shmc_close(w->ring);
 }
 
 const struct wire_ops wire_ring_ops = {
-    .prepare = ring_nothing,
+    .prepare = wire_nothing,
     .ring_make = ring_make,
-    .writer_open = ring_nothing,
+    .writer_open = wire_nothing,
     .reader_open = ring_reader_open,
     .put = ring_put,
     .put_end = ring_put_end,

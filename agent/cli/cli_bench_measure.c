@@ -1,15 +1,18 @@
 /*
- * machine: what a figure was taken on, how steadily its processor runs, and time stamps.
+ * cli_bench_measure: what a figure was taken on, how steadily its processor runs, and quantiles.
  * Owns:   nothing.
  * Thread: any.
  */
-#include "benchmarks/machine.h"
+#include "cli/cli_bench_measure.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include "base/invariant.h"
 
 #define CALIBRATE_NS 20000000U
 
@@ -133,4 +136,60 @@ void jitter_measure(const struct bench_clock *clock, double seconds, struct jitt
         .lost_percent = 100.0 * (double)lost / (double)(last - start),
         .longest_us = bench_ticks_ns(clock, longest) / 1000.0,
     };
+}
+
+char *machine_text(const struct machine *m, char text[static MACHINE_TEXT_MAX])
+{
+    (void)snprintf(text, MACHINE_TEXT_MAX,
+                   "%s, %ld cores%s, %s, %.1f GiB, governor %s, clock %s, load %.2f %.2f %.2f",
+                   m->cpu, m->cores, m->virtual_machine ? " (virtual)" : "", m->kernel,
+                   m->memory_gib, m->governor, m->clock, m->load[0], m->load[1], m->load[2]);
+    return text;
+}
+
+char *jitter_text(const struct jitter *j, char text[static JITTER_TEXT_MAX])
+{
+    (void)snprintf(text, JITTER_TEXT_MAX,
+                   "a thread that only reads the clock sees %.0f gaps/s over 1 us, %.0f over "
+                   "10 us, %.0f over 100 us; %.1f %% of the time; longest %.0f us",
+                   j->over_1us, j->over_10us, j->over_100us, j->lost_percent, j->longest_us);
+    return text;
+}
+
+void bench_pause(const struct bench_clock *clock, double ns)
+{
+    uint64_t from = bench_ticks(clock), length = bench_seconds_ticks(clock, ns / 1e9);
+
+    while (bench_ticks(clock) - from < length)
+        bench_relax();
+}
+
+size_t floor_measure(const struct bench_clock *clock, double seconds, double ns, double *ret_values,
+                     size_t cap)
+{
+    uint64_t length = bench_seconds_ticks(clock, seconds), start = bench_ticks(clock), from;
+    size_t count = 0;
+
+    do {
+        from = bench_ticks(clock);
+        bench_pause(clock, ns);
+        ret_values[count++] = bench_ticks_ns(clock, bench_ticks(clock) - from);
+    } while (count < cap && from - start < length);
+    return count;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+double bench_quantile(double *values, size_t count, double q)
+{
+    size_t rank = (size_t)ceil(q * (double)count); /* the nearest */
+
+    INVARIANT(count > 0);
+    qsort(values, count, sizeof(*values), compare);
+    return values[rank == 0 ? 0 : rank > count ? count - 1 : rank - 1];
 }

@@ -1,11 +1,15 @@
 /*
- * peer: the other process of a benchmark, a child, and the page that both see.
+ * cli_bench_peer: the other process of a benchmark, a child, and the page that both see.
  * Owns:   the child, the page.
  * Thread: one.
  */
-#include "benchmarks/peer.h"
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "cli/cli_bench_peer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,20 +18,34 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/cli_bench_measure.h"
+
 #define IDLE_NS_MAX   10000000000U /* without a sign of life */
 #define SPINS_A_CHECK 65536U
 
-static void child_run(struct peer *p, struct bench *b, unsigned int nth, peer_fn fn, void *ctx,
-                      pid_t parent)
+int peer_pin(int cpu, struct errmsg *err)
+{
+    cpu_set_t one;
+
+    if (cpu < 0)
+        return 0;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    return sched_setaffinity(0, sizeof(one), &one) == 0
+               ? 0
+               : errmsg_set_errno(err, -errno, "pinning to processor %d", cpu);
+}
+
+static void child_run(struct peer *p, int cpu, peer_fn fn, void *ctx, pid_t parent)
 {
     int rc = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent ? 0 : -ECHILD;
 
     if (rc != 0)
         (void)errmsg_set_errno(&p->page->err, rc, "the parent is gone");
     else
-        rc = bench_pin(b, nth, &p->page->err);
+        rc = peer_pin(cpu, &p->page->err);
     if (rc == 0)
-        rc = fn(b, p->page, ctx, &p->page->err);
+        rc = fn(p->page, ctx, &p->page->err);
     _exit(rc == 0 ? 0 : 1);
 }
 
@@ -59,8 +77,7 @@ int peer_check(struct peer *p, struct errmsg *err)
     return rc != 0 ? rc : errmsg_set(err, -ECHILD, "the other process ended too early");
 }
 
-int peer_start(struct peer *p, struct bench *b, unsigned int nth, peer_fn fn, void *ctx,
-               struct errmsg *err)
+int peer_start(struct peer *p, int cpu, peer_fn fn, void *ctx, struct errmsg *err)
 {
     pid_t parent = getpid();
     int rc;
@@ -75,7 +92,7 @@ int peer_start(struct peer *p, struct bench *b, unsigned int nth, peer_fn fn, vo
     (void)fflush(NULL); /* or the child's copy of the buffers would be written too */
     p->pid = fork();
     if (p->pid == 0)
-        child_run(p, b, nth, fn, ctx, parent);
+        child_run(p, cpu, fn, ctx, parent);
     if (p->pid < 0) {
         rc = errmsg_set_errno(err, -errno, "fork");
         peer_free(p);

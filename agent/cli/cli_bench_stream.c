@@ -1,5 +1,5 @@
 /*
- * wire_stream: Unix stream sockets and pipes as wires: events of one size, end to end.
+ * cli_bench_stream: sockets and pipes as wires: events of one size, end to end.
  * Owns:   both descriptors until the end is chosen, then its own.
  * Thread: one in each process.
  */
@@ -8,42 +8,79 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "benchmarks/wire.h"
+#include "cli/cli_bench_wire.h"
 #include "io/file.h"
+
+/* A connection over loopback, as socketpair() would make it. 0 or -errno. */
+static int tcp_pair(int ret_ends[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    int one = 1, rc = 0;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ret_ends[0] = -1;
+    ret_ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (listener < 0 || ret_ends[1] < 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &len) != 0 ||
+        connect(ret_ends[1], (struct sockaddr *)&address, len) != 0 ||
+        (ret_ends[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0 ||
+        setsockopt(ret_ends[1], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0)
+        rc = -errno;
+    file_close(listener);
+    if (rc != 0) {
+        file_close(ret_ends[0]);
+        file_close(ret_ends[1]);
+    }
+    return rc;
+}
 
 static int stream_prepare(struct wire *w, struct errmsg *err)
 {
     int ends[2], rc;
 
-    if (w->opt.kind == WIRE_PIPE)
-        rc = pipe2(ends, O_CLOEXEC);
-    else
-        rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+    switch (w->opt.kind) {
+    case WIRE_PIPE:
+    case WIRE_PIPE_BATCH:
+        rc = pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno;
+        break;
+    case WIRE_TCP:
+    case WIRE_TCP_BATCH:
+        rc = tcp_pair(ends);
+        break;
+    case WIRE_DGRAM:
+    case WIRE_DGRAM_BATCH:
+        rc = socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0 ? 0 : -errno;
+        break;
+    default:
+        rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0 ? 0 : -errno;
+        break;
+    }
     if (rc != 0)
-        return errmsg_set_errno(err, -errno, "%s", wire_name(w->opt.kind));
+        return errmsg_set_errno(err, rc, "%s", wire_row(&w->opt)->name);
+    w->batch = w->opt.kind == WIRE_UNIX_BATCH || w->opt.kind == WIRE_DGRAM_BATCH ||
+               w->opt.kind == WIRE_TCP_BATCH || w->opt.kind == WIRE_PIPE_BATCH;
     w->read_fd = ends[0];
     w->write_fd = ends[1];
     return 0;
 }
 
-static int stream_ring_make(struct wire *w, struct errmsg *err)
-{
-    (void)w;
-    (void)err;
-    return 0;
-}
-
 static int chunk_open(struct wire *w, struct errmsg *err)
 {
-    w->chunk = aligned_alloc(FILE_BLOCK_BYTES, WIRE_READ_BYTES);
+    w->chunk = aligned_alloc(FILE_BLOCK_BYTES, WIRE_BATCH_BYTES);
     if (w->chunk == NULL)
         return errmsg_set_errno(err, -ENOMEM, "chunk");
-    memset(w->chunk, 0, WIRE_READ_BYTES);
+    memset(w->chunk, 0, WIRE_BATCH_BYTES);
     return 0;
 }
 
@@ -95,11 +132,11 @@ static int stream_put(struct wire *w, const void *data, uint32_t count)
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < count; i++) {
-        if (w->opt.kind != WIRE_UNIX_BATCH) {
+        if (!w->batch) {
             rc = write_whole(w->write_fd, data, bytes);
             continue;
         }
-        if (w->chunk_len + bytes > WIRE_READ_BYTES)
+        if (w->chunk_len + bytes > WIRE_BATCH_BYTES)
             rc = stream_put_end(w);
         memcpy(w->chunk + w->chunk_len, data, bytes);
         w->chunk_len += bytes;
@@ -109,7 +146,7 @@ static int stream_put(struct wire *w, const void *data, uint32_t count)
 
 static int stream_take(struct wire *w, uint64_t *ret_events, const uint8_t **ret_first)
 {
-    ssize_t n = read(w->read_fd, w->chunk, WIRE_READ_BYTES);
+    ssize_t n = read(w->read_fd, w->chunk, WIRE_BATCH_BYTES);
     uint64_t before = w->seen_bytes / w->opt.event_bytes;
 
     *ret_events = 0;
@@ -131,7 +168,7 @@ static void stream_close(struct wire *w)
 
 const struct wire_ops wire_stream_ops = {
     .prepare = stream_prepare,
-    .ring_make = stream_ring_make,
+    .ring_make = wire_nothing,
     .writer_open = stream_writer_open,
     .reader_open = stream_reader_open,
     .put = stream_put,

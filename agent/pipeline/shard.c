@@ -27,7 +27,7 @@
 #define SPIN_NS         50000ULL        /* after the last event: look again without sleeping */
 #define LOOK_NS         300000ULL       /* while the disk is at work */
 #define SLEEP_NS_MIN    50000ULL
-#define SLEEP_NS_MAX    4000000ULL
+#define SLEEP_NS_MAX    4500000ULL      /* and a turn: an event after a pause is taken in 5 ms */
 #define TRIM_RETRY_NS   1000000000ULL
 
 enum {

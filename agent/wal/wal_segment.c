@@ -99,7 +99,7 @@ static int segment_make(struct wal_writer *w)
     w->roll_id.segment = seg->header.number;
     wal_segment_name(w->dir->shard, w->opt.epoch, seg->header.number, seg->name);
     wal_dir_name_new(seg->name, roll->name_new);
-    again = wal_dir_reuse(w->dir, roll->name_new) == 0;
+    again = roll->recycled = wal_dir_reuse(w->dir, roll->name_new) == 0;
     roll->fd = file_open_direct(w->dir->fd, roll->name_new,
                                 again ? O_RDWR : O_RDWR | O_CREAT | O_EXCL, 0600, &roll->direct);
     if (roll->fd < 0)
@@ -149,6 +149,7 @@ static int segment_enter(struct wal_writer *w)
     w->segment_start_lsn = roll->seg.header.start_lsn;
     w->segment_bytes = roll->seg.size_bytes;
     w->next_lsn = w->committed_lsn = w->synced_lsn = w->segment_start_lsn + roll->len;
+    w->fresh_lsn = roll->recycled ? w->segment_start_lsn + w->segment_bytes : w->next_lsn;
     free(roll->buffer);
     roll->buffer = NULL;
     roll->fd = -1;

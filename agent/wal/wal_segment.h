@@ -34,6 +34,7 @@ struct wal_roll {
     char name_new[WAL_NAME_MAX];
     int fd;                     /* owned; of the next one, -1: not made yet */
     bool direct;
+    bool recycled;              /* its blocks have been written before */
     int blocked;                /* why there is no next one: no room, tried again at retry_ns */
     uint64_t retry_ns;
     uint64_t allocated_bytes;

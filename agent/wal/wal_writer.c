@@ -18,6 +18,7 @@ enum {
     CLOSE_FLIGHT = 2,
     CLOSE_ROOM_BYTES = 256 * 1024,
     CLOSE_ITEM_BYTES = 64 * 1024,
+    ZERO_BYTES = 256 * 1024,
     CONTROL_ROOM = WAL_CHUNK_BYTES + 1024 * 1024,   /* kept while there is no next segment */
     SPAN_ITEM_BYTES_MAX = 1024 * 1024   /* beyond it no more ring bytes join a group */
 };
@@ -114,6 +115,8 @@ void wal_writer_close(struct wal_writer *w)
     file_close(w->fd);
     w->fd = -1;
     wal_segment_drop(w);
+    free(w->zeros);
+    w->zeros = NULL;
     if (w->dir)
         wal_dir_drop_spares(w->dir);
     for (int i = 0; i < WAL_GROUPS; i++) {
@@ -461,6 +464,42 @@ void wal_writer_ask_roll(struct wal_writer *w)
     w->roll_asked = true;
 }
 
+static void on_zeros(struct io_op *op, int res)
+{
+    struct wal_writer *w = op->ctx;
+
+    w->wearing_in = false;
+    w->fresh_lsn = res == ZERO_BYTES ? w->fresh_lsn + ZERO_BYTES : UINT64_MAX;
+}
+
+/*
+ * The first write to a reserved block has the file system note that, which takes it milliseconds.
+ * While there is nothing else to do, zeros are written a little ahead, so that the first event
+ * after a pause is not the one to wait. Groups wait until they are there: no block is in two
+ * writes at once.
+ */
+static void blocks_wear_in(struct wal_writer *w)
+{
+    uint64_t end = w->segment_start_lsn + w->segment_bytes;
+
+    if (!w->direct || !wal_writer_idle(w) || w->fresh_lsn >= w->next_lsn + ZERO_BYTES / 4)
+        return;
+    if (w->fresh_lsn < w->next_lsn)
+        w->fresh_lsn = w->next_lsn;
+    if (w->fresh_lsn + ZERO_BYTES > end)
+        return;
+    if (!w->zeros) {
+        w->zeros = aligned_alloc(WAL_BLOCK, ZERO_BYTES);
+        if (!w->zeros)
+            return;
+        memset(w->zeros, 0, ZERO_BYTES);
+    }
+    w->wearing_in = true;
+    w->zero_op.ctx = w;
+    io_write(w->loop, &w->zero_op, w->fd, w->zeros, ZERO_BYTES,
+             w->fresh_lsn - w->segment_start_lsn, on_zeros);
+}
+
 /*
  * COMMITs go one after the other, each a round trip to the disk, so under load a group had better
  * be large; and with more than a few in flight they only wait for each other at the disk.
@@ -477,7 +516,7 @@ void wal_writer_step(struct wal_writer *w, bool flush)
 {
     struct wal_group *g = w->filling;
 
-    if (w->error || wal_roll_active(&w->roll))
+    if (w->error || wal_roll_active(&w->roll) || w->wearing_in)
         return;
     if (w->roll_asked && w->flight_count == 0 && !w->sync_in_flight) {
         w->roll_asked = false;
@@ -490,6 +529,7 @@ void wal_writer_step(struct wal_writer *w, bool flush)
     else
         wal_segment_prepare(w);
     sync_step(w);
+    blocks_wear_in(w);
 }
 
 struct wal_group *wal_writer_done(struct wal_writer *w)
@@ -509,5 +549,5 @@ void wal_writer_release(struct wal_writer *w, struct wal_group *g)
 bool wal_writer_idle(const struct wal_writer *w)
 {
     return (!w->filling || w->filling->items_count == 0) && w->flight_count == 0
-           && !w->sync_in_flight && !w->roll_asked && !wal_roll_active(&w->roll);
+           && !w->sync_in_flight && !w->roll_asked && !w->wearing_in && !wal_roll_active(&w->roll);
 }

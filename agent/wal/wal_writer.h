@@ -95,6 +95,10 @@ struct wal_writer {
     unsigned flight_count;
 
     uint64_t next_lsn;                      /* where the next group begins */
+    uint64_t fresh_lsn;                     /* blocks from here on have never been written */
+    bool wearing_in;                        /* zeros are being written there */
+    uint8_t *zeros;                         /* owned */
+    struct io_op zero_op;
     uint64_t committed_lsn, synced_lsn;
     uint64_t commits, synced_commits;       /* numbers of COMMITs since the start */
     uint64_t sync_wanted_first, sync_wanted_last;   /* COMMITs whose sync somebody waits for */

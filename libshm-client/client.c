@@ -141,8 +141,6 @@ static struct shmc *handle_alloc(struct shmc_text *text)
 static void handle_start(struct shmc *h, const struct shmc_options *opt)
 {
     h->event_bytes_max = shm_event_bytes_max(opt->ring_bytes);
-    h->data_mask = opt->ring_bytes - 1;
-    h->data = h->segment.data;
     h->head_word = h->segment.head;
     h->full = opt->full;
     h->wait_ns_max = opt->wait_ns_max != 0 ? opt->wait_ns_max : UINT64_MAX;
@@ -151,7 +149,7 @@ static void handle_start(struct shmc *h, const struct shmc_options *opt)
     h->clock = (uint8_t)opt->clock;
     if (opt->clock == SHMC_CLOCK_TSC && shmc_tsc_open(&h->tsc) < 0)
         h->clock = SHMC_CLOCK_COARSE;
-    shmc_limit_set(h);
+    shmc_head_set(h, 0);
     h->magic = SHMC_MAGIC;
 }
 
@@ -193,7 +191,7 @@ int shmc_close(struct shmc *h)
 {
     if (h == NULL)
         return 0;
-    if (atomic_load_explicit(&h->busy, memory_order_relaxed) == SHMC_IN_CALL)
+    if (atomic_load_explicit(&h->gate.part.busy, memory_order_relaxed) == SHMC_IN_CALL)
         return -EBUSY;
     /* In a forked child there is the wiped copy of the handle alone. */
     if (shmc_alive(h)) {
@@ -217,8 +215,8 @@ int shmc_position(struct shmc *h, enum shmc_pos pos, uint64_t *ret_pos)
         return shmc_text_set(&h->error, -EINVAL, "position %d is not one of enum shmc_pos",
                              (int)pos);
     if (pos != SHMC_COMMITTED)
-        return shmc_mark_read(h, (enum shm_pos)pos, ret_pos);
-    *ret_pos = h->head;
+        return shmc_mark_read(h, (enum shm_pos)pos, shmc_head_published(h), ret_pos);
+    *ret_pos = shmc_head_published(h);
     return 0;
 }
 
@@ -252,7 +250,7 @@ int shmc_stats(const struct shmc *h, struct shmc_stats *ret_stats)
         .drops_stale = word(&producer->drops[SHM_DROP_STALE]),
         .high_water_bytes = word(&producer->high_water_bytes),
         .ring_bytes = h->segment.data_bytes,
-        .committed = h->head,
+        .committed = shmc_head_published(h),
         .accepted = word(&consumer->mark[SHM_POS_ACCEPTED].pos),
         .durable = word(&consumer->mark[SHM_POS_DURABLE].pos),
         .delivered = word(&consumer->mark[SHM_POS_DELIVERED].pos),

@@ -11,7 +11,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <time.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -23,14 +22,6 @@
 #define SAMPLES          3
 #define CPUID_POWER_LEAF 0x80000007U
 #define CPUID_INVARIANT  (1U << 8)
-
-uint64_t shmc_clock_ns(int clock_id)
-{
-    struct timespec ts;
-
-    (void)clock_gettime((clockid_t)clock_id, &ts); /* cannot fail for the clocks that we name */
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 #if defined(__x86_64__)
 
@@ -45,10 +36,10 @@ static struct sample sample_take(void)
     uint64_t width_min = UINT64_MAX;
 
     for (int i = 0; i < SAMPLES; i++) {
-        uint64_t before = __builtin_ia32_rdtsc();
+        uint64_t before = shmc_tsc_ticks();
         uint64_t real_ns = shmc_clock_ns(CLOCK_REALTIME);
         uint64_t mono_ns = shmc_clock_ns(CLOCK_MONOTONIC);
-        uint64_t width = __builtin_ia32_rdtsc() - before;
+        uint64_t width = shmc_tsc_ticks() - before;
 
         if (width < width_min) {
             width_min = width;
@@ -107,14 +98,13 @@ int shmc_tsc_open(struct shmc_tsc *tsc)
 
 uint64_t shmc_tsc_ns(struct shmc_tsc *tsc)
 {
-    uint64_t ticks = __builtin_ia32_rdtsc() - tsc->anchor_ticks;
+    uint64_t ticks = shmc_tsc_ticks() - tsc->anchor_ticks;
 
     /* Also when the counter went back, on another processor: the difference is then huge. */
-    if (SHMC_UNLIKELY(ticks > tsc->ticks_max)) {
-        anchor_set(tsc);
-        return tsc->anchor_ns;
-    }
-    return tsc->anchor_ns + (uint64_t)(((unsigned __int128)ticks * tsc->mult) >> 32);
+    if (SHMC_LIKELY(ticks <= tsc->ticks_max))
+        return shmc_tsc_ns_at(tsc, ticks);
+    anchor_set(tsc);
+    return tsc->anchor_ns;
 }
 
 #else

@@ -122,8 +122,8 @@ int shmc_doorbell_wait(struct shmc *h, enum shm_pos which, uint64_t lag_bytes_ma
          */
         atomic_thread_fence(memory_order_seq_cst);
         seen = atomic_load_explicit(&mark->futex, memory_order_acquire);
-        rc = shmc_mark_read(h, which, &pos);
-        if (rc < 0 || h->head - pos <= lag_bytes_max)
+        rc = shmc_mark_read(h, which, shmc_head(h), &pos);
+        if (rc < 0 || shmc_head(h) - pos <= lag_bytes_max)
             break;
 
         shmc_doorbell_ring(h);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "shm_client.h"
 #include "shm_wire.h"
@@ -63,14 +64,37 @@ void shmc_segment_unmap(struct shmc_segment *segment);
 /* The cycle counter as UTC: ns = anchor_ns + (ticks since anchor) * mult / 2^32. */
 struct shmc_tsc {
     uint64_t anchor_ticks, anchor_ns;
-    uint64_t origin_ticks, origin_mono_ns; /* where the measurement of mult began */
     uint64_t mult;
     uint64_t ticks_max; /* about a second: then the anchor is set again */
+    uint64_t origin_ticks, origin_mono_ns; /* where the measurement of mult began */
 };
 
 int shmc_tsc_open(struct shmc_tsc *tsc); /* -EOPNOTSUPP: no invariant counter here */
 uint64_t shmc_tsc_ns(struct shmc_tsc *tsc);
-uint64_t shmc_clock_ns(int clock_id);
+
+static inline uint64_t shmc_clock_ns(clockid_t clock_id)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(clock_id, &ts); /* cannot fail for the clocks that we name */
+    return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+/* The counter now; 0 where there is none, and so no struct shmc_tsc either. */
+static inline uint64_t shmc_tsc_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
+/* UTC, of ticks since the anchor that are at most ticks_max. */
+static inline uint64_t shmc_tsc_ns_at(const struct shmc_tsc *tsc, uint64_t ticks)
+{
+    return tsc->anchor_ns + (uint64_t)(((unsigned __int128)ticks * tsc->mult) >> 32);
+}
 
 /* ---- the handle ---- */
 
@@ -88,26 +112,43 @@ struct shmc_def_ref {
 #define SHMC_MAGIC 0x31434d4853ULL
 
 /*
- * Lives in pages of its own which fork wipes. So a child finds limit = 0, no streams and no magic:
+ * Whether a call is inside, and how much one may write: read one by one, set together at the end of
+ * a write by one store. Only this thread and its signal handlers use it.
+ */
+union shmc_gate {
+    _Atomic uint64_t both; /* room; not busy. Little-endian, as all of shm_wire.h */
+    struct {
+        _Atomic uint32_t room; /* bytes from head to limit, a multiple of 8 */
+        _Atomic uint32_t busy; /* enum shmc_busy */
+    } part;
+};
+
+/*
+ * Lives in pages of its own which fork wipes. So a child finds no room, no streams and no magic:
  * every check on the normal path fails there, and the slow path tells the reason.
  *
- * INV-LIMIT: limit - head <= data_bytes - (head - the tail as published), so what fits below limit
- * fits into the ring; and head never passes limit but in a slow path, which moves limit first
- * thing after.
+ * The private head is limit - room: a write changes room alone. While a call is inside, its signal
+ * handlers go by the published head.
+ *
+ * INV-LIMIT: room is at most
+ *   - data_bytes - (head - the tail as published), so what fits fits into the ring;
+ *   - event_bytes_max, so what fits is not too large;
+ *   - the way to the mark, and to the end of the mapping's first copy, where end points.
+ * Only slow paths move limit.
  */
 struct shmc {
-    /* What the normal path touches. */
-    _Atomic uint32_t busy;    /* enum shmc_busy; atomic for signal handlers of the same thread */
-    uint32_t event_bytes_max;
-    uint64_t head;            /* private copy of the published one */
-    uint64_t limit;           /* the only position that a write compares with */
-    uint64_t data_mask;
-    uint8_t *data;            /* borrowed from segment */
-    _Atomic uint64_t *head_word;
-    uint64_t events;
-    uint64_t payload_bytes;
-    uint32_t streams;         /* numbers 1..streams are declared */
+    /* The normal path's line. */
+    union shmc_gate gate;
+    uint64_t limit;
+    uint8_t *end;             /* where limit lies in the mapping */
+    _Atomic uint64_t *head_word; /* borrowed from segment */
+    uint64_t events;          /* not beside payload_bytes: two additions, no vector of them */
+    uint16_t streams;         /* numbers 1..streams are declared */
     uint8_t clock;            /* enum shmc_clock */
+    uint32_t event_bytes_max;
+    uint64_t payload_bytes;
+
+    struct shmc_tsc tsc;      /* the next line, for the clock that needs it */
 
     uint64_t magic;
     uint64_t accepted;        /* the tail as last read */
@@ -126,11 +167,16 @@ struct shmc {
 
     uint32_t defs_bytes;      /* private copy of the published one */
     struct shmc_def_ref defs[SHM_DEFS_MAX];
-    struct shmc_tsc tsc;
     struct shmc_segment segment;
     struct shmc_text error;
     char dir[PATH_MAX];       /* absolute */
 };
+
+#define SHMC_LINE_BYTES 64U
+
+_Static_assert(offsetof(struct shmc, tsc) <= SHMC_LINE_BYTES &&
+                   offsetof(struct shmc, tsc.origin_ticks) <= 2 * SHMC_LINE_BYTES,
+               "what a write reads lies in one line, with the cycle counter in two");
 
 /*
  * Marks the handle as inside a call. A nested call from a signal handler runs to its end between
@@ -139,9 +185,9 @@ struct shmc {
  */
 static inline bool shmc_enter(struct shmc *h)
 {
-    if (SHMC_UNLIKELY(atomic_load_explicit(&h->busy, memory_order_relaxed) != SHMC_IDLE))
+    if (SHMC_UNLIKELY(atomic_load_explicit(&h->gate.part.busy, memory_order_relaxed) != SHMC_IDLE))
         return false;
-    atomic_store_explicit(&h->busy, SHMC_IN_CALL, memory_order_relaxed);
+    atomic_store_explicit(&h->gate.part.busy, SHMC_IN_CALL, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     return true;
 }
@@ -149,7 +195,24 @@ static inline bool shmc_enter(struct shmc *h)
 static inline void shmc_leave(struct shmc *h, enum shmc_busy next)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    atomic_store_explicit(&h->busy, (uint32_t)next, memory_order_relaxed);
+    atomic_store_explicit(&h->gate.part.busy, (uint32_t)next, memory_order_relaxed);
+}
+
+static inline uint64_t shmc_room(const struct shmc *h)
+{
+    return atomic_load_explicit(&h->gate.part.room, memory_order_relaxed);
+}
+
+/* For the call that is inside. */
+static inline uint64_t shmc_head(const struct shmc *h)
+{
+    return h->limit - shmc_room(h);
+}
+
+/* For calls that may be nested in one. */
+static inline uint64_t shmc_head_published(const struct shmc *h)
+{
+    return atomic_load_explicit(h->head_word, memory_order_relaxed);
 }
 
 /* False in a forked child, where fork wiped the handle. */
@@ -160,10 +223,10 @@ static inline bool shmc_alive(const struct shmc *h)
 
 /* ---- producer.c ---- */
 
-/* Room and mark anew after a change of head or tail; keeps INV-LIMIT. */
-void shmc_limit_set(struct shmc *h);
+/* Head, and what follows from it, the tail and the mark; keeps INV-LIMIT. */
+void shmc_head_set(struct shmc *h, uint64_t head);
 /* The position as the agent published it; -ESTALE, with text, when it or the ring is not sound. */
-int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t *ret_pos);
+int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t head, uint64_t *ret_pos);
 
 /* ---- doorbell.c ---- */
 

@@ -1,7 +1,7 @@
 /*
  * producer: puts frames into the ring.
  *
- * READ FIRST: shmc_write_at() is the normal path, write_slow() what happens past the limit.
+ * READ FIRST: write_normal() is the normal path, write_slow() what happens past the limit.
  *
  * Owns:   nothing; works on the handle's ring.
  * Thread: the handle's; nested calls of a signal handler are refused.
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "handle.h"
+#include "frame.h"
+
 
 static const char *const quarantine_texts[] = {
     [SHM_QUARANTINE_NONE] = "none",
@@ -28,6 +29,21 @@ static const char *const quarantine_texts[] = {
 };
 _Static_assert(sizeof(quarantine_texts) / sizeof(quarantine_texts[0]) == SHM_QUARANTINE_COUNT,
                "a text for each reason");
+
+static inline uint8_t *frame_at(const struct shmc *h, uint64_t head)
+{
+    return h->segment.data + (head & (h->segment.data_bytes - 1));
+}
+
+SHMC_INLINE void publish(struct shmc *h, uint64_t head, uint32_t len)
+{
+    /* A1: pairs with the agent's acquire of head: seeing head means seeing the bytes before it. */
+    atomic_store_explicit(h->head_word, head, memory_order_release);
+    h->events++;
+    h->payload_bytes += len;
+}
+
+/* ---- refusals ---- */
 
 /* Why a call that the normal path refused is refused; leaves the call. */
 static int refused(struct shmc *h, uint16_t stream, uint8_t kind, size_t len)
@@ -50,76 +66,19 @@ static int refused(struct shmc *h, uint16_t stream, uint8_t kind, size_t len)
     return rc;
 }
 
+SHMC_INLINE bool kind_good(const struct shmc *h, uint16_t stream, uint8_t kind)
+{
+    return (uint16_t)(stream - 1U) < h->streams && (uint8_t)(kind - 1U) < SHMC_BYTES;
+}
+
 static inline bool args_good(const struct shmc *h, uint16_t stream, uint8_t kind, size_t len)
 {
-    return SHMC_LIKELY((uint32_t)stream - 1U < h->streams && kind - 1U < SHMC_BYTES &&
-                       len <= h->event_bytes_max);
-}
-
-static inline uint64_t event_time_ns(struct shmc *h)
-{
-    switch (h->clock) {
-    case SHMC_CLOCK_COARSE:
-        return shmc_clock_ns(CLOCK_REALTIME_COARSE);
-    case SHMC_CLOCK_TSC:
-        return shmc_tsc_ns(&h->tsc);
-    case SHMC_CLOCK_REAL:
-        return shmc_clock_ns(CLOCK_REALTIME);
-    default:
-        return 0;
-    }
-}
-
-static inline uint8_t *frame_at_head(const struct shmc *h)
-{
-    return h->data + (h->head & h->data_mask);
-}
-
-/* What a frame says but for its payload; passed by value, so it stays in registers. */
-struct event {
-    uint64_t time_ns;
-    uint32_t len;
-    uint16_t stream;
-    uint8_t kind;
-};
-
-/* Writes the header behind head, where nobody reads yet; returns where the payload goes. */
-static inline uint8_t *frame_put(struct shmc *h, struct event event)
-{
-    struct shm_frame *frame = (struct shm_frame *)frame_at_head(h);
-
-    frame->len = event.len;
-    frame->def = event.stream;
-    frame->kind = event.kind;
-    frame->flags = 0;
-    frame->time_ns = event.time_ns;
-    return (uint8_t *)(frame + 1);
-}
-
-/* The padding is the end of the frame's last word, so that word goes first. */
-static inline void event_put(struct shmc *h, struct event event, const void *data)
-{
-    uint64_t bytes = shm_frame_bytes(event.len);
-    uint8_t *payload;
-
-    memset(frame_at_head(h) + bytes - SHM_FRAME_ALIGN, 0, SHM_FRAME_ALIGN);
-    payload = frame_put(h, event);
-    if (event.len != 0)
-        memcpy(payload, data, event.len);
-}
-
-static inline void publish(struct shmc *h, uint32_t len)
-{
-    h->head += shm_frame_bytes(len);
-    h->events++;
-    h->payload_bytes += len;
-    /* A1: pairs with the agent's acquire of head: seeing head means seeing the bytes before it. */
-    atomic_store_explicit(h->head_word, h->head, memory_order_release);
+    return kind_good(h, stream, kind) && len <= h->event_bytes_max;
 }
 
 /* ---- slow path ---- */
 
-int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t *ret_pos)
+int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t head, uint64_t *ret_pos)
 {
     const struct shm_consumer *consumer = h->segment.consumer;
     uint32_t reason = atomic_load_explicit(&consumer->quarantine, memory_order_relaxed);
@@ -134,36 +93,52 @@ int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t *ret_pos)
      * what we write there next cannot reach it.
      */
     pos = atomic_load_explicit(&consumer->mark[which].pos, memory_order_acquire);
-    lag = h->head - pos;
-    if (lag > (which == SHM_POS_ACCEPTED ? h->segment.data_bytes : h->head))
+    lag = head - pos;
+    if (lag > (which == SHM_POS_ACCEPTED ? h->segment.data_bytes : head))
         return shmc_text_set(&h->error, -ESTALE, "ring '%s': position %llu cannot be, head is %llu",
-                             h->segment.name, (unsigned long long)pos, (unsigned long long)h->head);
+                             h->segment.name, (unsigned long long)pos, (unsigned long long)head);
     *ret_pos = pos;
     return 0;
 }
 
-void shmc_limit_set(struct shmc *h)
+static inline uint64_t least(uint64_t a, uint64_t b)
 {
-    uint64_t room = h->segment.data_bytes - (h->head - h->accepted);
-    uint64_t passed = h->head - h->bell_pos;
-    uint64_t to_mark = passed < h->bell_after ? h->bell_after - passed : 0;
+    return a < b ? a : b;
+}
 
-    h->limit = h->head + (to_mark < room ? to_mark : room);
+static void room_set(struct shmc *h, uint64_t head, uint64_t room)
+{
+    h->limit = head + room;
+    h->end = frame_at(h, head) + room;
+    atomic_store_explicit(&h->gate.part.room, (uint32_t)room, memory_order_relaxed);
+}
+
+void shmc_head_set(struct shmc *h, uint64_t head)
+{
+    uint64_t bytes = h->segment.data_bytes;
+    uint64_t passed = head - h->bell_pos;
+    uint64_t to_mark = passed < h->bell_after ? h->bell_after - passed : 0;
+    uint64_t room = least(bytes - (head - h->accepted), to_mark);
+
+    room = least(room, h->event_bytes_max);
+    room = least(room, bytes - (head & (bytes - 1)));
+    /* The tail is the agent's word, and need not be a multiple of anything. */
+    room_set(h, head, room & ~(uint64_t)(SHM_FRAME_ALIGN - 1));
 }
 
 static int tail_refresh(struct shmc *h)
 {
     _Atomic uint64_t *high = &h->segment.producer->high_water_bytes;
-    uint64_t pos;
-    int rc = shmc_mark_read(h, SHM_POS_ACCEPTED, &pos);
+    uint64_t head = shmc_head(h), pos;
+    int rc = shmc_mark_read(h, SHM_POS_ACCEPTED, head, &pos);
 
     if (rc < 0) {
-        h->limit = h->head; /* whatever comes next comes here and is refused, too */
+        room_set(h, head, 0); /* whatever comes next comes here and is refused, too */
         return rc;
     }
     h->accepted = pos;
-    if (h->head - pos > atomic_load_explicit(high, memory_order_relaxed))
-        atomic_store_explicit(high, h->head - pos, memory_order_relaxed);
+    if (head - pos > atomic_load_explicit(high, memory_order_relaxed))
+        atomic_store_explicit(high, head - pos, memory_order_relaxed);
     return 0;
 }
 
@@ -177,7 +152,7 @@ static int room_make(struct shmc *h, uint64_t bytes)
         rc = tail_refresh(h);
         if (rc < 0)
             return rc;
-        if (bytes <= h->segment.data_bytes - (h->head - h->accepted))
+        if (bytes <= h->segment.data_bytes - (shmc_head(h) - h->accepted))
             return 0;
         if (h->full != SHMC_FULL_WAIT)
             break;
@@ -193,25 +168,39 @@ static int room_make(struct shmc *h, uint64_t bytes)
     return -EAGAIN;
 }
 
-/* After a commit that may have passed the mark. */
-static void published_slow(struct shmc *h)
+/* After publishing a head that may lie past the limit, and past the mark. */
+static void published_slow(struct shmc *h, uint64_t head)
 {
-    if (h->head - h->bell_pos >= h->bell_after) {
-        h->bell_pos = h->head;
+    if (head - h->bell_pos >= h->bell_after) {
+        h->bell_pos = head;
         shmc_doorbell_ring_if_wanted(h);
     }
-    shmc_limit_set(h);
+    shmc_head_set(h, head);
 }
 
-static __attribute__((noinline)) int write_slow(struct shmc *h, struct event event,
-                                                const void *data)
+/* Looks at everything again, for the normal path says only that it could not. */
+static __attribute__((noinline)) int write_slow(struct shmc *h, uint16_t stream, uint8_t kind,
+                                                uint64_t time_ns, const void *data, size_t len)
 {
-    int rc = room_make(h, shm_frame_bytes(event.len));
+    uint64_t bytes, head;
+    uint8_t *frame;
+    int rc;
 
+    if (!shmc_enter(h))
+        return -EBUSY;
+    if (!args_good(h, stream, kind, len))
+        return refused(h, stream, kind, len);
+    bytes = shm_frame_bytes((uint32_t)len);
+    rc = room_make(h, bytes);
     if (rc == 0) {
-        event_put(h, event, data);
-        publish(h, event.len);
-        published_slow(h);
+        head = shmc_head(h);
+        frame = frame_at(h, head);
+        frame_padding_put(frame, bytes);
+        frame_header_put(frame, (struct shmc_event){time_ns, (uint32_t)len, stream, kind});
+        if (len != 0)
+            memcpy(frame + sizeof(struct shm_frame), data, len);
+        publish(h, head + bytes, (uint32_t)len);
+        published_slow(h, head + bytes);
     } else if (rc == -EAGAIN && h->full == SHMC_FULL_DROP) {
         rc = 0;
     }
@@ -219,35 +208,122 @@ static __attribute__((noinline)) int write_slow(struct shmc *h, struct event eve
     return rc;
 }
 
-/* ---- public ---- */
+/* ---- normal path ---- */
 
-static inline int write_event(struct shmc *h, struct event event, const void *data)
+/*
+ * What each write comes to. len is at most event_bytes_max or at most FRAME_SMALL_MAX, which is
+ * less, and the caller knows which: so one comparison with the room is all there is to check. No
+ * call is made but memcpy's, hence no register saved; and every load and store of the handle is in
+ * one line.
+ */
+SHMC_INLINE int write_normal(struct shmc *h, struct shmc_event event, const void *data)
 {
-    if (SHMC_UNLIKELY(shm_frame_bytes(event.len) > h->limit - h->head))
-        return write_slow(h, event, data);
-    event_put(h, event, data);
-    publish(h, event.len);
-    shmc_leave(h, SHMC_IDLE);
+    uint64_t bytes = shm_frame_bytes(event.len), room;
+    uint8_t *frame;
+
+    if (SHMC_UNLIKELY(!shmc_enter(h)))
+        return -EBUSY;
+    room = shmc_room(h);
+    if (SHMC_UNLIKELY(bytes > room)) {
+        shmc_leave(h, SHMC_IDLE);
+        return write_slow(h, event.stream, event.kind, event.time_ns, data, event.len);
+    }
+    frame = h->end - room;
+    frame_line_ahead(frame + FRAME_AHEAD_BYTES);
+    frame_padding_put(frame, bytes);
+    frame_header_put(frame, event);
+    if (event.len <= FRAME_SMALL_MAX)
+        frame_small_put(frame + sizeof(struct shm_frame), data, event.len);
+    else
+        frame_large_put(frame + sizeof(struct shm_frame), data, event.len);
+    room -= bytes;
+    publish(h, h->limit - room, event.len);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&h->gate.both, room, memory_order_relaxed); /* as shmc_leave() */
     return 0;
 }
+
+static __attribute__((noinline)) int write_large(struct shmc *h, uint16_t stream, uint8_t kind,
+                                                 uint64_t time_ns, const void *data, size_t len)
+{
+    if (SHMC_UNLIKELY(len > h->event_bytes_max || !kind_good(h, stream, kind)))
+        return write_slow(h, stream, kind, time_ns, data, len);
+    return write_normal(h, (struct shmc_event){time_ns, (uint32_t)len, stream, kind}, data);
+}
+
+SHMC_INLINE int write_event(struct shmc *h, uint16_t stream, uint8_t kind, uint64_t time_ns,
+                       const void *data, size_t len)
+{
+    if (len > FRAME_SMALL_MAX)
+        return write_large(h, stream, kind, time_ns, data, len);
+    if (SHMC_UNLIKELY(!kind_good(h, stream, kind)))
+        return write_slow(h, stream, kind, time_ns, data, len);
+    return write_normal(h, (struct shmc_event){time_ns, (uint32_t)len, stream, kind}, data);
+}
+
+/* The time for an event of the handle's own clock; only for the call that is inside. */
+static uint64_t event_time_ns(struct shmc *h)
+{
+    switch (h->clock) {
+    case SHMC_CLOCK_COARSE:
+        return shmc_clock_ns(CLOCK_REALTIME_COARSE);
+    case SHMC_CLOCK_TSC:
+        return shmc_tsc_ns(&h->tsc);
+    case SHMC_CLOCK_REAL:
+        return shmc_clock_ns(CLOCK_REALTIME);
+    default:
+        return 0;
+    }
+}
+
+/* Sets the counter's anchor, about once a second: that changes the handle, so from inside. */
+static __attribute__((noinline)) int write_anchoring(struct shmc *h, uint16_t stream, uint8_t kind,
+                                                     const void *data, size_t len)
+{
+    uint64_t time_ns;
+
+    if (!shmc_enter(h))
+        return -EBUSY;
+    time_ns = event_time_ns(h);
+    shmc_leave(h, SHMC_IDLE);
+    return write_event(h, stream, kind, time_ns, data, len);
+}
+
+/* The anchor that a nested call reads may be half set; but then that call is refused. */
+static __attribute__((noinline)) int write_tsc(struct shmc *h, uint16_t stream, uint8_t kind,
+                                               const void *data, size_t len)
+{
+    uint64_t ticks = shmc_tsc_ticks() - h->tsc.anchor_ticks;
+
+    if (SHMC_UNLIKELY(ticks > h->tsc.ticks_max))
+        return write_anchoring(h, stream, kind, data, len);
+    return write_event(h, stream, kind, shmc_tsc_ns_at(&h->tsc, ticks), data, len);
+}
+
+/* A wiped handle says COARSE. */
+static __attribute__((noinline)) int write_clock(struct shmc *h, uint16_t stream, uint8_t kind,
+                                                 const void *data, size_t len)
+{
+    clockid_t id = h->clock == SHMC_CLOCK_REAL ? CLOCK_REALTIME : CLOCK_REALTIME_COARSE;
+
+    return write_event(h, stream, kind, shmc_clock_ns(id), data, len);
+}
+
+/* ---- public ---- */
 
 int shmc_write_at(struct shmc *h, uint16_t stream, uint8_t kind, uint64_t time_ns,
                   const void *data, size_t len)
 {
-    if (!shmc_enter(h))
-        return -EBUSY;
-    if (!args_good(h, stream, kind, len))
-        return refused(h, stream, kind, len);
-    return write_event(h, (struct event){time_ns, (uint32_t)len, stream, kind}, data);
+    return write_event(h, stream, kind, time_ns, data, len);
 }
 
 int shmc_write(struct shmc *h, uint16_t stream, uint8_t kind, const void *data, size_t len)
 {
-    if (!shmc_enter(h))
-        return -EBUSY;
-    if (!args_good(h, stream, kind, len))
-        return refused(h, stream, kind, len);
-    return write_event(h, (struct event){event_time_ns(h), (uint32_t)len, stream, kind}, data);
+    if (h->clock == SHMC_CLOCK_NONE)
+        return write_event(h, stream, kind, 0, data, len);
+    if (h->clock == SHMC_CLOCK_TSC)
+        return write_tsc(h, stream, kind, data, len);
+    return write_clock(h, stream, kind, data, len);
 }
 
 int shmc_reserve(struct shmc *h, uint16_t stream, uint8_t kind, size_t len_max, void **ret_data)
@@ -260,19 +336,19 @@ int shmc_reserve(struct shmc *h, uint16_t stream, uint8_t kind, size_t len_max, 
     if (!args_good(h, stream, kind, len_max))
         return refused(h, stream, kind, len_max);
     bytes = shm_frame_bytes((uint32_t)len_max);
-    if (SHMC_UNLIKELY(bytes > h->limit - h->head)) {
+    if (SHMC_UNLIKELY(bytes > shmc_room(h))) {
         rc = room_make(h, bytes);
         if (rc < 0) {
             shmc_leave(h, SHMC_IDLE);
             return rc;
         }
-        shmc_limit_set(h);
+        shmc_head_set(h, shmc_head(h));
     }
     h->reserved_stream = stream;
     h->reserved_kind = kind;
     h->reserved_len_max = (uint32_t)len_max;
     h->reserved_time_ns = event_time_ns(h);
-    *ret_data = frame_at_head(h) + sizeof(struct shm_frame);
+    *ret_data = frame_at(h, shmc_head(h)) + sizeof(struct shm_frame);
     shmc_leave(h, SHMC_IN_RESERVE);
     return 0;
 }
@@ -289,33 +365,37 @@ static int no_reserve(struct shmc *h, uint32_t busy)
 
 int shmc_commit(struct shmc *h, size_t len)
 {
-    uint32_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
-    struct event event;
-    uint8_t *payload;
+    uint32_t busy = atomic_load_explicit(&h->gate.part.busy, memory_order_relaxed);
+    uint64_t bytes, room, head;
+    uint8_t *frame;
 
     if (SHMC_UNLIKELY(busy != SHMC_IN_RESERVE))
         return no_reserve(h, busy);
     if (SHMC_UNLIKELY(len > h->reserved_len_max))
         return shmc_text_set(&h->error, -EINVAL, "commit of %zu bytes, %u are reserved", len,
                              h->reserved_len_max);
-    atomic_store_explicit(&h->busy, SHMC_IN_CALL, memory_order_relaxed);
+    atomic_store_explicit(&h->gate.part.busy, SHMC_IN_CALL, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
 
-    event = (struct event){h->reserved_time_ns, (uint32_t)len, h->reserved_stream,
-                           h->reserved_kind};
-    payload = frame_put(h, event);
-    memset(payload + len, 0, shm_frame_bytes(event.len) - sizeof(struct shm_frame) - len);
-    publish(h, event.len);
-    /* A reserve that went past the limit for the mark, with room, is found here by the mark. */
-    if (h->head - h->bell_pos >= h->bell_after)
-        published_slow(h);
+    room = shmc_room(h);
+    head = shmc_head(h);
+    frame = frame_at(h, head);
+    bytes = shm_frame_bytes((uint32_t)len);
+    frame_header_put(frame, (struct shmc_event){h->reserved_time_ns, (uint32_t)len,
+                                                h->reserved_stream, h->reserved_kind});
+    memset(frame + sizeof(struct shm_frame) + len, 0, bytes - sizeof(struct shm_frame) - len);
+    publish(h, head + bytes, (uint32_t)len);
+    if (bytes > room)
+        published_slow(h, head + bytes);
+    else
+        atomic_store_explicit(&h->gate.part.room, (uint32_t)(room - bytes), memory_order_relaxed);
     shmc_leave(h, SHMC_IDLE);
     return 0;
 }
 
 int shmc_abort(struct shmc *h)
 {
-    uint32_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
+    uint32_t busy = atomic_load_explicit(&h->gate.part.busy, memory_order_relaxed);
 
     if (busy != SHMC_IN_RESERVE)
         return no_reserve(h, busy);
@@ -340,7 +420,7 @@ int shmc_flush(struct shmc *h, enum shmc_pos pos, uint64_t timeout_ns)
          * lies between. What timed out stays wanted: a caller that polls gets on by it.
          */
         wanted = &h->segment.producer->wanted[pos];
-        atomic_store_explicit(wanted, h->head, memory_order_relaxed);
+        atomic_store_explicit(wanted, shmc_head(h), memory_order_relaxed);
         rc = shmc_doorbell_wait(h, (enum shm_pos)pos, 0, timeout_ns);
         if (rc == 0)
             atomic_store_explicit(wanted, 0, memory_order_relaxed);

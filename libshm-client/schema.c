@@ -61,7 +61,7 @@ static int stream_define(struct shmc *h, const char *name, size_t len, uint16_t 
     h->defs[h->streams].at8 = (uint16_t)((h->defs_bytes + sizeof(def)) / DEF_ALIGN);
     h->defs[h->streams].len = (uint8_t)len;
     h->defs_bytes += bytes;
-    h->streams++;
+    h->streams = def.number;
     /*
      * D1: pairs with the agent's acquire of defs_bytes: seeing the length means seeing the bytes.
      * The head of a frame that uses the number is released later (A1), so who sees the frame sees

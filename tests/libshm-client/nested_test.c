@@ -1,0 +1,158 @@
+/*
+ * A signal handler that writes, after each single instruction of a write that it interrupts: the
+ * processor's trap flag runs the handler there. Whatever the instruction, the nested write is
+ * either refused or whole, and the interrupted one succeeds. On x86-64 alone, and not under TSan,
+ * whose run time cannot be stepped through: it takes locks that the handler's calls want, too.
+ */
+#define _GNU_SOURCE
+#include "libshm-client/ring_reader.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#define INNER_TIME 7U
+#define INNER_LEN  70U
+#define STEPS_MAX  100000U
+#define TRAP_FLAG  0x100
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+
+static struct {
+    struct shmc *h;
+    uint16_t stream;
+    uint8_t data[INNER_LEN];
+    uint64_t step, at; /* the handler counts steps and writes at one of them */
+    int rc;
+    uint64_t committed;
+} nested;
+
+/* Below the red zone, which the compiler may be using. */
+static inline void steps_begin(void)
+{
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\t"
+                     "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+}
+
+static inline void steps_end(void)
+{
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\t"
+                     "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+}
+
+static void on_step(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *interrupted = context;
+
+    (void)number;
+    (void)info;
+    if (nested.step++ != nested.at)
+        return;
+    interrupted->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG; /* the rest is run at once */
+    nested.rc = shmc_write_at(nested.h, nested.stream, SHMC_TEXT, INNER_TIME, nested.data,
+                              INNER_LEN);
+    if (shmc_position(nested.h, SHMC_COMMITTED, &nested.committed) != 0)
+        nested.rc = -EBADMSG;
+}
+
+/* One write that is interrupted after instruction number `at`; false if it has fewer. */
+static bool write_stepped(uint64_t at, const uint8_t *data, size_t len)
+{
+    int rc;
+
+    nested.step = 0;
+    nested.at = at;
+    nested.rc = 1;
+    steps_begin();
+    rc = shmc_write(nested.h, nested.stream, SHMC_BYTES, data, len);
+    steps_end();
+    assert_int_equal(rc, 0);
+    return nested.step > at;
+}
+
+/* Both events as they were written, in either order, or the outer one alone. */
+static void events_check(struct ring_reader *reader, const uint8_t *data, uint32_t len)
+{
+    bool inner = false, outer = false;
+    struct shm_frame frame;
+
+    while (reader_next(reader, &frame)) {
+        bool *seen = frame.kind == SHM_KIND_TEXT ? &inner : &outer;
+
+        assert_false(*seen);
+        *seen = true;
+        assert_int_equal(frame.len, seen == &inner ? INNER_LEN : len);
+        assert_memory_equal(reader->payload, seen == &inner ? nested.data : data, frame.len);
+        if (seen == &inner)
+            assert_int_equal(frame.time_ns, INNER_TIME);
+    }
+    assert_true(outer);
+    assert_true(inner == (nested.rc == 0));
+    assert_true(nested.committed <= reader->pos);
+    (void)reader_publish(reader, SHM_POS_ACCEPTED, reader->pos);
+}
+
+static void a_write_nested_at_any_instruction_is_whole_or_refused(void **state)
+{
+    static const struct {
+        enum shmc_clock clock;
+        uint32_t len;
+    } cases[] = {{SHMC_CLOCK_NONE, 13},
+                     {SHMC_CLOCK_NONE, 64},
+                     {SHMC_CLOCK_NONE, 200},
+                     {SHMC_CLOCK_COARSE, 64},
+                     {SHMC_CLOCK_TSC, 64}};
+    struct scratch *scratch = *state;
+    struct shmc_options opt = scratch_options(scratch);
+    struct sigaction act = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO}, kept;
+    uint8_t data[200];
+
+    memset(nested.data, 'i', sizeof(nested.data));
+    memset(data, 'o', sizeof(data));
+    assert_int_equal(sigaction(SIGTRAP, &act, &kept), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct shmc_stats stats = SHMC_STATS_INIT;
+        uint64_t whole = 0, refused = 0, at = 0;
+        struct ring_reader reader;
+
+        opt.clock = cases[i].clock;
+        nested.h = scratch_open(&opt);
+        nested.stream = scratch_stream(nested.h);
+        reader_open(&reader, scratch->dir, shmc_name(nested.h));
+        while (write_stepped(at, data, cases[i].len)) {
+            assert_true(nested.rc == 0 || nested.rc == -EBUSY);
+            events_check(&reader, data, cases[i].len);
+            whole += nested.rc == 0;
+            refused += nested.rc == -EBUSY;
+            assert_in_range(++at, 1, STEPS_MAX);
+        }
+        events_check(&reader, data, cases[i].len);
+        assert_true(whole > 0);
+        assert_true(refused > 0);
+        assert_int_equal(shmc_stats(nested.h, &stats), 0);
+        assert_int_equal(stats.events, at + 1 + whole);
+        reader_close(&reader);
+        assert_int_equal(shmc_close(nested.h), 0);
+    }
+    assert_int_equal(sigaction(SIGTRAP, &kept, NULL), 0);
+}
+
+#else
+
+static void a_write_nested_at_any_instruction_is_whole_or_refused(void **state)
+{
+    (void)state;
+    skip();
+}
+
+#endif
+
+#define CLAIM(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CLAIM(a_write_nested_at_any_instruction_is_whole_or_refused),
+    };
+
+    return cmocka_run_group_tests_name("nested", tests, NULL, NULL);
+}

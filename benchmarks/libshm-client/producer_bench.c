@@ -84,5 +84,5 @@ static int body(struct bench *b, struct errmsg *err)
 
 int main(int argc, char **argv)
 {
-    return bench_main("producer_bench", argc, argv, body);
+    return bench_main_pinned("producer_bench", argc, argv, body);
 }

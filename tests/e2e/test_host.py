@@ -169,7 +169,9 @@ directory = %s
         """No room for the next segment: what the present one has left goes to acknowledgements."""
         self.start(log_small=True)
         self.write_file("out/load", b"in the way\n")
-        self.fill(leave=6 * MIB)
+        part = os.path.join(self.place, "part")
+        until(lambda: len(os.listdir(part)) == 2, "the next segment is made")
+        self.fill(leave=2 * MIB)
         producer = Producer(self, "p", pad=2000)
         self.load_until_stuck(producer)
         self.assertIsNone(self.agent.process.poll(), "it goes on")

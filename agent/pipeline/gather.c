@@ -333,7 +333,8 @@ static bool replay_turn(struct shard *s)
 {
     uint64_t from = s->reader.lsn;
 
-    while (s->reader.lsn - from < REPLAY_BYTES_A_TURN) {
+    while (s->reader.lsn - from < REPLAY_BYTES_A_TURN
+           && s->spool_queue.waiting < SPOOL_WAITING_MAX) {
         const struct wal_group_view *g = &s->replay;
         struct group_place place;
 
@@ -383,7 +384,7 @@ bool gather_turn(struct shard *s)
             wal_writer_release(&s->writer, g);
         return replay_turn(s);
     }
-    while ((g = wal_writer_done(&s->writer))) {
+    while (s->spool_queue.waiting < SPOOL_WAITING_MAX && (g = wal_writer_done(&s->writer))) {
         struct group_place place = {
             .items = g->items.data,
             .items_end = g->items.data + g->items.len,

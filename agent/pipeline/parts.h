@@ -33,6 +33,7 @@ enum {
     SEALS_MAX = 1024,               /* batches between full and acknowledged */
     PIECE_BYTES = 128 * 1024,       /* read, checked and summed while in the cache */
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
+    SPOOL_WAITING_MAX = 32,         /* blocks; beyond, encoding more only cools the caches */
     REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
 };
 

@@ -92,6 +92,7 @@ static void queue_step(struct spool_queue *q)
         if (!q->first)
             q->last = &q->first;
         q->in_flight++;
+        q->waiting--;
         w->op.ctx = w;
         io_write(w->spool->loop, &w->op, w->spool->fd, w->block->data + w->done, w->len - w->done,
                  w->offset + w->done, on_write);
@@ -107,6 +108,7 @@ static void write_start(struct spool_write *w)
     w->queued = NULL;
     *q->last = w;
     q->last = &w->queued;
+    q->waiting++;
     queue_step(q);
 }
 

@@ -24,7 +24,7 @@ enum { SPOOL_NAME_MAX = 64 };
 enum { SPOOL_WRITES_MAX = 4 };
 struct spool_queue {
     struct spool_write *first, **last;  /* waiting, oldest first */
-    unsigned in_flight;
+    unsigned in_flight, waiting;
 };
 void spool_queue_init(struct spool_queue *q);
 

@@ -29,6 +29,7 @@ struct output {
     struct batch *open;             /* borrowed; NULL: none */
     uint64_t routed_lsn;            /* events at or below are in a batch already */
     uint64_t routed_events;         /* in batches so far, those sealed before the start included */
+    uint64_t seal_wait_turn;        /* in this turn a batch of it was met that is not sealed yet */
 };
 
 /* Settings of one version, kept while a batch of it is unfinished. */

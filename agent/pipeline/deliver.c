@@ -1,13 +1,13 @@
 /*
  * deliver: a sealed batch to each of its targets.
  *
- *   (VERIFY)          of an earlier start: its file is read and compared
+ *   (VERIFY)          of an earlier start: its file is read and compared; if it is damaged, the
+ *                     batch goes back to be made again from the log
  *   (COPY, STAGED)    what could not be linked into staging is copied there, and STAGED synced
  *   DELIVER           renamed to its key; from here on it is visible
  *   ACK               in the log; the seal waits for its sync
  *
- * What fails is tried again, later and later; a file that is damaged, or whose name somebody else
- * has, now and then.
+ * What fails is tried again, later and later; a file whose name somebody else has, now and then.
  *
  * Owns:   nothing; targets are the seal's.
  * Thread: shard.
@@ -38,6 +38,11 @@ static void on_job(struct sink_job *job)
 {
     struct seal_target *t = job->ctx;
 
+    if (job->result == SINK_DAMAGED) {
+        log_error("sink '%s': %s; it is made again from the log", t->name, job->err.text);
+        t->state = TARGET_DAMAGED;
+        return;
+    }
     if (job->result != SINK_DONE) {
         target_retry(t);
         return;
@@ -121,19 +126,76 @@ static bool target_step(struct seal_target *t)
     }
 }
 
+uint16_t deliver_damaged(const struct seal_batch *sb)
+{
+    unsigned bits = 0;
+
+    for (uint16_t i = 0; i < sb->targets; i++)
+        if (sb->target[i].state == TARGET_DAMAGED)
+            bits |= 1U << i;
+    return (uint16_t)bits;
+}
+
+/* The target waits for nothing but its turn. */
+static bool target_rests(const struct seal_target *t)
+{
+    return t->state == TARGET_WAIT || t->state == TARGET_READY || t->state == TARGET_RETRY;
+}
+
 bool deliver_step(struct seal_batch *sb)
 {
-    bool moved = false, all = true;
+    bool damaged = deliver_damaged(sb) != 0, moved = false, all = true, rest = true;
 
     for (uint16_t i = 0; i < sb->targets; i++) {
         struct seal_target *t = &sb->target[i];
 
-        moved |= target_step(t);
+        /* What is on its way comes to its end; nothing new begins from a damaged file. */
+        if (!damaged || !target_rests(t))
+            moved |= target_step(t);
         all = all && t->state == TARGET_DONE;
+        rest = rest && (target_rests(t) || t->state == TARGET_DONE || t->state == TARGET_DAMAGED);
         if (t->state == TARGET_DONE && sb->barrier < t->barrier)
             sb->barrier = t->barrier;
     }
     if (all)
         sb->state = SEAL_ACKED;
-    return moved || all;
+    else if (damaged && rest)
+        room_shed(sb, 0);
+    return moved || all || sb->state != SEAL_DELIVER;
+}
+
+void deliver_resealed(struct seal_batch *sb)
+{
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        struct seal_target *t = &sb->target[i];
+
+        t->job.file_bytes = sb->file_bytes;
+        t->job.crc32c = sb->crc32c;
+        if (t->state != TARGET_DAMAGED)
+            continue;
+        t->job.staged = false;
+        t->state = TARGET_READY;
+    }
+}
+
+void deliver_parked(struct seal_batch *sb, const char *why)
+{
+    char damaged[SPOOL_NAME_MAX];
+
+    /* Rather a damaged file than none. */
+    seal_damaged_name(&sb->batch.id, damaged);
+    (void)file_rename(sb->shard->spool_dir, damaged, sb->shard->spool_dir, sb->spool.name);
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        struct seal_target *t = &sb->target[i];
+
+        if (t->state != TARGET_DAMAGED)
+            continue;
+        errmsg_set(&t->job.err, -EBADMSG, "%s/%s: its file is damaged and %s", t->sink->directory,
+                   t->key, why);
+        t->job.result = SINK_REJECT;
+        t->attempt++;
+        t->retry_ns = loop_now_ns(sb->shard->loop) + RETRY_NS_MAX;
+        t->state = TARGET_RETRY;
+    }
+    sb->state = SEAL_DELIVER;
 }

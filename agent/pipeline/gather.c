@@ -232,8 +232,7 @@ static int span_lost(struct shard *s, const struct wal_ring *ring, const struct 
     return 0;
 }
 
-/* Are these the bytes that were checked before they were logged? */
-static bool span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
+bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                        const uint8_t *body, uint64_t body_len)
 {
     uint64_t len = it->u.span.to - it->u.span.from;
@@ -251,6 +250,24 @@ static bool span_sound(struct shard *s, const struct wal_ring *ring, const struc
     return sound;
 }
 
+int gather_tables_take(struct wal_state *tables, const struct wal_item *it, uint64_t end_lsn)
+{
+    switch (it->type) {
+    case WAL_SEAL:
+    case WAL_RESEAL:
+    case WAL_ACK:
+    case WAL_STAGED:
+    case WAL_LOST:
+        return 0;
+    case WAL_SPAN:
+        if (!tables->checkpointed)
+            return -EBADMSG;
+        /* fall through */
+    default:
+        return wal_state_apply(tables, it, end_lsn);
+    }
+}
+
 /*
  * What an item other than a span means for routing, and for the tables of a replay, which have to
  * take and refuse just what the tables of the start did.
@@ -264,13 +281,9 @@ static int item_meet(struct shard *s, const struct wal_item *it, uint64_t end_ls
         shard_fail(s, err, "stream settings in the log: %s", strerror(-err));
         return err;
     }
-    if (!replay || it->type == WAL_SEAL || it->type == WAL_ACK || it->type == WAL_STAGED
-        || it->type == WAL_LOST)
+    if (!replay)
         return 0;
-    if (it->type == WAL_SPAN && !s->replay_state.checkpointed)
-        err = -EBADMSG;
-    else
-        err = wal_state_apply(&s->replay_state, it, end_lsn);
+    err = gather_tables_take(&s->replay_state, it, end_lsn);
     if (err == -ENOMEM) {
         shard_fail(s, err, "no memory for the log's tables");
         return err;
@@ -293,7 +306,7 @@ static bool item_route(struct shard *s, const struct wal_state *tables, const st
     const struct wal_ring *ring = wal_state_ring(tables, it->u.span.ring);
     uint64_t span_lsn = g->body_lsn + it->u.span.offset;
 
-    if (g->replay && !span_sound(s, ring, it, g->body, g->body_len))
+    if (g->replay && !gather_span_sound(s, ring, it, g->body, g->body_len))
         return span_lost(s, ring, it, span_lsn) != -EAGAIN;
     return span_route(s, ring, g->body + it->u.span.offset, it->u.span.to - it->u.span.from,
                       span_lsn, g->arrival_ns);
@@ -334,7 +347,7 @@ static bool replay_turn(struct shard *s)
     uint64_t from = s->reader.lsn;
 
     while (s->reader.lsn - from < REPLAY_BYTES_A_TURN
-           && s->spool_queue.waiting < SPOOL_WAITING_MAX) {
+           && s->spool_queue.waiting < SPOOL_WAITING_MAX && !s->spool_full) {
         const struct wal_group_view *g = &s->replay;
         struct group_place place;
 
@@ -384,7 +397,8 @@ bool gather_turn(struct shard *s)
             wal_writer_release(&s->writer, g);
         return replay_turn(s);
     }
-    while (s->spool_queue.waiting < SPOOL_WAITING_MAX && (g = wal_writer_done(&s->writer))) {
+    while (s->spool_queue.waiting < SPOOL_WAITING_MAX && !s->spool_full
+           && (g = wal_writer_done(&s->writer))) {
         struct group_place place = {
             .items = g->items.data,
             .items_end = g->items.data + g->items.len,

@@ -5,6 +5,7 @@
  *   gather.c    log -> batches          recovery.c  the log -> this state, at a start
  *   seal.c      batches -> sealed       snapshot.c  this state -> status
  *   deliver.c   sealed -> delivered     shard.c     the turn
+ *   rebuild.c   the log -> a batch's file   room.c      what is short, and who gives up what
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -71,6 +72,7 @@ enum target_state {
     TARGET_STAGED,                  /* STAGED is being synced */
     TARGET_DELIVER,
     TARGET_RETRY,
+    TARGET_DAMAGED,                 /* its file is not what was sealed: has to be made again */
     TARGET_ACK,                     /* delivered; ACK not yet appended */
     TARGET_DONE
 };
@@ -89,10 +91,11 @@ struct seal_target {
 
 enum seal_state {
     SEAL_OPEN,
+    SEAL_REBUILD,                   /* its file is gone and is made again from the log */
     SEAL_SPOOL,                     /* the rest is being written and synced */
     SEAL_STAGE,
-    SEAL_LOG,                       /* waits for its turn to write the SEAL item */
-    SEAL_SYNC,                      /* the SEAL is being synced */
+    SEAL_LOG,                       /* waits for its turn to write the SEAL (or RESEAL) item */
+    SEAL_SYNC,                      /* that is being synced */
     SEAL_DELIVER,
     SEAL_ACKED,                     /* all ACKs appended, being synced */
     SEAL_STATE_COUNT
@@ -105,6 +108,11 @@ struct seal_batch {
     struct spool spool;
     enum seal_state state;
     struct seal_batch *next;        /* in the order of sealing */
+    uint32_t version;               /* of the stream's settings */
+    uint16_t output;                /* which of them */
+    bool sealed;                    /* its SEAL is synced */
+    uint64_t rebuild_ns;            /* boot clock; not before */
+    unsigned rebuilds;              /* attempts that failed */
     uint64_t name_time_ns;
     char staging[SPOOL_NAME_MAX];
     uint32_t file_mode, crc32c;
@@ -112,7 +120,6 @@ struct seal_batch {
     uint16_t targets;
     struct seal_target *target;     /* owned */
     uint64_t barrier;
-    bool spool_failed;
 };
 
 /* Where routing stands within a group. */
@@ -121,6 +128,19 @@ struct gather {
     uint64_t frame_at;
     bool item_met;                  /* the tables have seen the item at item_at */
     bool span_known;                /* and have taken it, if it is a span */
+};
+
+/* The batch whose file is being made again. */
+struct rebuild {
+    struct seal_batch *batch;       /* NULL: none, and the rest is not set */
+    struct wal_reader reader;
+    struct wal_state tables;        /* the log as of the reader's place */
+    struct wal_group_view group;
+    bool has_group;
+    struct gather at;               /* where it stands within the group */
+    struct stream_settings set;
+    const struct encoder *encoder;  /* NULL: its settings are not met yet */
+    uint64_t events, payload_bytes;
 };
 
 enum stop_phase { STOP_NO, STOP_SCAN, STOP_DRAIN, STOP_DELIVER, STOP_LOG, STOP_DONE };
@@ -176,8 +196,12 @@ struct shard {
     struct seal_batch *seals, **seals_last;
     uint32_t seals_count;
     uint64_t batches_finished;      /* since the start */
+    uint64_t batches_rebuilt;       /* files made again from the log, since the start */
     struct file_sink *sinks;
     uint64_t batches_due_ns;        /* no open batch is due before */
+    struct rebuild rebuild;
+    bool spool_full;                /* a batch waits for room: encode nothing more */
+    uint64_t spool_bytes, spool_open_bytes; /* of all files of batches; of those not sealed */
 
     struct request *flushes;        /* being carried out */
     bool backpressure[BACKPRESSURE_COUNT], backpressure_said[BACKPRESSURE_COUNT];
@@ -221,24 +245,48 @@ int gather_stream_add(struct shard *s, uint32_t id, const char *name, struct str
 /* Appends a STREAM item when settings differ from what is in the log. 0, -EAGAIN, -errno. */
 int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *err);
 
+/* What the tables of a reader take of an item: the same as those of the start did. -ENOMEM. */
+int gather_tables_take(struct wal_state *tables, const struct wal_item *it, uint64_t end_lsn);
+/* Are these the bytes that were checked before they were logged? */
+bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
+                       const uint8_t *body, uint64_t body_len);
+
 /* seal.c */
 /* With room for the first event's `len` bytes. NULL: no block or no batch is to be had now. */
 struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns,
                         uint64_t len);
 void seal_write_full(struct batch *b);          /* hands full blocks to the spool */
 void seal_begin(struct shard *s, struct batch *b);
+/* No more events: it gets its name and its place in the row. False: the shard has failed. */
+bool seal_end(struct shard *s, struct batch *b);
+/* All blocks are there: the rest is written and synced. */
+void seal_finish(struct seal_batch *sb);
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn);
-void seal_due(struct shard *s);                 /* by time, and under pressure */
 bool seal_turn(struct shard *s);                /* true: something moved */
 int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err);
 struct file_sink *seal_sink(struct shard *s, const char *directory);
 void seal_close(struct shard *s);
 void seal_spool_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX]);
+void seal_damaged_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX]);
 void seal_staging_name(const struct shard *s, const struct batch_id *id, char *ret_name);
 void seal_staging_prefix(const struct shard *s, char *ret_prefix);
 
 /* deliver.c */
 bool deliver_step(struct seal_batch *sb);       /* true: something moved */
+void deliver_resealed(struct seal_batch *sb);   /* its file is whole again */
+void deliver_parked(struct seal_batch *sb, const char *why);    /* it cannot be made again */
+uint16_t deliver_damaged(const struct seal_batch *sb);          /* bit i: target i */
+
+/* room.c */
+void room_seal_due(struct shard *s);            /* by time, and under pressure */
+void room_look(struct shard *s);                /* for batches that wait for room */
+/* Its file goes; rebuild.c makes it again, not before `after_ns` from now. Nothing is in flight. */
+void room_shed(struct seal_batch *sb, uint64_t after_ns);
+void room_shed_later(struct seal_batch *sb);    /* the same after a failure of its spool */
+
+/* rebuild.c */
+bool rebuild_turn(struct shard *s);             /* true: something moved */
+void rebuild_end(struct shard *s);              /* forgets the one under way */
 
 /* recovery.c */
 int recovery_run(struct shard *s, struct errmsg *err);

@@ -192,14 +192,17 @@ static int on_spool_name(void *ctx, const char *name)
 {
     struct shard *s = ctx;
     char claimed[SPOOL_NAME_MAX];
-    size_t len = strlen(name);
+    const char *dot = strrchr(name, '.');
 
-    if (len < 6 || strcmp(name + len - 6, ".spool") != 0)
+    if (!dot || (strcmp(dot, ".spool") != 0 && strcmp(dot, ".damaged") != 0))
         return 0;
     for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
         struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
 
         seal_spool_name(&id, claimed);
+        if (strcmp(claimed, name) == 0)
+            return 0;
+        seal_damaged_name(&id, claimed);
         if (strcmp(claimed, name) == 0)
             return 0;
     }

@@ -2,9 +2,10 @@
  * seal: a batch from its first event to its last acknowledgement.
  *
  *   OPEN     events are added, full blocks go to the spool file
+ *   (REBUILD) the file had to be given up, or was found damaged: it is made again from the log
  *   SPOOL    the rest is written, the file cut to length and synced
  *   STAGE    every file sink gets a synced staging name
- *   LOG      in the order of sealing, the SEAL item is appended
+ *   LOG      in the order of sealing of its output, the SEAL item is appended
  *   SYNC     it is synced; only now may the first byte be delivered
  *   DELIVER  each target: (verify,) (copy, STAGED,) rename, ACK
  *   ACKED    the last ACK is synced, the spool file goes
@@ -34,6 +35,14 @@ void seal_spool_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX])
 
     batch_id_format(id, text);
     snprintf(ret_name, SPOOL_NAME_MAX, "%s.spool", text);
+}
+
+void seal_damaged_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX])
+{
+    char text[BATCH_ID_MAX];
+
+    batch_id_format(id, text);
+    snprintf(ret_name, SPOOL_NAME_MAX, "%s.damaged", text);
 }
 
 void seal_staging_prefix(const struct shard *s, char *ret_prefix)
@@ -88,6 +97,8 @@ struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_
             s->batches_due_ns = sb->batch.due_ns;
     }
     seal_spool_name(&sb->batch.id, name);
+    sb->version = o->version;
+    sb->output = o->index;
     sb->file_mode = o->set->file_mode;
     spool_init(&sb->spool, s->loop, &s->pool, &s->spool_queue, s->spool_dir, name,
                sb->file_mode);
@@ -203,21 +214,21 @@ static void on_spooled(struct spool *spool, int result)
     struct seal_batch *sb = (struct seal_batch *)at;
 
     if (result) {
-        /* A failed sync says nothing of the bytes; the log still has the events. */
-        shard_fail(sb->shard, result, "%s", spool->trouble.text);
+        /* A failed sync says nothing of the bytes, nor does one more; the log has the events. */
+        log_error("%s; it is made again from the log", spool->trouble.text);
+        room_shed_later(sb);
         return;
     }
     sb->file_bytes = spool->file_bytes;
     sb->crc32c = spool->crc32c;
     file_close(spool->fd);
     spool->fd = -1;
-    sb->state = SEAL_STAGE;
+    sb->state = sb->sealed ? SEAL_LOG : SEAL_STAGE;
 }
 
-void seal_begin(struct shard *s, struct batch *b)
+bool seal_end(struct shard *s, struct batch *b)
 {
     struct seal_batch *sb = seal_of(b);
-    struct block *block;
     uint64_t now = loop_real_ns(s->loop);
     int err = 0;
 
@@ -235,20 +246,34 @@ void seal_begin(struct shard *s, struct batch *b)
     if (err) {
         shard_fail(s, err, "stream '%s': cannot name its batch: %s", b->stream->name,
                    strerror(-err));
-        return;
+        return false;
     }
-    while ((block = chain_shift(&b->chain, true)))
+    sb->next = NULL;
+    *s->seals_last = sb;
+    s->seals_last = &sb->next;
+    s->seals_count++;
+    return true;
+}
+
+void seal_finish(struct seal_batch *sb)
+{
+    struct shard *s = sb->shard;
+    struct block *block;
+
+    while ((block = chain_shift(&sb->batch.chain, true)))
         if (spool_append(&sb->spool, block)) {
             block_give(&s->pool, block);
             shard_fail(s, -ENOMEM, "no memory for a write");
             return;
         }
-    sb->next = NULL;
-    *s->seals_last = sb;
-    s->seals_last = &sb->next;
-    s->seals_count++;
     sb->state = SEAL_SPOOL;
     spool_finish(&sb->spool, on_spooled);
+}
+
+void seal_begin(struct shard *s, struct batch *b)
+{
+    if (seal_end(s, b))
+        seal_finish(seal_of(b));
 }
 
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)
@@ -259,55 +284,6 @@ void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)
         if (b && b->first_lsn < below_lsn)
             seal_begin(s, b);
     }
-}
-
-/*
- * Memory is used up. Open batches may hold all of it, each too small to be due: unless some is
- * being written already, the oldest gives its blocks back.
- */
-static void seal_for_memory(struct shard *s)
-{
-    struct batch *oldest = NULL;
-
-    for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
-        if (seal_of(b)->spool.writes)
-            return;
-        if (!oldest && seal_of(b)->state == SEAL_OPEN)
-            oldest = b;
-    }
-    if (oldest)
-        seal_begin(s, oldest);
-}
-
-void seal_due(struct shard *s)
-{
-    uint64_t now = loop_now_ns(s->loop), next = UINT64_MAX;
-    struct batch *b, *after;
-
-    if (s->backpressure[BACKPRESSURE_MEMORY])
-        seal_for_memory(s);
-    /* Half a log pinned: what pins it is sealed early. */
-    if (wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2 && s->dir.count > 2) {
-        uint64_t middle = s->dir.segments[s->dir.count / 2].header.start_lsn;
-
-        for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
-            after = b->all.next;
-            if (seal_of(b)->state == SEAL_OPEN)
-                seal_begin(s, b);
-        }
-    }
-    if (now < s->batches_due_ns)
-        return;
-    for (b = s->unfinished.first; b; b = after) {
-        after = b->all.next;
-        if (seal_of(b)->state != SEAL_OPEN)
-            continue;
-        if (b->due_ns <= now)
-            seal_begin(s, b);
-        else if (b->due_ns < next)
-            next = b->due_ns;
-    }
-    s->batches_due_ns = next;
 }
 
 /* --- from spool to seal --------------------------------------------------------------------- */
@@ -340,6 +316,24 @@ static bool stage_step(struct seal_batch *sb)
         all = all && t->state == TARGET_WAIT;
     }
     return all;
+}
+
+/* Appends the RESEAL item. False: no place in the log now. */
+static bool reseal_log(struct seal_batch *sb)
+{
+    struct shard *s = sb->shard;
+    struct wal_item it = {.type = WAL_RESEAL};
+
+    it.u.reseal.epoch = sb->batch.id.epoch;
+    it.u.reseal.number = sb->batch.id.number;
+    it.u.reseal.file_bytes = sb->file_bytes;
+    it.u.reseal.crc32c = sb->crc32c;
+    it.u.reseal.unstaged = deliver_damaged(sb);
+    if (wal_writer_item(&s->writer, &it, NULL))
+        return false;
+    sb->barrier = wal_writer_barrier(&s->writer);
+    wal_writer_want_sync(&s->writer, sb->barrier);
+    return true;
 }
 
 /* Appends the SEAL item. False: no place in the log now. */
@@ -399,32 +393,49 @@ static void seal_free(struct seal_batch *sb)
     free(sb);
 }
 
-static bool seal_step(struct shard *s, struct seal_batch *sb, bool *log_turn)
+/* An output's batches are sealed in order: the ones behind wait for this one's SEAL. */
+static bool seal_in_turn(const struct shard *s, struct seal_batch *sb)
 {
-    bool in_turn = *log_turn;
+    struct output *o = sb->batch.output;
 
-    if (sb->state < SEAL_SYNC)
-        *log_turn = false;      /* the ones behind wait for this one's SEAL */
-    switch (sb->state) {
-    case SEAL_SPOOL:
-        spool_step(&sb->spool, loop_now_ns(s->loop));
+    if (sb->sealed)
+        return true;
+    if (o->seal_wait_turn == s->turns)
         return false;
+    o->seal_wait_turn = s->turns;
+    return true;
+}
+
+static bool seal_step(struct shard *s, struct seal_batch *sb)
+{
+    bool in_turn = sb->state >= SEAL_SYNC || seal_in_turn(s, sb);
+
+    switch (sb->state) {
     case SEAL_STAGE:
         if (!stage_step(sb))
             return false;
         sb->state = SEAL_LOG;
         return true;
     case SEAL_LOG:
-        if (!in_turn || !seal_log(sb))
+        if (!in_turn || !(sb->sealed ? reseal_log(sb) : seal_log(sb)))
             return false;
-        *log_turn = true;
+        if (!sb->sealed)
+            sb->batch.output->seal_wait_turn = 0;
         sb->state = SEAL_SYNC;
         return true;
     case SEAL_SYNC:
         if (!wal_writer_barrier_synced(&s->writer, sb->barrier))
             return false;
+        if (sb->sealed) {
+            char damaged[SPOOL_NAME_MAX];
+
+            deliver_resealed(sb);
+            seal_damaged_name(&sb->batch.id, damaged);
+            (void)file_unlink(s->spool_dir, damaged);   /* else the next start does */
+        }
         for (uint16_t i = 0; i < sb->targets; i++)
             sb->target[i].verified = true;
+        sb->sealed = true;
         sb->barrier = 0;
         sb->state = SEAL_DELIVER;
         return true;
@@ -438,20 +449,13 @@ static bool seal_step(struct shard *s, struct seal_batch *sb, bool *log_turn)
 bool seal_turn(struct shard *s)
 {
     struct seal_batch **at = &s->seals, *sb;
-    struct batch *b;
-    bool moved = false, log_turn = true;
+    bool moved = false;
 
     shard_pressure(s, BACKPRESSURE_DISK_FULL, wal_writer_blocked(&s->writer) != 0,
                    "no room for the next log segment");
-    for (b = s->unfinished.first; b; b = b->all.next) {
-        if (seal_of(b)->spool.retry_ns == 0)
-            continue;
-        shard_pressure(s, BACKPRESSURE_DISK_FULL, true, seal_of(b)->spool.trouble.text);
-        if (seal_of(b)->state == SEAL_OPEN)
-            spool_step(&seal_of(b)->spool, loop_now_ns(s->loop));
-    }
+    room_look(s);
     while ((sb = *at)) {
-        moved |= seal_step(s, sb, &log_turn);
+        moved |= seal_step(s, sb);
         if (sb->state != SEAL_ACKED || !wal_writer_barrier_synced(&s->writer, sb->barrier)) {
             at = &sb->next;
             continue;
@@ -491,6 +495,9 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
     sb->batch.events = seal->events;
     sb->batch.payload_bytes = seal->payload_bytes;
     sb->batch.arrival_real_ns = seal->arrival_ns;
+    sb->version = seal->version;
+    sb->output = seal->output;
+    sb->sealed = true;
     sb->name_time_ns = seal->name_time_ns;
     sb->file_mode = seal->file_mode;
     sb->file_bytes = seal->file_bytes;
@@ -528,6 +535,7 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
 
 void seal_close(struct shard *s)
 {
+    rebuild_end(s);
     while (s->unfinished.first) {
         struct seal_batch *sb = seal_of(s->unfinished.first);
 

@@ -326,8 +326,9 @@ int shard_turn(struct shard *s, struct errmsg *err)
     drain_discover(s);
     busy |= drain_turn(s);
     busy |= gather_turn(s);
-    seal_due(s);
+    room_seal_due(s);
     busy |= seal_turn(s);
+    busy |= rebuild_turn(s);
     publish_turn(s);
     trim_step(s);
     busy |= requests_turn(s);

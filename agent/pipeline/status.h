@@ -76,6 +76,7 @@ enum status_backpressure {
     BACKPRESSURE_RINGS_MAX,
     BACKPRESSURE_STREAMS_MAX,
     BACKPRESSURE_SEALS_MAX,         /* sinks have not taken what is sealed */
+    BACKPRESSURE_SPOOL_FULL,        /* files of batches have reached [wal] max_bytes too */
     BACKPRESSURE_COUNT
 };
 extern const char *const backpressure_names[BACKPRESSURE_COUNT];    /* "log_full", ... */

@@ -159,9 +159,15 @@ static void job_staged(struct sink_job *job)
 
 static void job_damaged(struct sink_job *job, const char *name)
 {
-    errmsg_set(&job->err, -EBADMSG, "%s/%s: its file %s is damaged; the batch is kept",
-               job->sink->directory, job->key, name);
-    job_end(job, SINK_REJECT);
+    errmsg_set(&job->err, -EBADMSG, "%s/%s: its file %s is damaged or gone", job->sink->directory,
+               job->key, name);
+    job_end(job, SINK_DAMAGED);
+}
+
+/* These say of a file of ours that another one has to be made. */
+static bool unreadable(int err)
+{
+    return err == -EIO || err == -ENOENT;
 }
 
 static void job_fail(struct sink_job *job, int err, const char *what)
@@ -242,7 +248,7 @@ static void on_copy(struct io_op *op, int res)
 {
     struct sink_job *job = op->ctx;
 
-    if (res == 0 && job->step == COPY_READ) {
+    if (job->step == COPY_READ && (res == 0 || unreadable(res))) {
         job_damaged(job, job->spool_name);
         return;
     }
@@ -283,6 +289,10 @@ void file_sink_copy(struct file_sink *sink, struct sink_job *job)
         return;
     }
     r = job->from_fd = file_open(job->spool_dir, job->spool_name, O_RDONLY, 0);
+    if (unreadable(r)) {
+        job_damaged(job, job->spool_name);
+        return;
+    }
     /* A name from before may be the spool file itself, linked and not synced: never write to it. */
     if (r >= 0)
         r = file_unlink(sink->staging_dir, job->staging_name);
@@ -302,8 +312,12 @@ static void on_verify(struct io_op *op, int res)
 {
     struct sink_job *job = op->ctx;
 
-    if (res < 0) {
+    if (res < 0 && !unreadable(res)) {
         job_fail(job, res, "cannot read it back");
+        return;
+    }
+    if (res < 0) {
+        job_damaged(job, job->staged ? job->staging_name : job->spool_name);
         return;
     }
     job->crc32c_read = crc32c(job->crc32c_read, job->buffer, (size_t)res);
@@ -331,6 +345,10 @@ void file_sink_verify(struct file_sink *sink, struct sink_job *job)
         }
     } else {
         job->from_fd = file_open(job->spool_dir, job->spool_name, O_RDONLY, 0);
+    }
+    if (unreadable(job->from_fd)) {
+        job_damaged(job, job->staged ? job->staging_name : job->spool_name);
+        return;
     }
     job->buffer = malloc(COPY_BYTES);
     if (job->from_fd < 0 || !job->buffer) {

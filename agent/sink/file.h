@@ -44,8 +44,8 @@ void file_sink_close(struct file_sink *sink);
  * Each ends in job->done with job->result and, but for DONE, job->err.
  * stage:   DONE: the staging name exists, synced. RETRY: it does not; copy later.
  * verify:  DONE: the batch is in the staging directory, or else in the spool, byte for byte; or the
- *          staging name is gone, delivered. REJECT: it is damaged.
- * copy:    DONE: the staging name exists, synced. REJECT: the spool file is damaged.
+ *          staging name is gone, delivered. DAMAGED: it is not.
+ * copy:    DONE: the staging name exists, synced. DAMAGED: the spool file is not what was sealed.
  * deliver: DONE: the key exists, synced. REJECT: something else has that name.
  */
 void file_sink_stage(struct file_sink *sink, struct sink_job *job);

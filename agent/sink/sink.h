@@ -17,7 +17,8 @@
 enum sink_result {
     SINK_DONE,
     SINK_RETRY,         /* it may work later; err says why */
-    SINK_REJECT         /* not without somebody's help; err says what is wrong */
+    SINK_REJECT,        /* not without somebody's help; err says what is wrong */
+    SINK_DAMAGED        /* the batch's own file is not what was sealed, or gone */
 };
 
 struct sink_job;

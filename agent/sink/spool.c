@@ -71,6 +71,8 @@ void spool_fini(struct spool *s)
 static void spool_wait(struct spool *s, int err, const char *what)
 {
     s->retry_ns = loop_now_ns(s->loop) + RETRY_NS;
+    s->attempts++;
+    s->error = err;
     errmsg_set(&s->trouble, err, "spool file %s: %s: %s", s->name, what, strerror(-err));
 }
 
@@ -137,6 +139,7 @@ static void on_write(struct io_op *op, int res)
         write_start(w);
         return;
     }
+    s->attempts = 0;
     for (at = &s->writes; *at != w; at = &(*at)->next)
         ;
     *at = w->next;
@@ -151,7 +154,10 @@ static int spool_open(struct spool *s)
 
     if (s->fd >= 0)
         return 0;
-    fd = file_open_direct(s->dir, s->name, O_RDWR | O_CREAT | O_TRUNC, s->mode, &s->direct);
+    fd = file_open_direct(s->dir, s->name, O_RDWR | O_CREAT | O_EXCL, s->mode, &s->direct);
+    /* Never written into: a sink may have the file under a name of its own. */
+    if (fd == -EEXIST && file_unlink(s->dir, s->name) == 0)
+        fd = file_open_direct(s->dir, s->name, O_RDWR | O_CREAT | O_EXCL, s->mode, &s->direct);
     if (fd < 0)
         return fd;
     s->fd = fd;
@@ -272,4 +278,17 @@ void spool_step(struct spool *s, uint64_t now_ns)
         if (!w->flying)
             write_start(w);
     finish_step(s);
+}
+
+void spool_drop(struct spool *s)
+{
+    INVARIANT(s->in_flight == 0);
+    spool_fini(s);
+    /* A name that stays goes when the file is begun anew, or at the next start. */
+    (void)file_unlink(s->dir, s->name);
+    s->file_bytes = s->reserved_bytes = 0;
+    s->crc32c = 0;
+    s->finishing = false;
+    s->retry_ns = 0;
+    s->attempts = 0;
 }

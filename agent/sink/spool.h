@@ -49,7 +49,9 @@ struct spool {
     struct io_op sync_op;
     spool_done_fn done;
     uint64_t retry_ns;              /* boot clock; 0: nothing waits */
-    struct errmsg trouble;          /* why it waits */
+    unsigned attempts;              /* that failed since the last write that did not */
+    int error;                      /* of the last one */
+    struct errmsg trouble;          /* the same in words */
 };
 
 void spool_init(struct spool *s, struct io_loop *loop, struct block_pool *pool,
@@ -73,5 +75,11 @@ void spool_finish(struct spool *s, spool_done_fn done);
 
 /* Retries what is due. */
 void spool_step(struct spool *s, uint64_t now_ns);
+
+/*
+ * Gives up all that was handed over: the file goes, the blocks go back, the next block begins the
+ * file anew. Nothing may be in flight.
+ */
+void spool_drop(struct spool *s);
 
 #endif

@@ -284,6 +284,13 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_count(c, &it->u.ack.target, WAL_TARGETS_MAX - 1);
         code_u8(c, &it->u.ack.how);
         break;
+    case WAL_RESEAL:
+        code_u64(c, &it->u.reseal.epoch);
+        code_u64(c, &it->u.reseal.number);
+        code_u64(c, &it->u.reseal.file_bytes);
+        code_u32(c, &it->u.reseal.crc32c);
+        code_u16(c, &it->u.reseal.unstaged);
+        break;
     case WAL_LOST:
         code_u64(c, &it->u.lost.lsn);
         code_u32(c, &it->u.lost.ring);

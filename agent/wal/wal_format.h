@@ -134,8 +134,9 @@ enum wal_item_type {
     WAL_VERSION_TOTALS,
     WAL_SINK_TOTALS,
     WAL_INTAKE_DROPS,       /* what rings that are gone had reported */
+    WAL_RESEAL,             /* a sealed batch's file was damaged and has been made again */
     WAL_ITEM_TYPE_COUNT
-    /* Kept free for what comes: RESEAL, UPLOAD, SOURCE. */
+    /* Kept free for what comes: UPLOAD, SOURCE. */
 };
 
 enum wal_lost_reason { WAL_LOST_CORRUPT, WAL_LOST_UNSYNCED, WAL_LOST_REASON_COUNT };
@@ -211,6 +212,12 @@ struct wal_item {
             uint16_t target;
             uint8_t how;                /* enum wal_ack_how; unused in STAGED */
         } ack;                          /* and STAGED */
+        struct {
+            uint64_t epoch, number;
+            uint64_t file_bytes;
+            uint32_t crc32c;
+            uint16_t unstaged;          /* bit i: target i has to be staged again */
+        } reseal;
         struct {
             uint64_t lsn;               /* of the span's bytes */
             uint32_t ring, stream, version;

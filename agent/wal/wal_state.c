@@ -422,8 +422,10 @@ static int apply_seal(struct wal_state *s, const struct wal_item *it)
     seal = wal_state_seal(s, it->u.seal.epoch, it->u.seal.number);
     if (seal) {                                 /* said again by a checkpoint */
         seal->restated = true;
+        seal->file_bytes = it->u.seal.file_bytes;
+        seal->crc32c = it->u.seal.crc32c;
         for (uint16_t i = 0; i < seal->targets && i < it->u.seal.targets; i++)
-            seal->target[i].staged |= it->u.seal.target[i].staged != 0;
+            seal->target[i].staged = it->u.seal.target[i].staged != 0;
         return 0;
     }
     seal = calloc(1, sizeof(*seal) + it->u.seal.targets * sizeof(seal->target[0]));
@@ -543,6 +545,20 @@ static int apply_ack(struct wal_state *s, const struct wal_item *it)
         stream_fold(st);
     }
     seal_remove(s, seal);
+    return 0;
+}
+
+static int apply_reseal(struct wal_state *s, const struct wal_item *it)
+{
+    struct wal_seal *seal = wal_state_seal(s, it->u.reseal.epoch, it->u.reseal.number);
+
+    if (!seal)
+        return -EBADMSG;
+    seal->file_bytes = it->u.reseal.file_bytes;
+    seal->crc32c = it->u.reseal.crc32c;
+    for (uint16_t i = 0; i < seal->targets; i++)
+        if (it->u.reseal.unstaged & 1U << i)
+            seal->target[i].staged = false;
     return 0;
 }
 
@@ -712,6 +728,8 @@ int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t e
     case WAL_ACK:
     case WAL_STAGED:
         return apply_ack(s, item);
+    case WAL_RESEAL:
+        return apply_reseal(s, item);
     case WAL_LOST:
         return apply_lost(s, item);
     case WAL_TRIM:

@@ -181,11 +181,11 @@ static void a_damaged_spool_file_is_not_copied(void **state)
     (void)state;
     begin(&life, &job, OUT, KEY, 5000);
     assert_int_equal(sim_poke(SPOOL "/" NAME, 4999, "?", 1), 0);
-    sink_life_expect(&life, file_sink_copy, &job, SINK_REJECT, NAME " is damaged");
+    sink_life_expect(&life, file_sink_copy, &job, SINK_DAMAGED, NAME " is damaged");
     spool_file(4999);
-    sink_life_expect(&life, file_sink_copy, &job, SINK_REJECT, NAME " is damaged");
+    sink_life_expect(&life, file_sink_copy, &job, SINK_DAMAGED, NAME " is damaged");
     spool_file(0);
-    sink_life_expect(&life, file_sink_copy, &job, SINK_REJECT, NAME " is damaged");
+    sink_life_expect(&life, file_sink_copy, &job, SINK_DAMAGED, NAME " is damaged");
     spool_file(5000);
     sink_life_expect(&life, file_sink_copy, &job, SINK_DONE, NULL);
     end(&life);
@@ -199,8 +199,8 @@ static void a_missing_spool_file_is_said_and_nothing_is_made(void **state)
     (void)state;
     begin(&life, &job, OUT, KEY, 5000);
     assert_int_equal(sim_unlink(SPOOL "/" NAME), 0);
-    sink_life_expect(&life, file_sink_copy, &job, SINK_RETRY, strerror(ENOENT));
-    sink_life_expect(&life, file_sink_verify, &job, SINK_RETRY, strerror(ENOENT));
+    sink_life_expect(&life, file_sink_copy, &job, SINK_DAMAGED, "damaged or gone");
+    sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, "damaged or gone");
     assert_int_equal(names_in(STAGING), 0);
     end(&life);
 }
@@ -238,14 +238,14 @@ static void verifying_reads_what_will_be_delivered(void **state)
         assert_int_equal(sim_poke(SPOOL "/" NAME, 0, "?", 1), 0);
         sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
         job.staged = false;
-        sink_life_expect(&life, file_sink_verify, &job, SINK_REJECT, NAME " is damaged");
+        sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, NAME " is damaged");
         job.staged = true;
         assert_int_equal(sim_poke(STAGING "/" NAME, lens[i] - 1, "?", 1), 0);
-        sink_life_expect(&life, file_sink_verify, &job, SINK_REJECT, "the batch is kept");
+        sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, "is damaged or gone");
         assert_int_equal(sim_write_file(STAGING "/" NAME, data, lens[i] - 1), 0);
-        sink_life_expect(&life, file_sink_verify, &job, SINK_REJECT, "the batch is kept");
+        sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, "is damaged or gone");
         assert_int_equal(sim_write_file(STAGING "/" NAME, data, lens[i] + 1), 0);
-        sink_life_expect(&life, file_sink_verify, &job, SINK_REJECT, "the batch is kept");
+        sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, "is damaged or gone");
         end(&life);
     }
 }

@@ -156,6 +156,13 @@ static void fill(struct wal_item *it, struct texts *t)
         it->u.ack.target = (uint16_t)(word() % WAL_TARGETS_MAX);
         it->u.ack.how = (uint8_t)word();
         break;
+    case WAL_RESEAL:
+        it->u.reseal.epoch = word();
+        it->u.reseal.number = word();
+        it->u.reseal.file_bytes = word();
+        it->u.reseal.crc32c = (uint32_t)word();
+        it->u.reseal.unstaged = (uint16_t)word();
+        break;
     case WAL_LOST:
         it->u.lost.lsn = word();
         it->u.lost.ring = (uint32_t)word();
@@ -316,6 +323,13 @@ static void same(const struct wal_item *a, const struct wal_item *b, const struc
         SAME(ack.number);
         SAME(ack.target);
         SAME(ack.how);
+        break;
+    case WAL_RESEAL:
+        SAME(reseal.epoch);
+        SAME(reseal.number);
+        SAME(reseal.file_bytes);
+        SAME(reseal.crc32c);
+        SAME(reseal.unstaged);
         break;
     case WAL_LOST:
         SAME(lost.lsn);

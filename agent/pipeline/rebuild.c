@@ -1,0 +1,239 @@
+/*
+ * rebuild: makes a batch's file once more, from the events that the log has.
+ *
+ *   a sealed batch whose file is damaged or gone: the same events, under the same keys (RESEAL)
+ *   one not yet sealed that had to give up its file: the disk was full, or a write or sync failed
+ *
+ * One at a time, the oldest first, a bounded piece a turn. A reader of its own goes from the
+ * CHECKPOINT before the batch's first event to its last one, with tables that tell which stream a
+ * ring's number meant and which settings held there.
+ *
+ * Owns:   the rebuild under way.
+ * Thread: shard.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/invariant.h"
+#include "pipeline/parts.h"
+
+#define PARKED_NS 60000000000ULL
+
+/* The oldest that is due, or NULL. */
+static struct seal_batch *candidate(struct shard *s)
+{
+    uint64_t now = loop_now_ns(s->loop);
+
+    for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
+        struct seal_batch *sb = (struct seal_batch *)b;
+
+        if (sb->state == SEAL_REBUILD && now >= sb->rebuild_ns)
+            return sb;
+        if (sb->state <= SEAL_SPOOL && sb->spool.retry_ns != 0)
+            return NULL;        /* it waits for room, which is not for a younger one to take */
+    }
+    return NULL;
+}
+
+static bool rebuild_begin(struct shard *s)
+{
+    struct rebuild *r = &s->rebuild;
+    struct seal_batch *sb = candidate(s);
+    const struct wal_segment *seg;
+
+    if (!sb)
+        return false;
+    memset(r, 0, sizeof(*r));
+    if (wal_state_init(&r->tables)) {
+        sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
+        return false;
+    }
+    wal_reader_init(&r->reader, &s->dir);
+    seg = wal_dir_find(&s->dir, sb->batch.first_lsn);
+    if (seg)        /* else the log begins later: too few will be found */
+        r->reader.lsn = seg->header.start_lsn;
+    r->batch = sb;
+    return true;
+}
+
+void rebuild_end(struct shard *s)
+{
+    struct rebuild *r = &s->rebuild;
+
+    if (!r->batch)
+        return;
+    wal_reader_fini(&r->reader);
+    wal_state_fini(&r->tables);
+    stream_settings_fini(&r->set);
+    r->batch = NULL;
+}
+
+/* The log has not got it. The batch is kept and looked for again every minute. */
+static void rebuild_park(struct shard *s, const char *why)
+{
+    struct seal_batch *sb = s->rebuild.batch;
+    char text[BATCH_ID_MAX];
+
+    batch_id_format(&sb->batch.id, text);
+    if (sb->rebuilds++ == 0)
+        log_error("stream '%s', batch %s: %s; it is kept, and tried again every minute",
+                  sb->batch.stream->name, text, why);
+    room_shed(sb, PARKED_NS);
+    if (sb->sealed)
+        deliver_parked(sb, why);
+}
+
+/* All events are through. */
+static void rebuild_finish(struct shard *s)
+{
+    struct rebuild *r = &s->rebuild;
+    struct seal_batch *sb = r->batch;
+
+    if (r->events != sb->batch.events || r->payload_bytes != sb->batch.payload_bytes) {
+        rebuild_park(s, "the log has not got all of its events any more");
+        return;
+    }
+    log_info("stream '%s': the file of %" PRIu64 " events was made again from the log",
+             sb->batch.stream->name, r->events);
+    rebuild_end(s);
+    s->batches_rebuilt++;
+    seal_finish(sb);
+}
+
+/* The settings under which the batch was opened: those that hold at its events. */
+static int settings_meet(struct rebuild *r)
+{
+    const struct seal_batch *sb = r->batch;
+    const struct wal_stream *st = wal_state_stream(&r->tables, sb->batch.stream->id);
+    int err;
+
+    if (!st || st->versions_count == 0
+        || st->versions[st->versions_count - 1].version != sb->version)
+        return -EBADMSG;
+    err = stream_settings_parse(st->settings.data, st->settings.len, &r->set);
+    if (err)
+        return err;
+    if (sb->output < r->set.outputs)
+        r->encoder = encoder_find(r->set.output[sb->output].format);
+    return r->encoder ? 0 : -EBADMSG;
+}
+
+/* 1: done, 0: no block is to be had now, or -errno. */
+static int span_take(struct shard *s, const struct wal_ring *ring, const uint8_t *span,
+                     uint64_t len, uint64_t span_lsn)
+{
+    struct rebuild *r = &s->rebuild;
+    struct batch *b = &r->batch->batch;
+    uint64_t at = r->at.frame_at;
+
+    while (at < len && span_lsn + at <= b->last_lsn) {
+        struct encoder_settings set;
+        struct shm_frame frame;
+        struct event ev;
+        uint64_t lsn = span_lsn + at;
+        uint64_t next = frames_next(span, at, &frame, &ev.data);
+
+        r->at.frame_at = at;
+        at = next;
+        if (lsn < b->first_lsn || wal_ring_stream(ring, frame.def) != b->stream->id)
+            continue;
+        if (!r->encoder) {
+            int err = settings_meet(r);
+
+            if (err)
+                return err;
+        }
+        set = (struct encoder_settings){r->set.output[r->batch->output].delimiter,
+                                        r->set.output[r->batch->output].delimiter_len};
+        ev.len = frame.len;
+        ev.kind = frame.kind;
+        ev.time_ns = frame.time_ns ? frame.time_ns : r->group.commit.real_ns;
+        if (!chain_reserve(&b->chain, r->encoder->bytes_max(&set, &ev))) {
+            shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+            return 0;
+        }
+        r->encoder->event(&set, &ev, &b->chain);
+        r->events++;
+        r->payload_bytes += ev.len;
+        if (b->chain.first != b->chain.last)
+            seal_write_full(b);
+    }
+    r->at.frame_at = 0;
+    return 1;
+}
+
+/* 1: done, 0: stopped in the middle, or -errno. */
+static int group_take(struct shard *s)
+{
+    struct rebuild *r = &s->rebuild;
+    const struct wal_group_view *g = &r->group;
+    uint64_t body_len = g->commit.lsn - g->body_lsn;
+
+    if (!r->at.item_at)
+        r->at.item_at = g->items;
+    while (r->at.item_at < g->items_end) {
+        const uint8_t *next = r->at.item_at;
+        const struct wal_ring *ring;
+        struct wal_item it;
+        int err = wal_item_next(&next, g->items_end, &it);
+
+        if (err)
+            return err;
+        if (!r->at.item_met) {
+            err = gather_tables_take(&r->tables, &it, g->end_lsn);
+            if (err == -ENOMEM)
+                return err;
+            r->at.span_known = err == 0;
+            r->at.item_met = true;
+        }
+        ring = it.type == WAL_SPAN && r->at.span_known
+                   ? wal_state_ring(&r->tables, it.u.span.ring) : NULL;
+        if (ring && (r->at.frame_at > 0 || gather_span_sound(s, ring, &it, g->body, body_len))) {
+            err = span_take(s, ring, g->body + it.u.span.offset, it.u.span.to - it.u.span.from,
+                            g->body_lsn + it.u.span.offset);
+            if (err <= 0)
+                return err;
+        }
+        r->at.item_met = false;
+        r->at.item_at = next;
+    }
+    r->at.item_at = NULL;
+    return 1;
+}
+
+bool rebuild_turn(struct shard *s)
+{
+    struct rebuild *r = &s->rebuild;
+    uint64_t from;
+    int n;
+
+    if (!r->batch && !rebuild_begin(s))
+        return false;
+    from = r->reader.lsn;
+    while (r->reader.lsn - from < REPLAY_BYTES_A_TURN && !s->error
+           && s->spool_queue.waiting < SPOOL_WAITING_MAX && r->batch->spool.retry_ns == 0) {
+        if (!r->has_group) {
+            n = wal_reader_next(&r->reader, s->writer.committed_lsn, &r->group);
+            if (n < 0) {
+                rebuild_park(s, "the log cannot be read");
+                return true;
+            }
+            if (n == 0 || r->group.body_lsn > r->batch->batch.last_lsn) {
+                rebuild_finish(s);
+                return true;
+            }
+            r->has_group = true;
+        }
+        n = group_take(s);
+        if (n < 0) {
+            rebuild_park(s, "the log no longer says how it was made");
+            return true;
+        }
+        if (n == 0)
+            break;
+        r->has_group = false;
+    }
+    return r->reader.lsn != from;
+}

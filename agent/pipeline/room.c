@@ -1,0 +1,164 @@
+/*
+ * room: who gets memory, log and disk when they are short: which batches are sealed before their
+ * time, and which give up their files, to be made again from the log (rebuild.c).
+ *
+ * Owns:   nothing.
+ * Thread: shard.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "pipeline/parts.h"
+
+#define SHED_RETRY_NS     1000000000ULL
+#define SHED_RETRY_NS_MAX 60000000000ULL
+
+static struct seal_batch *seal_of(struct batch *b)
+{
+    return (struct seal_batch *)b;
+}
+
+/* --- giving up files ------------------------------------------------------------------------ */
+
+void room_shed(struct seal_batch *sb, uint64_t after_ns)
+{
+    struct shard *s = sb->shard;
+
+    if (s->rebuild.batch == sb)
+        rebuild_end(s);
+    if (sb->state == SEAL_OPEN && !seal_end(s, &sb->batch))
+        return;
+    if (sb->state == SEAL_DELIVER) {    /* damaged: kept until it is replaced, to be looked at */
+        char damaged[SPOOL_NAME_MAX];
+
+        seal_damaged_name(&sb->batch.id, damaged);
+        (void)file_rename(s->spool_dir, sb->spool.name, s->spool_dir, damaged);
+    }
+    chain_fini(&sb->batch.chain);
+    chain_init(&sb->batch.chain, &s->pool);
+    spool_drop(&sb->spool);
+    sb->rebuild_ns = loop_now_ns(s->loop) + after_ns;
+    sb->state = SEAL_REBUILD;
+}
+
+void room_shed_later(struct seal_batch *sb)
+{
+    uint64_t delay = SHED_RETRY_NS << (sb->rebuilds < 6 ? sb->rebuilds : 6);
+
+    log_error("%s; it is made again from the log", sb->spool.trouble.text);
+    room_shed(sb, delay < SHED_RETRY_NS_MAX ? delay : SHED_RETRY_NS_MAX);
+    sb->rebuilds++;
+}
+
+/* There may be more of it later; anything else is for another file to try. */
+static bool shortage(int err)
+{
+    return err == -ENOSPC || err == -EDQUOT || err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
+/*
+ * Where the disk is full, the oldest batch, which holds back most of the log, gets what room there
+ * is: of the others those give up their files that cannot be written on, and then, one after the
+ * other, the youngest. The log has their events. So some batch always comes to its end, and what it
+ * held of the log becomes room.
+ */
+void room_look(struct shard *s)
+{
+    struct seal_batch *first = NULL, *youngest = NULL;
+    uint64_t now = loop_now_ns(s->loop);
+    bool waits = false;
+
+    s->spool_bytes = s->spool_open_bytes = 0;
+    for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
+        struct seal_batch *sb = seal_of(b);
+        struct spool *spool = &sb->spool;
+
+        s->spool_bytes += sb->state > SEAL_SPOOL ? sb->file_bytes : spool->file_bytes;
+        s->spool_open_bytes += sb->state == SEAL_OPEN ? spool->file_bytes : 0;
+        if (sb->state > SEAL_SPOOL)
+            continue;
+        if (spool->retry_ns == 0) {
+            waits |= sb->state == SEAL_REBUILD && sb->rebuilds == 0 && !sb->sealed;
+            if (sb->state == SEAL_REBUILD && !first)
+                first = sb;
+            if (spool->file_bytes > 0 && spool->in_flight == 0)
+                youngest = sb;
+            continue;
+        }
+        if (!shortage(spool->error)) {
+            if (spool->in_flight == 0)
+                room_shed_later(sb);
+            continue;
+        }
+        shard_pressure(s, BACKPRESSURE_DISK_FULL, true, spool->trouble.text);
+        if (first && spool->in_flight == 0) {
+            room_shed(sb, 0);
+            continue;
+        }
+        waits = true;
+        if (first)
+            continue;
+        first = sb;
+        if (now >= spool->retry_ns)
+            spool_step(spool, now);
+    }
+    shard_pressure(s, BACKPRESSURE_SPOOL_FULL, s->spool_bytes > s->opt.wal_bytes_max,
+                   "files of batches have reached the log's max_bytes");
+    s->spool_full = waits || s->backpressure[BACKPRESSURE_SPOOL_FULL];
+    if (waits && youngest && first != youngest && first->spool.attempts > 1
+        && first->spool.retry_ns != 0) {
+        first->spool.attempts = 1;
+        room_shed(youngest, 0);
+    }
+}
+
+/* --- sealing early, or in time -------------------------------------------------------------- */
+
+/*
+ * Memory is used up. Open batches may hold all of it, each too small to be due: unless some is
+ * being written already, the oldest gives its blocks back.
+ */
+static void seal_for_memory(struct shard *s)
+{
+    struct batch *oldest = NULL;
+
+    for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
+        if (seal_of(b)->spool.writes)
+            return;
+        if (!oldest && seal_of(b)->state == SEAL_OPEN)
+            oldest = b;
+    }
+    if (oldest)
+        seal_begin(s, oldest);
+}
+
+void room_seal_due(struct shard *s)
+{
+    uint64_t now = loop_now_ns(s->loop), next = UINT64_MAX, middle = 0;
+    struct batch *b, *after;
+
+    if (s->backpressure[BACKPRESSURE_MEMORY])
+        seal_for_memory(s);
+    /* Half a log pinned, or as much in open files: what pins it is sealed early. */
+    if (s->spool_open_bytes > s->opt.wal_bytes_max / 2)
+        middle = UINT64_MAX;
+    else if (wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2 && s->dir.count > 2)
+        middle = s->dir.segments[s->dir.count / 2].header.start_lsn;
+    for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
+        after = b->all.next;
+        if (seal_of(b)->state == SEAL_OPEN)
+            seal_begin(s, b);
+    }
+    if (now < s->batches_due_ns)
+        return;
+    for (b = s->unfinished.first; b; b = after) {
+        after = b->all.next;
+        if (seal_of(b)->state != SEAL_OPEN)
+            continue;
+        if (b->due_ns <= now)
+            seal_begin(s, b);
+        else if (b->due_ns < next)
+            next = b->due_ns;
+    }
+    s->batches_due_ns = next;
+}

@@ -3,10 +3,6 @@
  * another, and every event is still delivered exactly once; power cuts at any operation, and what
  * was durable is delivered exactly once, the rest at most once. The file systems keep a journal: a
  * rename that is undone in one of its two directories alone could not be told from a delivery.
- *
- * A schedule is a small run that is cut at its Nth point, for every N until it is no longer cut;
- * each in a child process. The long form takes every N, the usual one a part of them that differs
- * from schedule to schedule.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,75 +13,13 @@
 #include <stdlib.h>
 
 #include "support/sim.h"
-#include "support/sim_agent.h"
+#include "support/sim_schedule.h"
 
-static struct sim_agent agent;
-
-struct schedule {
-    const char *name;
-    void (*prepare)(struct sim_agent *a);
-    bool power;                         /* power cuts, else SIGKILL */
-    bool again;                         /* a second one, in the life that follows */
-    unsigned disorder;
-    uint64_t stride;                    /* of N in the usual form */
-    /* Of this child. */
-    uint64_t seed, point;
-};
-
-enum { CUT, ENDED };
-
-static void cut(const struct schedule *s)
-{
-    if (s->power)
-        sim_agent_power_cut(&agent, s->seed ^ s->point * 0x9e3779b97f4a7c15ULL);
-    else
-        sim_agent_killed(&agent);
-    sim_agent_check_files(&agent);
-}
-
-static int cut_at(void *ctx)
-{
-    const struct schedule *s = ctx;
-
-    sim_agent_init(&agent, s->seed + s->point);
-    sim_set_disorder(s->disorder);
-    sim_set_journal(true);
-    s->prepare(&agent);
-    sim_crash_at(s->point);
-    if (sim_agent_life(&agent) == 0) {
-        sim_agent_check_all(&agent);
-        sim_agent_check_clean(&agent);
-        return ENDED;
-    }
-    cut(s);
-    if (s->again) {
-        sim_crash_at(1 + sim_random() % 300);
-        if (sim_agent_life(&agent) != 0)
-            cut(s);
-    }
-    if (s->power)
-        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 12);
-    SIM_AGENT_CHECK(sim_agent_life(&agent) == 0, "the last life ends by itself");
-    sim_agent_check_all(&agent);
-    sim_agent_check_clean(&agent);
-    SIM_AGENT_CHECK(agent.pending == 0, "%llu events pending", (unsigned long long)agent.pending);
-    SIM_AGENT_CHECK(s->power || agent.lost == 0, "%llu events lost",
-                    (unsigned long long)agent.lost);
-    return CUT;
-}
-
-static void run(struct schedule s)
+static void run(struct sim_schedule s)
 {
     uint64_t stride = getenv("HYDRANT_LONG") ? 1 : s.stride;
-    unsigned cuts = 0;
-    int end = CUT;
 
-    for (s.seed = 1000, s.point = 1; end == CUT; s.point += stride) {
-        end = sim_agent_child(cut_at, &s);
-        cuts += end == CUT;
-    }
-    print_message("%s: %u cuts\n", s.name, cuts);
-    assert_true(cuts * stride > 200);
+    assert_true(sim_schedule_run(s) * stride > 200);
 }
 
 /* ---- What runs ---- */
@@ -128,64 +62,64 @@ static void rolling(struct sim_agent *a)
 static void sigkill_at_any_operation_loses_and_doubles_nothing(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "two rings", .prepare = two_rings, .stride = 4});
-    run((struct schedule){.name = "leaving", .prepare = leaving, .stride = 5});
+    run((struct sim_schedule){.name = "two rings", .prepare = two_rings, .stride = 4});
+    run((struct sim_schedule){.name = "leaving", .prepare = leaving, .stride = 5});
 }
 
 static void sigkill_with_several_sinks_gives_each_every_event_once(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "wide", .prepare = wide, .stride = 11});
+    run((struct sim_schedule){.name = "wide", .prepare = wide, .stride = 11});
 }
 
 static void sigkill_with_completions_out_of_order(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "disorder", .prepare = two_rings, .disorder = 400, .stride = 7});
-    run((struct schedule){.name = "leaving", .prepare = leaving, .disorder = 700, .stride = 11});
+    run((struct sim_schedule){.name = "disorder", .prepare = two_rings, .disorder = 400, .stride = 7});
+    run((struct sim_schedule){.name = "leaving", .prepare = leaving, .disorder = 700, .stride = 11});
 }
 
 static void sigkill_during_the_recovery_from_another(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "again", .prepare = two_rings, .again = true, .stride = 5});
-    run((struct schedule){.name = "wide again", .prepare = wide, .again = true, .disorder = 300,
+    run((struct sim_schedule){.name = "again", .prepare = two_rings, .again = 1, .stride = 5});
+    run((struct sim_schedule){.name = "wide again", .prepare = wide, .again = 1, .disorder = 300,
                           .stride = 11});
 }
 
 static void sigkill_while_the_log_rolls(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "rolling", .prepare = rolling, .stride = 61});
+    run((struct sim_schedule){.name = "rolling", .prepare = rolling, .stride = 61});
 }
 
 static void a_power_cut_at_any_operation_keeps_what_was_durable(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "two rings", .prepare = two_rings, .power = true, .stride = 3});
-    run((struct schedule){.name = "disorder", .prepare = two_rings, .power = true,
+    run((struct sim_schedule){.name = "two rings", .prepare = two_rings, .power = true, .stride = 3});
+    run((struct sim_schedule){.name = "disorder", .prepare = two_rings, .power = true,
                           .disorder = 500, .stride = 5});
 }
 
 static void a_power_cut_with_several_sinks(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "wide", .prepare = wide, .power = true, .stride = 7});
+    run((struct sim_schedule){.name = "wide", .prepare = wide, .power = true, .stride = 7});
 }
 
 static void a_power_cut_during_the_recovery_from_another(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "again", .prepare = two_rings, .power = true, .again = true,
+    run((struct sim_schedule){.name = "again", .prepare = two_rings, .power = true, .again = 1,
                           .stride = 5});
-    run((struct schedule){.name = "wide again", .prepare = wide, .power = true, .again = true,
+    run((struct sim_schedule){.name = "wide again", .prepare = wide, .power = true, .again = 1,
                           .disorder = 300, .stride = 13});
 }
 
 static void a_power_cut_while_the_log_rolls(void **state)
 {
     (void)state;
-    run((struct schedule){.name = "rolling", .prepare = rolling, .power = true, .stride = 67});
+    run((struct sim_schedule){.name = "rolling", .prepare = rolling, .power = true, .stride = 67});
 }
 
 int main(void)

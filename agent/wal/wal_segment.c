@@ -22,29 +22,35 @@
 enum {
     /* Two full groups behind a usual checkpoint, however small segments should be. */
     SEGMENT_BYTES_MIN = 2 * WAL_CHUNK_BYTES + 64 * 1024,
+    /* Of a start on a full disk: for acknowledgements, until there is room for a next one. */
+    SEGMENT_BYTES_TIGHT = 128 * 1024,
     /* With less than this left, the next one is wanted. */
     PREPARE_ROOM = 2 * WAL_CHUNK_BYTES + 1024 * 1024
 };
 
+/* Behind the CHECKPOINT: for the group that waits for this segment, or any usual one. */
+static uint64_t room_wanted(const struct wal_writer *w)
+{
+    uint64_t room = 2 * WAL_CHUNK_BYTES, waits;
+
+    if (!w->filling)
+        return room;
+    waits = bytes_round_up(w->filling->body_len, WAL_BLOCK)
+            + wal_commit_bytes((uint32_t)w->filling->items.len) + WAL_CHUNK_BYTES;
+    return waits > room ? waits : room;
+}
+
 /* Lays header and CHECKPOINT into roll->buffer and sizes the segment. 0 or -errno. */
-static int segment_format(struct wal_writer *w, uint64_t start_lsn)
+static int segment_format(struct wal_writer *w, uint64_t start_lsn, uint64_t room)
 {
     struct wal_roll *roll = &w->roll;
     struct wal_segment *seg = &roll->seg;
     struct bytes items = BYTES_INIT;
     struct wal_commit commit = {0};
-    uint64_t room = 2 * WAL_CHUNK_BYTES;
     uint32_t record_bytes;
     const uint8_t *at;
     int err;
 
-    /* Room for the group that waits for this segment, or any usual one. */
-    if (w->filling) {
-        uint64_t waits = bytes_round_up(w->filling->body_len, WAL_BLOCK)
-                         + wal_commit_bytes((uint32_t)w->filling->items.len) + WAL_CHUNK_BYTES;
-
-        room = waits > room ? waits : room;
-    }
     seg->header.start_lsn = seg->header.prev_end_lsn = start_lsn;
     seg->header.real_ns = loop_real_ns(w->loop);
     wal_segment_header_format(&seg->header);
@@ -80,8 +86,15 @@ out:
     return err;
 }
 
+static uint64_t bytes_wanted(const struct wal_writer *w)
+{
+    uint64_t bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
+
+    return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : bytes;
+}
+
 /* Makes the file and reserves its blocks, under the name that says it is not begun. */
-static int segment_make(struct wal_writer *w)
+static int segment_make(struct wal_writer *w, uint64_t bytes)
 {
     struct wal_roll *roll = &w->roll;
     struct wal_segment *seg = &roll->seg;
@@ -104,9 +117,7 @@ static int segment_make(struct wal_writer *w)
                                 again ? O_RDWR : O_RDWR | O_CREAT | O_EXCL, 0600, &roll->direct);
     if (roll->fd < 0)
         return roll->fd;
-    roll->allocated_bytes = bytes_round_down(w->opt.segment_size, WAL_BLOCK);
-    if (roll->allocated_bytes < SEGMENT_BYTES_MIN)
-        roll->allocated_bytes = SEGMENT_BYTES_MIN;
+    roll->allocated_bytes = bytes;
     err = file_lock(roll->fd, false);
     if (!err && again)
         err = file_stat(roll->fd, &st);
@@ -158,13 +169,13 @@ static int segment_enter(struct wal_writer *w)
     return 0;
 }
 
-int wal_segment_first(struct wal_writer *w, uint64_t start_lsn)
+static int segment_first(struct wal_writer *w, uint64_t start_lsn, uint64_t bytes, uint64_t room)
 {
     struct wal_roll *roll = &w->roll;
-    int err = segment_make(w);
+    int err = segment_make(w, bytes);
 
     if (!err)
-        err = segment_format(w, start_lsn);
+        err = segment_format(w, start_lsn, room);
     if (!err)
         err = file_write(roll->fd, roll->buffer, roll->len, 0);
     if (!err)
@@ -190,6 +201,19 @@ static bool roll_wait(struct wal_writer *w, int err)
     return true;
 }
 
+int wal_segment_first(struct wal_writer *w, uint64_t start_lsn)
+{
+    int err = segment_first(w, start_lsn, bytes_wanted(w), room_wanted(w));
+    int full = err;
+
+    for (uint64_t bytes = WAL_CHUNK_BYTES; (err == -ENOSPC || err == -EDQUOT)
+                                           && bytes >= SEGMENT_BYTES_TIGHT; bytes /= 2)
+        err = segment_first(w, start_lsn, bytes, SEGMENT_BYTES_TIGHT / 2);
+    if (!err)
+        (void)roll_wait(w, full);
+    return err;
+}
+
 void wal_segment_prepare(struct wal_writer *w)
 {
     struct wal_roll *roll = &w->roll;
@@ -199,7 +223,7 @@ void wal_segment_prepare(struct wal_writer *w)
         || (room > w->segment_bytes / 2 && room > PREPARE_ROOM))
         return;
     roll->blocked = 0;
-    (void)roll_wait(w, segment_make(w));    /* another failure shows at the roll */
+    (void)roll_wait(w, segment_make(w, bytes_wanted(w)));    /* another failure shows at the roll */
 }
 
 /* The old segment keeps its blocks: they will be written again. */
@@ -288,9 +312,9 @@ void wal_segment_roll(struct wal_writer *w)
     INVARIANT(!wal_roll_active(roll) && w->flight_count == 0 && !w->sync_in_flight);
     if (roll->blocked && loop_now_ns(w->loop) < roll->retry_ns)
         return;
-    err = roll->fd < 0 ? segment_make(w) : 0;
+    err = roll->fd < 0 ? segment_make(w, bytes_wanted(w)) : 0;
     if (!err)
-        err = segment_format(w, w->committed_lsn);
+        err = segment_format(w, w->committed_lsn, room_wanted(w));
     if (err && roll_wait(w, err)) {
         free(roll->buffer);
         roll->buffer = NULL;

@@ -5,6 +5,9 @@
  * Owns:   nothing.
  * Thread: one.
  */
+#include <fcntl.h>
+
+#include "io/file.h"
 #include "support/sim.h"
 #include "wal/log_life.h"
 
@@ -253,9 +256,61 @@ static void a_full_disk_stops_data_and_not_what_frees_the_log(void **state)
     life_close(&life);
 }
 
+/* Leaves so much room in the log's file system. */
+static void room_leave(uint64_t bytes)
+{
+    int dir = file_open(FILE_CWD, LOG_DIR, O_RDONLY | O_DIRECTORY, 0);
+    struct file_fs fs;
+
+    assert_true(dir >= 0);
+    assert_int_equal(file_fs(dir, &fs), 0);
+    file_close(dir);
+    sim_set_capacity(LOG_DIR, fs.total_bytes - fs.free_bytes + bytes);
+}
+
+/* Less room than a segment takes: it is there to acknowledge what will free the rest. */
+static void a_start_on_a_full_disk_takes_what_there_is(void **state)
+{
+    struct wal_item trim = {.type = WAL_TRIM};
+    struct world world;
+    struct life life;
+
+    (void)state;
+    world_begin(&world, 4);
+    assert_int_equal(life_open(&life, &world), 0);
+    assert_int_equal(life_span(&life), 0);
+    drain(&life);
+    life_close(&life);
+    for (uint64_t leave = 4 * 1024 * 1024; leave >= 256 * 1024; leave /= 2) {
+        room_leave(leave);
+        assert_int_equal(life_open(&life, &world), 0);
+        assert_int_equal(wal_writer_blocked(&life.writer), -ENOSPC);
+        assert_null(wal_writer_data_group(&life.writer));
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(wal_writer_item(&life.writer, &trim, NULL), 0);
+            drain(&life);
+        }
+        life_close(&life);
+    }
+    assert_int_equal(life_open(&life, &world), 0);
+    sim_set_capacity(LOG_DIR, 1 << 30);
+    sim_advance_ns(1000000000);
+    assert_int_equal(life_turn(&life, true), 0);
+    assert_int_equal(wal_writer_blocked(&life.writer), 0);
+    spans_until_rolls(&life, 1);
+    drain(&life);
+    life_close(&life);
+    assert_int_equal(life_open(&life, &world), 0);      /* finds every span */
+    life_close(&life);
+    room_leave(0);
+    assert_int_equal(life_open(&life, &world), -ENOSPC);
+    life_close(&life);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_start_on_a_full_disk_takes_what_there_is),
         cmocka_unit_test(the_next_segment_is_made_when_half_of_one_is_used),
         cmocka_unit_test(spans_join_a_group_while_the_log_rolls),
         cmocka_unit_test(a_full_disk_stops_data_and_not_what_frees_the_log),

@@ -26,6 +26,8 @@ import tempfile
 import time
 import unittest
 
+from disks import Tmpfs, mounts_below, unmount
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HYDRANT = os.path.abspath(os.environ.get("HYDRANT_BIN",
                                          os.path.join(ROOT, "build", "release", "hydrant")))
@@ -78,11 +80,6 @@ def batches(directory):
     """Delivered files below a directory, in name order, without those under dot-names."""
     return [path for path in files_below(directory)
             if not any(part.startswith(".") for part in path.split("/"))]
-
-
-def mounts_below(directory):
-    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-        return [line.split()[1] for line in file if line.split()[1].startswith(directory)]
 
 
 class Agent:
@@ -204,14 +201,8 @@ class Agent:
 
     def events(self, stream="load", out=None):
         """Every delivered event of a stream, parsed, files in name order."""
-        out = out or self.out
-        found = []
-        for name in batches(os.path.join(out, stream)):
-            with open(os.path.join(out, stream, name), "rb") as file:
-                data = file.read()
-            self.case.assertTrue(data.endswith(b"\n"), name)
-            found += [json.loads(line) for line in data.splitlines()]
-        return found
+        folder = os.path.join(out or self.out, stream)
+        return self.case.events_of(os.path.join(folder, name) for name in batches(folder))
 
     def run(self, *arguments, **options):
         """A command that asks this agent or its rings."""
@@ -331,8 +322,8 @@ class Case(unittest.TestCase):
                 with open(os.path.join(self.dir, name), encoding="utf-8",
                           errors="replace") as file:
                     self.logs.append((name, file.read()[-20000:]))
-        for place in mounts_below(self.dir):
-            subprocess.run(["umount", place], check=False)
+        for place in reversed(mounts_below(self.dir)):
+            unmount(place)
         if not self.failed():           # else one report is enough
             self.assertEqual([child.args for child in left], [], "left running by the test")
             self.assertEqual(self.strangers(), [], "left running by what the test started")
@@ -389,12 +380,17 @@ class Case(unittest.TestCase):
 
     def tmpfs(self, name, size):
         """A small file system of its own."""
-        os.mkdir(self.path(name))
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%d" % size, "none",
-                               self.path(name)], stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            self.skipTest("cannot mount a tmpfs: " + done.stderr.strip())
-        return self.path(name)
+        return Tmpfs(self, name, size).place
+
+    def events_of(self, paths):
+        """The events of some files, parsed."""
+        found = []
+        for path in paths:
+            with open(path, "rb") as file:
+                data = file.read()
+            self.assertTrue(data.endswith(b"\n"), path)
+            found += [json.loads(line) for line in data.splitlines()]
+        return found
 
     def check_names(self, names, ext="json", time_pattern=r"\d{14}"):
         """Names are as promised, sort in batch order and never repeat."""

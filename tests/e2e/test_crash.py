@@ -2,7 +2,6 @@
 
 A run prints its seed; HYDRANT_SEED repeats the moments, as far as moments can be repeated.
 """
-import json
 import os
 import shutil
 import signal
@@ -151,13 +150,6 @@ class Crash(Case):
         take()
         self.check_once_in_order(
             self.events_of([self.path("taken", name) for name in sorted(taken)]), counts)
-
-    def events_of(self, paths):
-        found = []
-        for path in paths:
-            with open(path, "rb") as file:
-                found += [json.loads(line) for line in file]
-        return found
 
     def test_a_kill_in_the_stop_loses_nothing(self):
         agent = Agent(self, CONFIG)

@@ -1,13 +1,10 @@
-"""What the host may refuse: io_uring, room on the disk, locked memory, a proper shm_dir."""
-import http.client
+"""What the host may refuse: io_uring, locked memory, a proper shm_dir."""
 import os
 import shutil
 import subprocess
 import unittest
 
-from harness import Agent, Case, Producer, until
-
-MIB = 1 << 20
+from harness import Agent, Case
 
 
 class Uring(Case):
@@ -72,112 +69,3 @@ class SharedMemory(Case):
         self.send("s", b"a\n", "--ring-bytes", "64KiB", "--delivered", shm=shm)
         self.assertEqual(agent.events("s"), [{"message": "a"}])
         agent.stop()
-
-
-class FullDisk(Case):
-    """A small file system under the log or the spool; the destination has room."""
-
-    CONFIG = """
-[wal]
-dir = %s
-segment_size = 2MiB
-max_bytes = 16MiB
-[stream *]
-buffer_time = 200ms
-[sink local]
-directory = %s
-"""
-
-    def setUp(self):
-        super().setUp()
-        if os.getuid() != 0:
-            self.skipTest("only root can mount")
-        self.place = self.tmpfs("small", 40 * MIB)
-        self.filler = os.path.join(self.place, "filler")
-        self.far = self.path("out")
-        os.mkdir(self.far)
-
-    def start(self, log_small):
-        """Either the log or the rest of data_dir is on the small file system."""
-        small, large = os.path.join(self.place, "part"), self.path("part")
-        self.agent = Agent(self, self.CONFIG % (small if log_small else large, self.far),
-                           place=large if log_small else small)
-        self.agent.out = self.far
-        self.agent.start()
-
-    def fill(self, leave):
-        """Takes all room but so many bytes."""
-        free = os.statvfs(self.place)
-        with open(self.filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
-
-    def load_until_stuck(self, producer):
-        """Loads until a full ring has stopped it, or the agent has ended."""
-        producer.tell("load 100000")
-        last = [None]
-
-        def stuck():
-            try:
-                status = self.agent.status()
-            except (OSError, http.client.HTTPException):
-                self.agent.process.wait(30)
-                return True
-            before, last[0] = last[0], producer.written()
-            return any(status["backpressure"].values()) and before == last[0]
-
-        until(stuck, "back pressure")
-
-    def finish(self, producer):
-        producer.load_end()
-        count = producer.close()
-        self.agent.flush()
-        self.check_books(self.agent.status())
-        self.check_once_in_order(self.agent.events(), {"p": count})
-        self.assertEqual(self.agent.terminate(), 0)
-
-    def test_a_log_at_max_bytes_pushes_back(self):
-        """The destination takes nothing: the log grows to its bound and stays there."""
-        self.start(log_small=True)
-        self.write_file("out/load", b"in the way\n")
-        producer = Producer(self, "p", pad=2000)
-        self.load_until_stuck(producer)
-        self.assertIsNone(self.agent.process.poll())
-        status = self.agent.status()
-        self.assertTrue(status["backpressure"]["log_full"], status["backpressure"])
-        self.assertLessEqual(status["wal"]["bytes"], 16 * MIB)
-        os.unlink(os.path.join(self.far, "load"))
-        before = producer.written()
-        until(lambda: producer.written() > before + 20_000, "the load goes on")
-        self.finish(producer)
-
-    def test_a_full_disk_under_the_spool_pushes_back_until_there_is_room(self):
-        """The log has room elsewhere: it keeps what the spool cannot take, up to its bound."""
-        self.start(log_small=False)
-        producer = Producer(self, "p", pad=2000)
-        producer.do("write 100")
-        producer.do("flush delivered 30")
-        self.fill(leave=64 * 1024)
-        self.load_until_stuck(producer)
-        self.assertIsNone(self.agent.process.poll(), "it goes on")
-        self.assertTrue(self.agent.status()["backpressure"]["disk_full"])
-        os.unlink(self.filler)
-        before = producer.written()
-        until(lambda: producer.written() > before + 20_000, "the load goes on")
-        self.finish(producer)
-
-    def test_a_full_disk_under_the_log_pushes_back_and_frees_itself(self):
-        """No room for the next segment: what the present one has left goes to acknowledgements."""
-        self.start(log_small=True)
-        self.write_file("out/load", b"in the way\n")
-        part = os.path.join(self.place, "part")
-        until(lambda: len(os.listdir(part)) == 2, "the next segment is made")
-        self.fill(leave=2 * MIB)
-        producer = Producer(self, "p", pad=2000)
-        self.load_until_stuck(producer)
-        self.assertIsNone(self.agent.process.poll(), "it goes on")
-        self.assertTrue(self.agent.status()["backpressure"]["disk_full"])
-        os.unlink(os.path.join(self.far, "load"))
-        before = producer.written()
-        until(lambda: producer.written() > before + 20_000, "the load goes on, the disk still full")
-        os.unlink(self.filler)
-        self.finish(producer)

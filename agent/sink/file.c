@@ -57,28 +57,30 @@ static int parents_sync(const char *directory)
     return 0;
 }
 
-int file_sink_open(struct file_sink *sink, struct errmsg *err)
+/* Something else has its path by now. One that was only moved is followed. */
+static bool directory_replaced(const struct file_sink *sink)
 {
-    int r;
+    char path[PATH_MAX];
+    struct file_stat st;
+    int n = snprintf(path, sizeof(path), "%s/.", sink->directory), r;
 
-    if (sink->stale && sink->jobs == 0) {
-        file_sink_close(sink);
-        sink->generation++;
-    }
-    if (sink->staging_dir >= 0 && !sink->stale)
-        return 0;
-    if (sink->stale)
-        return errmsg_set(err, -EAGAIN, "%s: the directory was removed", sink->directory);
-    r = file_mkdirs(FILE_CWD, sink->directory, DIR_MODE);
+    if (n >= (int)sizeof(path))
+        return false;
+    r = file_stat_at(FILE_CWD, path, &st);
+    return r == -ENOTDIR || (r == 0 && (st.dev != sink->dev || st.ino != sink->ino));
+}
+
+static int directories_open(struct file_sink *sink, struct errmsg *err)
+{
+    struct file_stat st;
+    int r = sink->failed ? 0 : file_mkdirs(FILE_CWD, sink->directory, DIR_MODE);
+
     if (r)
         return errmsg_set(err, r, "%s: cannot make the directory: %s", sink->directory,
                           strerror(-r));
-    if (sink->dir < 0) {
-        r = file_open(FILE_CWD, sink->directory, O_RDONLY | O_DIRECTORY, 0);
-        if (r < 0)
-            return errmsg_set(err, r, "%s: cannot open: %s", sink->directory, strerror(-r));
-        sink->dir = r;
-    }
+    r = sink->dir = file_open(FILE_CWD, sink->directory, O_RDONLY | O_DIRECTORY, 0);
+    if (r < 0)
+        return errmsg_set(err, r, "%s: cannot open: %s", sink->directory, strerror(-r));
     r = file_mkdir(sink->dir, FILE_SINK_STAGING, 0700);
     if (!r)
         r = file_sync(sink->dir);
@@ -86,12 +88,36 @@ int file_sink_open(struct file_sink *sink, struct errmsg *err)
         r = parents_sync(sink->directory);
     if (!r)
         r = sink->staging_dir = file_open(sink->dir, FILE_SINK_STAGING, O_RDONLY | O_DIRECTORY, 0);
-    if (r < 0) {
-        sink->staging_dir = -1;
+    if (r >= 0)
+        r = file_stat(sink->dir, &st);
+    if (r)
         return errmsg_set(err, r, "%s/%s: cannot make or open: %s", sink->directory,
                           FILE_SINK_STAGING, strerror(-r));
-    }
+    if (sink->ino != 0 && (st.dev != sink->dev || st.ino != sink->ino))
+        sink->generation++;
+    sink->dev = st.dev;
+    sink->ino = st.ino;
+    sink->failed = false;
     return 0;
+}
+
+int file_sink_open(struct file_sink *sink, struct errmsg *err)
+{
+    int r;
+
+    if (sink->staging_dir >= 0) {
+        sink->stale |= directory_replaced(sink);
+        if (!sink->stale && !sink->failed)
+            return 0;
+        if (sink->jobs > 0)
+            return errmsg_set(err, -EAGAIN, "%s: is to be opened anew", sink->directory);
+        sink->generation += sink->stale;
+        file_sink_close(sink);
+    }
+    r = directories_open(sink, err);
+    if (r)
+        file_sink_close(sink);
+    return r;
 }
 
 void file_sink_close(struct file_sink *sink)
@@ -174,6 +200,7 @@ static void job_fail(struct sink_job *job, int err, const char *what)
 {
     if (err == -ENOENT)
         directory_gone(job->sink);
+    job->sink->failed |= err == -EIO;
     errmsg_set(&job->err, err, "%s/%s: %s: %s", job->sink->directory, job->key, what,
                strerror(-err));
     job_end(job, SINK_RETRY);

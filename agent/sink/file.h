@@ -31,12 +31,18 @@ struct file_sink {
     char *directory;                /* owned */
     int dir, staging_dir;           /* owned; -1: not open */
     unsigned jobs;                  /* under way */
-    bool stale;                     /* somebody removed the directory: open it anew */
-    uint32_t generation;            /* counts that: what was staged before is gone, undelivered */
+    bool stale;                     /* removed or replaced: open it anew */
+    bool failed;                    /* EIO: let go, so that it can be unmounted; open it anew */
+    uint64_t dev, ino;              /* of the directory opened last; 0: none yet */
+    uint32_t generation;            /* counts that: what was staged before is not here */
     char parent[OBJECT_KEY_MAX];    /* last folder of a key that was made and synced */
 };
 
-/* Makes and opens the directories. 0 or -errno with a text; may be tried again. */
+/*
+ * Makes and opens the directories. 0 or -errno with a text; may be tried again. A directory that
+ * was removed or replaced is made and opened by its path; one that failed is not made, for what is
+ * there while it is not mounted is the wrong one.
+ */
 int file_sink_open(struct file_sink *sink, struct errmsg *err);
 void file_sink_close(struct file_sink *sink);
 

@@ -213,6 +213,31 @@ static void a_directory_that_was_moved_is_followed(void **state)
     sink_life_close(&life);
 }
 
+/* Renamed away with another one in its place: that is the one that is meant by the path. */
+static void a_directory_that_was_replaced_takes_what_is_not_delivered_yet(void **state)
+{
+    struct sink_life life;
+    struct sink_job job[2];
+    char moved[128];
+    struct stat st;
+
+    (void)state;
+    sink_life_open(&life, spool, out);
+    job_of(&life, &job[0], "b1", "orders/1.json");
+    job_of(&life, &job[1], "b2", "orders/2.json");
+    for (int i = 0; i < 2; i++)
+        sink_life_stage(&life, &job[i]);
+    sink_life_expect(&life, file_sink_deliver, &job[0], SINK_DONE, NULL);
+    snprintf(moved, sizeof(moved), "%s/moved", root);
+    assert_int_equal(rename(out, moved), 0);
+    assert_int_equal(mkdir(out, 0700), 0);
+    deliver_somehow(&life, &job[1]);
+    expect_delivered("orders/2.json", "b2");
+    snprintf(moved, sizeof(moved), "%s/moved/orders/1.json", root);
+    assert_int_equal(stat(moved, &st), 0);
+    sink_life_close(&life);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +252,8 @@ int main(void)
                                         root_make, root_remove),
         cmocka_unit_test_setup_teardown(a_directory_that_was_moved_is_followed, root_make,
                                         root_remove),
+        cmocka_unit_test_setup_teardown(
+            a_directory_that_was_replaced_takes_what_is_not_delivered_yet, root_make, root_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -399,6 +399,29 @@ static void a_directory_that_cannot_be_had_is_said_and_tried_again(void **state)
 
 /* --- faults at every operation -------------------------------------------------------------- */
 
+/*
+ * EIO: a disk that was pulled, or a file system that shut down. Who holds nothing of it can have it
+ * unmounted and mounted again; it is the same directory then, and the staging names in it count.
+ */
+static void a_directory_that_failed_is_let_go_and_opened_anew(void **state)
+{
+    struct sink_life life;
+    struct sink_job job;
+
+    (void)state;
+    begin(&life, &job, OUT, KEY, 5000);
+    sink_life_stage(&life, &job);
+    sim_fail(SIM_RENAME, 1, 1, -EIO);
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(EIO));
+    sim_fail(SIM_SYNC, 1, 1, -EIO);
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(EIO));
+    assert_true(life.sink.dir == -1 && life.sink.staging_dir == -1);
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
+    expect_bytes(OUT "/" KEY, 5000);
+    assert_int_equal(life.sink.generation, 0);
+    end(&life);
+}
+
 static void whatever_fails_the_batch_arrives_when_it_is_over(void **state)
 {
     static const int errs[] = { -EIO, -ENOSPC, -EACCES, -EROFS, -ENOENT, -EMFILE };
@@ -637,6 +660,7 @@ int main(void)
         cmocka_unit_test(a_key_that_is_this_very_file_is_a_delivery),
         cmocka_unit_test(another_file_under_the_key_is_never_replaced),
         cmocka_unit_test(a_directory_that_cannot_be_had_is_said_and_tried_again),
+        cmocka_unit_test(a_directory_that_failed_is_let_go_and_opened_anew),
         cmocka_unit_test(whatever_fails_the_batch_arrives_when_it_is_over),
         cmocka_unit_test(sigkill_at_any_operation_leaves_one_whole_batch),
         cmocka_unit_test(power_cut_at_any_operation_leaves_one_whole_batch),

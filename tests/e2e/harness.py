@@ -254,7 +254,7 @@ class Producer:
         return [int(word) for word in self.answer()]
 
     def load_end(self):
-        """Ends a load: any line does, and is answered after it."""
+        """Ends a load or keep: any line does, and is answered after it."""
         self.tell("stop")
         self.answer()
         self.answer()
@@ -263,6 +263,11 @@ class Producer:
         """Events surely committed, also of a dead producer."""
         with open(self.progress, "rb") as file:
             return int.from_bytes(file.read(8), sys.byteorder)
+
+    def durable(self):
+        """Events that a flush has said to be durable, of a `keep`."""
+        with open(self.progress, "rb") as file:
+            return int.from_bytes(file.read(16)[8:], sys.byteorder)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -377,6 +382,14 @@ class Case(unittest.TestCase):
         with open(self.path(name), "wb") as file:
             file.write(data if isinstance(data, bytes) else data.encode())
         return self.path(name)
+
+    def programs_for_all(self):
+        """Copies, to be run by another user: the tree may lie where others cannot go."""
+        os.chmod(self.dir, 0o755)
+        for name in ("hydrant", "producer"):
+            path = shutil.copy(getattr(self, name), self.path(name))
+            os.chmod(path, 0o755)
+            setattr(self, name, path)
 
     def tmpfs(self, name, size):
         """A small file system of its own."""

@@ -3,6 +3,8 @@
  *
  *   write COUNT            writes so many events
  *   load RATE              writes RATE events a second until the next line or the end of input
+ *   keep COUNT             writes COUNT events, waits a while until they are durable, again and
+ *                          again until the next line
  *   flush POS SECONDS      waits until all is accepted, durable or delivered
  *   stats                  prints drops_full and quarantine
  *
@@ -11,7 +13,8 @@
  *
  * An event is the JSON object {"p": "ID", "n": NUMBER, "pad": "..."}: numbers count up from 0, the
  * padding's length varies with the number. Whoever kills this process finds in the progress file
- * how many events were surely committed; one more may have been.
+ * how many events were surely committed (one more may have been), and how many of them a flush has
+ * said to be durable.
  *
  * Owns:   one ring, the mapping of the progress file.
  * Thread: main.
@@ -42,7 +45,7 @@ struct producer {
     uint64_t pad_max;
     uint64_t events;
     uint16_t stream;
-    _Atomic uint64_t *progress;     /* NULL: nobody wants to know */
+    _Atomic uint64_t *progress;     /* events, durable events; NULL: nobody wants to know */
 };
 
 static int fail(const char *what, int err, const char *text)
@@ -77,7 +80,7 @@ static int event_write(struct producer *p)
         return fail("write", res, shmc_error(p->ring));
     p->events++;
     if (p->progress)
-        atomic_store_explicit(p->progress, p->events, memory_order_release);
+        atomic_store_explicit(&p->progress[0], p->events, memory_order_release);
     return 0;
 }
 
@@ -119,6 +122,26 @@ static int do_load(struct producer *p, uint64_t rate)
     }
     close(timer);
     return res < 0 ? res : 0;
+}
+
+/* What is not durable in a slice may be so later: the ring fills meanwhile. */
+static int do_keep(struct producer *p, uint64_t count)
+{
+    int res = 0;
+
+    while (res >= 0 && !input_ready()) {
+        for (uint64_t i = 0; res >= 0 && i < count && !input_ready(); i += res == 0)
+            res = event_write(p);
+        if (res < 0)
+            return res;
+        res = shmc_flush(p->ring, SHMC_DURABLE, SLICE_NS);
+        if (res == 0 && p->progress)
+            atomic_store_explicit(&p->progress[1], p->events, memory_order_release);
+        if (res < 0 && res != -ETIMEDOUT)
+            return fail("durable", res, shmc_error(p->ring));
+        res = 0;
+    }
+    return 0;
 }
 
 static int do_flush(struct producer *p, const char *name, uint64_t seconds)
@@ -166,6 +189,8 @@ static int command_do(struct producer *p, const char *line)
         return do_write(p, number);
     if (number > 0 && strcmp(word, "load") == 0)
         return do_load(p, number);
+    if (number > 0 && strcmp(word, "keep") == 0)
+        return do_keep(p, number);
     if (strcmp(line, "stop\n") == 0)
         return 0;
     return fail("command", -EINVAL, line);
@@ -176,9 +201,9 @@ static int progress_map(struct producer *p, const char *path)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     void *map;
 
-    if (fd < 0 || ftruncate(fd, sizeof(uint64_t)) != 0)
+    if (fd < 0 || ftruncate(fd, 2 * sizeof(uint64_t)) != 0)
         return fail(path, -errno, strerror(errno));
-    map = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    map = mmap(NULL, 2 * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (map == MAP_FAILED)
         return fail(path, -errno, strerror(errno));

@@ -154,10 +154,7 @@ class Unprivileged(Case):
     def test_nobody_with_little_locked_memory_does_the_main_job(self):
         if os.getuid() != 0:
             self.skipTest("only root can become somebody else")
-        # The tree may lie where others cannot go.
-        self.hydrant = self.copy_program(self.hydrant)
-        self.producer = self.copy_program(self.producer)
-        os.chmod(self.dir, 0o755)
+        self.programs_for_all()
         home = self.path("home")
         for place in (home, self.shm):
             os.makedirs(place, exist_ok=True)
@@ -191,9 +188,3 @@ class Unprivileged(Case):
             with open(path, "rb") as file:
                 digest.update(file.read())
         self.assertEqual(digest.hexdigest(), expected)
-
-    def copy_program(self, path):
-        with open(path, "rb") as file:
-            copy = self.write_file(os.path.basename(path), file.read())
-        os.chmod(copy, 0o755)
-        return copy

@@ -1,0 +1,186 @@
+"""A file system that fails under the agent: it shuts down, as if the disk were pulled, or turns
+read-only. The agent says so, does not spin, can be stopped, and publishes nothing as durable that
+is not: after a mount and a start on the same rings every event that was called durable is there,
+once, and what was in the rings arrives.
+
+A file system that is shut down forgets what was not synced. So an event that was accepted and not
+yet durable may be missing afterwards, as after a power cut; those in the ring may not.
+"""
+import os
+import subprocess
+
+from disks import SHUTDOWN_DEFAULT, SHUTDOWN_NOLOGFLUSH, Ext4
+from harness import Agent, Case, Producer, cpu_seconds, sized, until
+
+MIB = 1 << 20
+ROUNDS = sized(2, 3, 30)
+
+CONFIG = """
+shutdown_timeout = 2s
+[wal]
+segment_size = 2MiB
+max_bytes = 32MiB
+sync = %s
+[stream *]
+buffer_count = 500
+buffer_time = 100ms
+"""
+
+
+class Sender:
+    """`hydrant send --durable` of a few events, and again when it has returned."""
+
+    LINES = 100
+
+    def __init__(self, case, name):
+        self.case, self.name = case, name
+        self.sent = self.confirmed = 0
+        self.process = None
+
+    def step(self, go_on=True):
+        """True: none is under way."""
+        if self.process:
+            if self.process.poll() is None:
+                return False
+            err = self.process.stderr.read().decode()
+            self.process.stderr.close()
+            self.case.assertEqual(self.process.returncode, 0, err)
+            self.case.assertIn(", durable", err)
+            self.case.children.remove(self.process)
+            self.confirmed, self.process = self.sent, None
+        if go_on:
+            first, self.sent = self.sent, self.sent + self.LINES
+            path = self.case.write_file(self.name, "".join(
+                '{"p": "%s", "n": %d}\n' % (self.name, n) for n in range(first, self.sent)))
+            self.process = self.case.popen(
+                [self.case.hydrant, "send", "sent", path, "--durable", "--shm-dir", self.case.shm],
+                stderr=subprocess.PIPE)
+        return not self.process
+
+
+class FailingDisk(Case):
+    def begin(self, options="", sync="interval"):
+        print("seed %d" % self.seed, end=" ", flush=True)
+        self.disk = Ext4(self, "disk", 128 * MIB, options)
+        self.agent = Agent(self, CONFIG % sync, place=os.path.join(self.disk.place, "data")).start()
+        self.senders = [Sender(self, "s%d" % i) for i in range(3)]
+        self.producers = [Producer(self, "p%d" % i, pad=300) for i in range(3)]
+        self.producers[0].tell("keep 20")
+        self.producers[1].tell("keep 2000")
+        self.producers[2].tell("load %d" % sized(2000, 10_000, 5000))
+        self.may_miss = {p.name: [] for p in self.senders + self.producers}
+
+    def senders_step(self, go_on=True):
+        return all([s.step(go_on) for s in self.senders])
+
+    def runs(self, seconds):
+        """Under load until a moment chosen before, and until something of this life is durable."""
+        before = [s.confirmed for s in self.senders] + [p.durable() for p in self.producers[:2]]
+        end = self.random.uniform(0.05, seconds)
+        started = os.times().elapsed
+
+        def passed():
+            self.senders_step()
+            now = [s.confirmed for s in self.senders] + [p.durable() for p in self.producers[:2]]
+            return os.times().elapsed - started > end and all(b < n for b, n in zip(before, now))
+
+        until(passed, "a moment under load")
+
+    def durables(self):
+        """Of each producer: events called durable, events written."""
+        self.senders_step()
+        said = {s.name: (s.confirmed, s.sent) for s in self.senders}
+        for p in self.producers:
+            durable = p.durable()
+            said[p.name] = (durable, p.written() + 1)
+        return said
+
+    def fails(self, words):
+        """The agent names what it meets. It may end by that; if not, it waits and can be stopped."""
+        agent = self.agent
+        until(lambda: any(word in agent.log().rpartition("--- start")[2] for word in words),
+              lambda: "the log names one of %s:\n%s" % (words, agent.log()))
+        if agent.process.poll() is None:
+            self.waits()
+            agent.process.terminate()
+        self.assertIn(agent.process.wait(30), (0, 1), "it ends in good order")
+        for name, said in self.durables().items():
+            self.may_miss[name].append(said)
+
+    def waits(self):
+        """Or is on its way to the end: an agent that lives takes little time to do nothing."""
+        began, used = os.times().elapsed, cpu_seconds(self.agent.process.pid)
+        until(lambda: self.agent.process.poll() is not None or os.times().elapsed > began + 1,
+              "a second")
+        if self.agent.process.poll() is None:
+            self.assertLess(cpu_seconds(self.agent.process.pid) - used, 0.5)
+
+    def again(self):
+        self.disk.unmount()
+        self.disk.mount()
+        self.agent.spawn()
+        self.agent.wait_ready()
+        self.check_books(self.agent.status())
+
+    def finish(self):
+        until(lambda: self.senders_step(go_on=False), "senders that waited return")
+        counts = {s.name: s.sent for s in self.senders}
+        for p in self.producers:
+            p.load_end()
+            counts[p.name] = p.close()
+        self.agent.flush()
+        status = self.agent.status()
+        self.check_books(status)
+        self.assertEqual(status["lost_bytes"]["corrupt"], 0)
+        events = self.agent.events("load") + self.agent.events("sent")
+        missed = self.check_kept(events, counts)
+        self.agent.stop()
+        self.assertEqual(self.agent.events("load") + self.agent.events("sent"), events)
+        return missed
+
+    def check_kept(self, events, counts):
+        """Each once, in order, and missing only what a failure may take; how many are missing."""
+        seen = {name: [] for name in counts}
+        for event in events:
+            seen[event["p"]].append(event["n"])
+        missed = 0
+        for name, numbers in seen.items():
+            text = "%s, seed %d" % (name, self.seed)
+            self.assertTrue(all(a < b for a, b in zip(numbers, numbers[1:])), text)
+            self.assertLess(numbers[-1], counts[name], text)
+            missing = set(range(counts[name])) - set(numbers)
+            for durable, written in self.may_miss[name]:
+                missing -= set(range(durable, written))
+                missed += len(set(range(durable, written)) - set(numbers))
+            self.assertEqual(sorted(missing)[:20], [], text)
+        return missed
+
+    def test_durable_events_survive_a_file_system_that_shuts_down(self):
+        self.begin()
+        for i in range(ROUNDS):
+            self.runs(1)
+            self.disk.shut_down(SHUTDOWN_DEFAULT if i % 2 else SHUTDOWN_NOLOGFLUSH)
+            self.fails(("Input/output error",))
+            self.again()
+        missed = self.finish()
+        print("%d events were accepted and not durable" % missed, end=" ")
+        if missed:
+            self.assertIn("is not in this log", self.agent.log())
+
+    def test_durable_events_survive_when_only_flushes_sync(self):
+        self.begin(sync="never")
+        for i in range(ROUNDS):
+            self.runs(1)
+            self.disk.shut_down(SHUTDOWN_NOLOGFLUSH if i % 2 else SHUTDOWN_DEFAULT)
+            self.fails(("Input/output error",))
+            self.again()
+        self.finish()
+
+    def test_durable_events_survive_a_file_system_that_turns_read_only(self):
+        self.begin(options="errors=remount-ro")
+        for _ in range(sized(1, 1, 10)):
+            self.runs(1)
+            self.disk.error()
+            self.fails(("Input/output error", "Read-only file system"))
+            self.again()
+        self.finish()

@@ -133,7 +133,7 @@ static bool span_route(struct shard *s, const struct wal_ring *ring, const uint8
 static uint64_t events_sealed(const struct shard *s, uint32_t stream, const struct wal_version *v,
                               uint16_t output)
 {
-    uint64_t sum = v->delivered[output] + v->dropped[output];
+    uint64_t sum = wal_version_resolved(v, output);
 
     for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next)
         if (seal->stream == stream && seal->version == v->version && seal->output == output)

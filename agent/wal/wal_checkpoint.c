@@ -38,6 +38,8 @@ static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
         it.u.version_totals.outputs = v->outputs;
         it.u.version_totals.accepted = v->accepted;
         it.u.version_totals.lost = v->lost;
+        memcpy(it.u.version_totals.resolved_dropped, v->resolved_dropped,
+               sizeof(v->resolved_dropped));
         memcpy(it.u.version_totals.delivered, v->delivered, sizeof(v->delivered));
         memcpy(it.u.version_totals.dropped, v->dropped, sizeof(v->dropped));
         memcpy(it.u.version_totals.sealed_lsn, v->sealed_lsn, sizeof(v->sealed_lsn));
@@ -50,7 +52,7 @@ static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
     it.u.stream_totals.accepted = st->accepted;
     it.u.stream_totals.accepted_bytes = st->accepted_bytes;
     it.u.stream_totals.delivered = st->delivered;
-    it.u.stream_totals.dropped = st->dropped;
+    memcpy(it.u.stream_totals.dropped, st->dropped, sizeof(st->dropped));
     memcpy(it.u.stream_totals.lost, st->lost, sizeof(st->lost));
     return wal_item_append(out, &it, NULL);
 }
@@ -75,6 +77,7 @@ static int checkpoint_sinks(const struct wal_stream *st, struct bytes *out)
 static int checkpoint_ring(const struct wal_ring *r, struct bytes *out)
 {
     struct wal_item it = {.type = WAL_ATTACH};
+    bool drops = false;
     int err;
 
     it.u.attach.ring = r->id;
@@ -93,7 +96,14 @@ static int checkpoint_ring(const struct wal_ring *r, struct bytes *out)
         it.u.def.stream = r->def_streams[i];
         err = wal_item_append(out, &it, NULL);
     }
-    return err;
+    for (int i = 0; i < SHM_DROP_COUNT; i++)
+        drops |= r->drops[i] > 0;
+    if (err || !drops)
+        return err;
+    it = (struct wal_item){.type = WAL_INTAKE_DROPS};
+    it.u.intake.ring = r->id;
+    memcpy(it.u.intake.drops, r->drops, sizeof(r->drops));
+    return wal_item_append(out, &it, NULL);
 }
 
 static int checkpoint_seal(const struct wal_seal *seal, struct bytes *out)
@@ -139,10 +149,6 @@ int wal_state_checkpoint(const struct wal_state *s, struct bytes *out)
     it.u.checkpoint.next_stream = s->next_stream;
     memcpy(it.u.checkpoint.lost_bytes, s->lost_bytes, sizeof(s->lost_bytes));
     err = wal_item_append(out, &it, NULL);
-    it = (struct wal_item){.type = WAL_INTAKE_DROPS};
-    memcpy(it.u.intake.drops, s->intake_drops, sizeof(s->intake_drops));
-    if (!err)
-        err = wal_item_append(out, &it, NULL);
     for (uint32_t i = 0; !err && i < s->streams_count; i++)
         err = checkpoint_stream(s->streams[i], out);
     /* Here for their order, which the acknowledgements below would choose otherwise. */
@@ -150,6 +156,10 @@ int wal_state_checkpoint(const struct wal_state *s, struct bytes *out)
         err = checkpoint_sinks(s->streams[i], out);
     for (uint32_t i = 0; !err && i < s->rings_count; i++)
         err = checkpoint_ring(s->rings[i], out);
+    it = (struct wal_item){.type = WAL_INTAKE_DROPS};
+    memcpy(it.u.intake.drops, s->intake_drops, sizeof(s->intake_drops));
+    if (!err)
+        err = wal_item_append(out, &it, NULL);
     for (const struct wal_seal *seal = s->seals; !err && seal; seal = seal->next)
         err = checkpoint_seal(seal, out);
     /* Partial acknowledgements count at their sinks; the sinks' totals, behind them, are final. */
@@ -162,6 +172,7 @@ int wal_state_checkpoint(const struct wal_state *s, struct bytes *out)
             it.u.ack.number = seal->number;
             it.u.ack.target = i;
             it.u.ack.how = seal->target[i].abandoned ? WAL_ACK_ABANDONED : WAL_ACK_DELIVERED;
+            it.u.ack.reason = seal->target[i].reason;
             err = wal_item_append(out, &it, NULL);
         }
     for (uint32_t i = 0; !err && i < s->streams_count; i++)

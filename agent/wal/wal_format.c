@@ -13,6 +13,17 @@
 #include "base/crc32c.h"
 #include "base/invariant.h"
 
+const char *const wal_lost_names[WAL_LOST_REASON_COUNT] = {
+    [WAL_LOST_CORRUPT] = "corrupt",
+    [WAL_LOST_UNSYNCED] = "unsynced",
+};
+_Static_assert(WAL_LOST_REASON_COUNT == 2, "each reason has a name");
+
+const char *const wal_drop_names[WAL_DROP_REASON_COUNT] = {
+    [WAL_DROP_SINK_REMOVED] = "sink_removed",
+};
+_Static_assert(WAL_DROP_REASON_COUNT == 1, "each reason has a name");
+
 uint32_t wal_crc_seed(const struct wal_identity *id, uint64_t lsn)
 {
     uint8_t seed[40];
@@ -240,11 +251,13 @@ static void code_version_totals(struct codec *c, struct wal_item *it)
     code_u32(c, &it->u.version_totals.version);
     code_u64(c, &it->u.version_totals.accepted);
     code_u64(c, &it->u.version_totals.lost);
+    code_u64s(c, it->u.version_totals.resolved_dropped, WAL_DROP_REASON_COUNT);
     code_count(c, &it->u.version_totals.outputs, WAL_OUTPUTS_MAX);
     if (c->err)
         return;
     code_u64s(c, it->u.version_totals.delivered, it->u.version_totals.outputs);
-    code_u64s(c, it->u.version_totals.dropped, it->u.version_totals.outputs);
+    for (uint16_t i = 0; i < it->u.version_totals.outputs; i++)
+        code_u64s(c, it->u.version_totals.dropped[i], WAL_DROP_REASON_COUNT);
     code_u64s(c, it->u.version_totals.sealed_lsn, it->u.version_totals.outputs);
 }
 
@@ -283,6 +296,7 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_u64(c, &it->u.ack.number);
         code_count(c, &it->u.ack.target, WAL_TARGETS_MAX - 1);
         code_u8(c, &it->u.ack.how);
+        code_u8(c, &it->u.ack.reason);
         break;
     case WAL_RESEAL:
         code_u64(c, &it->u.reseal.epoch);
@@ -317,7 +331,7 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_u64(c, &it->u.stream_totals.accepted);
         code_u64(c, &it->u.stream_totals.accepted_bytes);
         code_u64(c, &it->u.stream_totals.delivered);
-        code_u64(c, &it->u.stream_totals.dropped);
+        code_u64s(c, it->u.stream_totals.dropped, WAL_DROP_REASON_COUNT);
         code_u64s(c, it->u.stream_totals.lost, WAL_LOST_REASON_COUNT);
         break;
     case WAL_SINK_TOTALS:
@@ -328,6 +342,7 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_u64(c, &it->u.sink_totals.batches);
         break;
     case WAL_INTAKE_DROPS:
+        code_u32(c, &it->u.intake.ring);
         code_u64s(c, it->u.intake.drops, SHM_DROP_COUNT);
         break;
     default:

@@ -133,13 +133,20 @@ enum wal_item_type {
     WAL_STREAM_TOTALS,      /* these three only in checkpoints */
     WAL_VERSION_TOTALS,
     WAL_SINK_TOTALS,
-    WAL_INTAKE_DROPS,       /* what rings that are gone had reported */
+    WAL_INTAKE_DROPS,       /* what a ring's producer reports, as far as it is counted */
     WAL_RESEAL,             /* a sealed batch's file was damaged and has been made again */
     WAL_ITEM_TYPE_COUNT
     /* Kept free for what comes: UPLOAD, SOURCE. */
 };
 
+/* Why accepted events are gone: the log cannot give them back. */
 enum wal_lost_reason { WAL_LOST_CORRUPT, WAL_LOST_UNSYNCED, WAL_LOST_REASON_COUNT };
+extern const char *const wal_lost_names[WAL_LOST_REASON_COUNT];     /* "corrupt", ... */
+
+/* Why accepted events were given up on purpose. */
+enum wal_drop_reason { WAL_DROP_SINK_REMOVED, WAL_DROP_REASON_COUNT };
+extern const char *const wal_drop_names[WAL_DROP_REASON_COUNT];     /* "sink_removed", ... */
+
 enum wal_ack_how { WAL_ACK_DELIVERED, WAL_ACK_ABANDONED };
 
 /* Text or bytes inside the record that was parsed; no NUL. */
@@ -211,6 +218,7 @@ struct wal_item {
             uint64_t epoch, number;
             uint16_t target;
             uint8_t how;                /* enum wal_ack_how; unused in STAGED */
+            uint8_t reason;             /* enum wal_drop_reason, of ABANDONED */
         } ack;                          /* and STAGED */
         struct {
             uint64_t epoch, number;
@@ -234,13 +242,16 @@ struct wal_item {
         } checkpoint;
         struct {
             uint32_t stream;
-            uint64_t accepted, accepted_bytes, delivered, dropped, lost[WAL_LOST_REASON_COUNT];
+            uint64_t accepted, accepted_bytes, delivered;
+            uint64_t dropped[WAL_DROP_REASON_COUNT], lost[WAL_LOST_REASON_COUNT];
         } stream_totals;
         struct {
             uint32_t stream, version;
             uint16_t outputs;
             uint64_t accepted, lost;
-            uint64_t delivered[WAL_OUTPUTS_MAX], dropped[WAL_OUTPUTS_MAX];
+            uint64_t resolved_dropped[WAL_DROP_REASON_COUNT];
+            uint64_t delivered[WAL_OUTPUTS_MAX];
+            uint64_t dropped[WAL_OUTPUTS_MAX][WAL_DROP_REASON_COUNT];
             uint64_t sealed_lsn[WAL_OUTPUTS_MAX];
         } version_totals;
         struct {
@@ -249,7 +260,8 @@ struct wal_item {
             uint64_t events, bytes, batches;
         } sink_totals;
         struct {
-            uint64_t drops[SHM_DROP_COUNT];
+            uint32_t ring;              /* 0: the totals of all, in checkpoints */
+            uint64_t drops[SHM_DROP_COUNT];     /* since the ring was attached */
         } intake;
     } u;
 };

@@ -36,16 +36,34 @@ struct wal_ring {
     uint32_t *def_streams;          /* owned; [number - 1] = stream id */
     uint16_t defs_count;
     bool restated;                  /* by the checkpoint being applied */
+    uint64_t drops[SHM_DROP_COUNT]; /* counted of what its producer reports */
     uint16_t marks;
     struct wal_mark mark[WAL_RING_MARKS];   /* oldest first; coarse when there are many */
 };
 
-/* Books of one version of a stream's settings. Folded into the stream once all is resolved. */
+/*
+ * What one version of a stream's settings still has to resolve; forgotten once nothing is left. The
+ * books themselves are the stream's.
+ *
+ * Every output gets every event. An output has resolved a batch when each of its targets has
+ * answered: delivered if one of them took it, else dropped. An event counts in the books once every
+ * output has resolved it: delivered if one of them delivered it, else dropped.
+ *
+ * Which events an output has resolved is not kept, only how many: of n events that become resolved
+ * by the last output to do so, as many count as dropped as every output has dropped beyond those
+ * counted before, and the others as delivered. What has been counted is never counted back, so both
+ * figures only grow. They are exact as long as what an output drops comes after what it delivers,
+ * which is how batches go when a sink is removed; else they err by what went out of order, and
+ * towards dropped. Reasons are those of the output that has dropped fewest.
+ */
 struct wal_version {
     uint32_t version;
     uint16_t outputs;
     uint64_t accepted, lost;
-    uint64_t delivered[WAL_OUTPUTS_MAX], dropped[WAL_OUTPUTS_MAX];     /* events by output */
+    uint64_t resolved;              /* by every output, and so in the stream's books */
+    uint64_t resolved_dropped[WAL_DROP_REASON_COUNT];       /* of these */
+    uint64_t delivered[WAL_OUTPUTS_MAX];                    /* events by output */
+    uint64_t dropped[WAL_OUTPUTS_MAX][WAL_DROP_REASON_COUNT];
     uint64_t sealed_lsn[WAL_OUTPUTS_MAX];   /* last event sealed */
     bool restated;
 };
@@ -60,8 +78,8 @@ struct wal_stream {
     uint64_t incarnation;
     char name[SHM_STREAM_NAME_MAX + 1];
     struct bytes settings;          /* of the newest version */
-    uint64_t accepted, accepted_bytes;
-    uint64_t delivered, dropped;    /* of versions folded */
+    uint64_t accepted, accepted_bytes, delivered;   /* the books; each only grows */
+    uint64_t dropped[WAL_DROP_REASON_COUNT];
     uint64_t lost[WAL_LOST_REASON_COUNT];
     struct wal_version *versions;   /* owned; oldest first, the last is the current one */
     uint32_t versions_count;
@@ -74,6 +92,7 @@ struct wal_seal_target {
     uint8_t type;
     bool staged;                    /* a synced staging name existed when the seal was written */
     bool acked, abandoned;
+    uint8_t reason;                 /* enum wal_drop_reason, when abandoned */
 };
 
 struct wal_seal {
@@ -105,7 +124,7 @@ struct wal_state {
     uint64_t trim_lsn;
     uint64_t last_name_time_ns;
     uint64_t lost_bytes[WAL_LOST_REASON_COUNT];     /* unreadable ranges of the log */
-    uint64_t intake_drops[SHM_DROP_COUNT];          /* of rings that are gone */
+    uint64_t intake_drops[SHM_DROP_COUNT];          /* of all rings, those gone included */
     bool checkpointed;              /* a CHECKPOINT was seen to its end */
 };
 
@@ -126,6 +145,8 @@ struct wal_ring *wal_state_ring_by_uuid(const struct wal_state *s, const uint8_t
 struct wal_stream *wal_state_stream(const struct wal_state *s, uint32_t id);        /* or NULL */
 struct wal_stream *wal_state_stream_by_name(const struct wal_state *s, const char *name);
 struct wal_version *wal_stream_version(const struct wal_stream *stream, uint32_t version);
+/* Events that the output has delivered or dropped. */
+uint64_t wal_version_resolved(const struct wal_version *v, uint16_t output);
 struct wal_seal *wal_state_seal(const struct wal_state *s, uint64_t epoch, uint64_t number);
 bool wal_state_span_lost(const struct wal_state *s, uint64_t lsn);
 
@@ -140,7 +161,10 @@ uint64_t wal_ring_pos_at(const struct wal_ring *ring, uint64_t lsn);
 /* The same; forgets the marks up to it. */
 uint64_t wal_ring_pos_take(struct wal_ring *ring, uint64_t lsn);
 
-/* The books. accepted = delivered + dropped + lost + pending. */
+/*
+ * The books: accepted = delivered + dropped + lost + pending. Where a damaged log tells of more
+ * events that were resolved than were accepted, accepted is raised to that.
+ */
 struct wal_books {
     uint64_t accepted, accepted_bytes, delivered, dropped, lost, pending;
 };

@@ -71,7 +71,8 @@ static void fill_totals(struct wal_item *it, struct texts *t)
         it->u.stream_totals.accepted = word();
         it->u.stream_totals.accepted_bytes = word();
         it->u.stream_totals.delivered = word();
-        it->u.stream_totals.dropped = word();
+        for (int i = 0; i < WAL_DROP_REASON_COUNT; i++)
+            it->u.stream_totals.dropped[i] = word();
         for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
             it->u.stream_totals.lost[i] = word();
         break;
@@ -81,9 +82,12 @@ static void fill_totals(struct wal_item *it, struct texts *t)
         it->u.version_totals.outputs = (uint16_t)(word() % (WAL_OUTPUTS_MAX + 1));
         it->u.version_totals.accepted = word();
         it->u.version_totals.lost = word();
+        for (int i = 0; i < WAL_DROP_REASON_COUNT; i++)
+            it->u.version_totals.resolved_dropped[i] = word();
         for (int i = 0; i < WAL_OUTPUTS_MAX; i++) {
             it->u.version_totals.delivered[i] = word();
-            it->u.version_totals.dropped[i] = word();
+            for (int k = 0; k < WAL_DROP_REASON_COUNT; k++)
+                it->u.version_totals.dropped[i][k] = word();
             it->u.version_totals.sealed_lsn[i] = word();
         }
         break;
@@ -95,6 +99,7 @@ static void fill_totals(struct wal_item *it, struct texts *t)
         it->u.sink_totals.batches = word();
         break;
     default:
+        it->u.intake.ring = (uint32_t)word();
         for (int i = 0; i < SHM_DROP_COUNT; i++)
             it->u.intake.drops[i] = word();
     }
@@ -155,6 +160,7 @@ static void fill(struct wal_item *it, struct texts *t)
         it->u.ack.number = word();
         it->u.ack.target = (uint16_t)(word() % WAL_TARGETS_MAX);
         it->u.ack.how = (uint8_t)word();
+        it->u.ack.reason = (uint8_t)word();
         break;
     case WAL_RESEAL:
         it->u.reseal.epoch = word();
@@ -233,7 +239,8 @@ static void same_totals(const struct wal_item *a, const struct wal_item *b)
         SAME(stream_totals.accepted);
         SAME(stream_totals.accepted_bytes);
         SAME(stream_totals.delivered);
-        SAME(stream_totals.dropped);
+        for (int i = 0; i < WAL_DROP_REASON_COUNT; i++)
+            SAME(stream_totals.dropped[i]);
         for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
             SAME(stream_totals.lost[i]);
         break;
@@ -243,9 +250,12 @@ static void same_totals(const struct wal_item *a, const struct wal_item *b)
         SAME(version_totals.outputs);
         SAME(version_totals.accepted);
         SAME(version_totals.lost);
+        for (int i = 0; i < WAL_DROP_REASON_COUNT; i++)
+            SAME(version_totals.resolved_dropped[i]);
         for (uint16_t i = 0; i < a->u.version_totals.outputs; i++) {
             SAME(version_totals.delivered[i]);
-            SAME(version_totals.dropped[i]);
+            for (int k = 0; k < WAL_DROP_REASON_COUNT; k++)
+                SAME(version_totals.dropped[i][k]);
             SAME(version_totals.sealed_lsn[i]);
         }
         break;
@@ -257,6 +267,7 @@ static void same_totals(const struct wal_item *a, const struct wal_item *b)
         SAME(sink_totals.batches);
         break;
     default:
+        SAME(intake.ring);
         for (int i = 0; i < SHM_DROP_COUNT; i++)
             SAME(intake.drops[i]);
     }
@@ -323,6 +334,7 @@ static void same(const struct wal_item *a, const struct wal_item *b, const struc
         SAME(ack.number);
         SAME(ack.target);
         SAME(ack.how);
+        SAME(ack.reason);
         break;
     case WAL_RESEAL:
         SAME(reseal.epoch);

@@ -64,7 +64,8 @@ struct model {
     struct model_version version[STREAMS][VERSIONS];
     struct model_seal seal[SEALS];
     uint32_t seals;
-    uint64_t drops;
+    uint64_t drops, ring_drops;         /* of all, of the living one */
+    struct wal_books books;             /* before this step */
 };
 
 static bool model_attach(struct model *m, struct wal_item *it)
@@ -78,6 +79,7 @@ static bool model_attach(struct model *m, struct wal_item *it)
         return true;
     }
     m->ring = ++m->rings;
+    m->ring_drops = 0;
     m->pos = built_random(&m->seed) % 1000 * 8;
     *it = built_attach(m->ring, m->pos);
     return true;
@@ -187,9 +189,13 @@ static void model_next(struct model *m, struct bytes *out)
             made = model_lost(m, s, &it);
             break;
         case 7:
-            it = (struct wal_item){.type = WAL_INTAKE_DROPS};
-            it.u.intake.drops[SHM_DROP_FULL] = ++m->drops;
-            made = true;
+            if (m->ring) {
+                it = (struct wal_item){.type = WAL_INTAKE_DROPS};
+                it.u.intake.ring = m->ring;
+                it.u.intake.drops[SHM_DROP_FULL] = ++m->ring_drops;
+                m->drops++;
+                made = true;
+            }
             break;
         default:
             if (m->ring && m->versions[0]) {
@@ -207,7 +213,7 @@ static void model_next(struct model *m, struct bytes *out)
     built_item(out, &it);
 }
 
-static void model_balances(const struct model *m, const struct wal_state *s)
+static void model_balances(struct model *m, const struct wal_state *s)
 {
     uint64_t unresolved = 0, accepted = 0, lost = 0;
     const struct wal_stream *st = wal_state_stream(s, 1);
@@ -229,6 +235,9 @@ static void model_balances(const struct model *m, const struct wal_state *s)
     assert_int_equal(b.lost, lost);
     assert_int_equal(b.pending, unresolved);
     assert_int_equal(b.delivered + b.dropped, accepted - lost - unresolved);
+    assert_true(b.delivered >= m->books.delivered && b.dropped >= m->books.dropped);
+    m->books = b;
+    assert_int_equal(s->intake_drops[SHM_DROP_FULL], m->drops);
 }
 
 /* A run in pieces: piece[i] are the items of one group, or a checkpoint. */

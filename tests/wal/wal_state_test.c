@@ -1,6 +1,7 @@
 /*
- * Claims about the tables that the log's items make: the books balance, positions are never ahead,
- * contradictions change nothing. What checkpoints stand for is in wal_state_replay_test.c.
+ * Claims about the tables that the log's items make: positions are never ahead, what is said again
+ * counts once, contradictions change nothing. The books are in wal_books_test.c, what checkpoints
+ * stand for in wal_state_replay_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,90 +75,6 @@ static void span(struct wal_state *s, uint64_t from, uint32_t len, uint32_t even
     struct wal_item it = built_span(1, from, data, len, 0, events);
 
     applied(s, &it, end_lsn);
-}
-
-static void books_fold_over_versions(void **state)
-{
-    struct wal_state s;
-    struct wal_item it;
-    struct wal_books b;
-    uint64_t number = 0;
-
-    (void)state;
-    small_state(&s);
-    for (uint32_t version = 1; version <= 20; version++) {
-        span(&s, (version - 1) * 80ULL, 80, 10, version * 8192ULL);
-        it = built_seal(++number, 1, version, 0, 10);
-        applied(&s, &it, 0);
-        it = built_stream(1, version + 1, "orders", 1);
-        applied(&s, &it, 0);
-        /* The old version is pending: it stays. */
-        assert_int_equal(wal_state_stream(&s, 1)->versions_count, 2);
-        it = built_ack(number, 0, WAL_ACK_DELIVERED);
-        applied(&s, &it, 0);
-        b = wal_stream_books(wal_state_stream(&s, 1));
-        assert_int_equal(b.pending, 10);
-        it = built_ack(number, 1, WAL_ACK_ABANDONED);
-        applied(&s, &it, 0);
-        assert_int_equal(wal_state_stream(&s, 1)->versions_count, 1);
-        b = wal_stream_books(wal_state_stream(&s, 1));
-        assert_int_equal(b.accepted, version * 10);
-        assert_int_equal(b.delivered, version * 10);
-        assert_int_equal(b.pending, 0);
-    }
-    assert_int_equal(wal_state_stream(&s, 1)->sinks_count, 1);
-    assert_int_equal(wal_state_stream(&s, 1)->sinks[0].events, 200);
-    assert_int_equal(wal_state_stream(&s, 1)->sinks[0].batches, 20);
-    wal_state_fini(&s);
-}
-
-static void a_batch_counts_as_dropped_only_when_no_sink_took_it(void **state)
-{
-    struct wal_state s;
-    struct wal_item it;
-    struct wal_books b;
-
-    (void)state;
-    small_state(&s);
-    span(&s, 0, 80, 10, 8192);
-    it = built_seal(1, 1, 1, 0, 10);
-    applied(&s, &it, 0);
-    it = built_ack(1, 0, WAL_ACK_ABANDONED);
-    applied(&s, &it, 0);
-    it = built_ack(1, 1, WAL_ACK_ABANDONED);
-    applied(&s, &it, 0);
-    b = wal_stream_books(wal_state_stream(&s, 1));
-    assert_int_equal(b.dropped, 10);
-    assert_int_equal(b.delivered, 0);
-    assert_int_equal(b.pending, 0);
-    assert_int_equal(wal_state_stream(&s, 1)->sinks_count, 0);
-    assert_int_equal(s.seals_count, 0);
-    assert_ptr_equal(s.seals_last, &s.seals);
-    wal_state_fini(&s);
-}
-
-static void an_event_is_pending_until_every_output_has_resolved_it(void **state)
-{
-    struct wal_state s;
-    struct wal_item it;
-
-    (void)state;
-    small_state(&s);
-    it = built_stream(1, 2, "orders", 2);
-    applied(&s, &it, 0);
-    span(&s, 0, 80, 10, 8192);
-    for (uint16_t output = 0; output < 2; output++) {
-        it = built_seal(output + 1U, 1, 2, output, 10);
-        applied(&s, &it, 0);
-        assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).pending, 10);
-        for (uint16_t target = 0; target < 2; target++) {
-            it = built_ack(output + 1U, target, WAL_ACK_DELIVERED);
-            applied(&s, &it, 0);
-        }
-    }
-    assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).pending, 0);
-    assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).delivered, 10);
-    wal_state_fini(&s);
 }
 
 static void what_is_said_again_counts_once(void **state)
@@ -324,6 +241,49 @@ static void ids_are_not_given_twice(void **state)
     wal_state_fini(&live);
 }
 
+static void intake_drops(struct wal_state *s, uint32_t ring, uint64_t full)
+{
+    struct wal_item it = {.type = WAL_INTAKE_DROPS};
+
+    it.u.intake.ring = ring;
+    it.u.intake.drops[SHM_DROP_FULL] = full;
+    applied(s, &it, 0);
+}
+
+/* Each ring says what is counted of its own; the sum outlives them and never goes back. */
+static void drops_of_rings_add_up_and_stay(void **state)
+{
+    struct wal_state live, s;
+    struct bytes b = BYTES_INIT;
+    struct wal_item it;
+
+    (void)state;
+    small_state(&live);
+    it = built_attach(2, 0);
+    applied(&live, &it, 0);
+    intake_drops(&live, 1, 10);
+    intake_drops(&live, 2, 5);
+    intake_drops(&live, 1, 12);
+    intake_drops(&live, 2, 3);
+    assert_int_equal(live.intake_drops[SHM_DROP_FULL], 17);
+    it = (struct wal_item){.type = WAL_RETIRE};
+    it.u.retire.ring = 1;
+    applied(&live, &it, 0);
+    assert_int_equal(live.intake_drops[SHM_DROP_FULL], 17);
+    checkpoint(&live, &b);
+    assert_int_equal(wal_state_init(&s), 0);
+    for (int i = 0; i < 2; i++) {               /* what is restated is not counted again */
+        replay(&s, &b, 0);
+        assert_int_equal(s.intake_drops[SHM_DROP_FULL], 17);
+        assert_int_equal(wal_state_ring(&s, 2)->drops[SHM_DROP_FULL], 5);
+    }
+    intake_drops(&s, 2, UINT64_MAX);            /* full is full */
+    assert_true(s.intake_drops[SHM_DROP_FULL] == UINT64_MAX);
+    bytes_free(&b);
+    wal_state_fini(&s);
+    wal_state_fini(&live);
+}
+
 static void tables_are_found_by_every_key(void **state)
 {
     static const uint8_t uuid[16] = {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3};
@@ -417,6 +377,12 @@ static void a_contradiction_is_refused_and_changes_nothing(void **state)
     it.u.lost.stream = 1;
     it.u.lost.reason = WAL_LOST_REASON_COUNT;
     refused(&s, it);
+    it = built_ack(1, 1, WAL_ACK_ABANDONED);
+    it.u.ack.reason = WAL_DROP_REASON_COUNT;
+    refused(&s, it);
+    it = (struct wal_item){.type = WAL_INTAKE_DROPS};
+    it.u.intake.ring = 5;
+    refused(&s, it);
     it = (struct wal_item){.type = WAL_STREAM_TOTALS};
     it.u.stream_totals.stream = 9;
     refused(&s, it);
@@ -429,9 +395,6 @@ static void a_contradiction_is_refused_and_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(books_fold_over_versions),
-        cmocka_unit_test(a_batch_counts_as_dropped_only_when_no_sink_took_it),
-        cmocka_unit_test(an_event_is_pending_until_every_output_has_resolved_it),
         cmocka_unit_test(what_is_said_again_counts_once),
         cmocka_unit_test(marks_stay_bounded_and_positions_are_never_ahead),
         cmocka_unit_test(spans_of_one_group_share_a_mark),
@@ -439,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_restated_ring_is_as_far_as_its_last_mark),
         cmocka_unit_test(lost_spans_are_remembered_until_they_are_trimmed),
         cmocka_unit_test(ids_are_not_given_twice),
+        cmocka_unit_test(drops_of_rings_add_up_and_stay),
         cmocka_unit_test(tables_are_found_by_every_key),
         cmocka_unit_test(a_contradiction_is_refused_and_changes_nothing),
     };

@@ -213,6 +213,7 @@ static void ring_attach(struct shard *s, const char *name)
     r->read_pos = r->accepted = pos;
     r->durable = published(&r->file, SHM_POS_DURABLE, known, pos);
     r->delivered = published(&r->file, SHM_POS_DELIVERED, known, pos);
+    drops_attach(s, r, known);
     r->check_alive = true;
     if (attach_log(s, r, known && known->end_pos == pos)) {
         s->rescan_later = true;     /* no place in the log now */

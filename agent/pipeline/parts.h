@@ -2,10 +2,11 @@
  * parts: what the stages of one shard share. For pipeline/ only.
  *
  *   drain.c     rings -> log            publish.c   how far -> rings, and their end
- *   gather.c    log -> batches          recovery.c  the log -> this state, at a start
- *   seal.c      batches -> sealed       snapshot.c  this state -> status
+ *   drops.c     what producers dropped  recovery.c  the log -> this state, at a start
+ *   gather.c    log -> batches          snapshot.c  this state -> status
+ *   seal.c      batches -> sealed       room.c      what is short, and who gives up what
  *   deliver.c   sealed -> delivered     shard.c     the turn
- *   rebuild.c   the log -> a batch's file   room.c      what is short, and who gives up what
+ *   rebuild.c   the log -> a batch's file, once more
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -56,6 +57,9 @@ struct ring {
     uint64_t drain_to;              /* head when a flush or stop was asked for */
     uint64_t retire_barrier;
     uint64_t dead_ns;               /* boot clock when its producer was found dead, 0 = lives */
+    uint64_t drops[SHM_DROP_COUNT]; /* of what its producer reports: counted, or on the way */
+    uint64_t drops_ns;              /* boot clock when they were last believed */
+    bool drops_doubted;
     uint64_t look_turn;             /* a cold ring's next; see drain_turn() */
     uint32_t quiet_turns;
     bool check_alive;               /* something says that its producer may be gone */
@@ -161,12 +165,11 @@ struct shard {
     uint32_t ring_hash_mask;
     uint32_t next_ring, next_stream;
     uint32_t forget_next, rings_at_start;   /* next: rings below it were looked for */
-    uint64_t intake_drops[SHM_DROP_COUNT];  /* of rings that are gone, RETIRE on its way included */
     struct frames_scratch scratch;
     struct io_op bell_op, watch_op;
     bool watch_ready, scanning, rescan_later, bell_rang;
     bool busy;                      /* the turn before had something to do */
-    uint64_t rescan_ns, probe_ns;
+    uint64_t rescan_ns, probe_ns, drops_ns;
     uint32_t probe_next;
 
     /* log */
@@ -250,6 +253,11 @@ int gather_tables_take(struct wal_state *tables, const struct wal_item *it, uint
 /* Are these the bytes that were checked before they were logged? */
 bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                        const uint8_t *body, uint64_t body_len);
+
+/* drops.c */
+void drops_attach(const struct shard *s, struct ring *r, const struct wal_ring *known);
+void drops_turn(struct shard *s);               /* once a second */
+int drops_take(struct shard *s, struct ring *r);    /* counts what is new; 0, -EAGAIN, -ENOMEM */
 
 /* seal.c */
 /* With room for the first event's `len` bytes. NULL: no block or no batch is to be had now. */

@@ -60,7 +60,7 @@ static void ring_remove(struct shard *s, struct ring *r)
 /* D8 for rings: drained, its last span synced and routed; then RETIRE is synced, then it goes. */
 static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_lsn)
 {
-    struct wal_item it = {.type = WAL_RETIRE}, drops = {.type = WAL_INTAKE_DROPS};
+    struct wal_item it = {.type = WAL_RETIRE};
     enum shm_quarantine reason;
     uint64_t head, now = loop_now_ns(s->loop);
 
@@ -95,15 +95,9 @@ static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_ls
         ring_remove(s, r);
         return;
     }
-    for (int i = 0; i < SHM_DROP_COUNT; i++)
-        drops.u.intake.drops[i] =
-            s->intake_drops[i]
-            + atomic_load_explicit(&r->file.producer->drops[i], memory_order_relaxed);
     it.u.retire.ring = r->id;
-    /* Where the first has a place the second has one too. */
-    if (wal_writer_item(&s->writer, &drops, NULL) || wal_writer_item(&s->writer, &it, NULL))
+    if (drops_take(s, r) || wal_writer_item(&s->writer, &it, NULL))
         return;
-    memcpy(s->intake_drops, drops.u.intake.drops, sizeof(s->intake_drops));
     r->retire_barrier = wal_writer_barrier(&s->writer);
     wal_writer_want_sync(&s->writer, r->retire_barrier);
     r->state = RING_RETIRING;

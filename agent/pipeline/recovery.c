@@ -335,7 +335,6 @@ int recovery_run(struct shard *s, struct errmsg *err)
     if (r)
         return r;
     s->next_ring = s->rings_at_start = s->state.next_ring;
-    memcpy(s->intake_drops, s->state.intake_drops, sizeof(s->intake_drops));
     s->next_stream = s->state.next_stream;
     s->last_name_time_ns = s->state.last_name_time_ns;
     s->epoch = epoch_new(s);

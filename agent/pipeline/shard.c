@@ -336,6 +336,7 @@ int shard_turn(struct shard *s, struct errmsg *err)
         stop_step(s);
     wal_writer_step(&s->writer, false);
     limits_check(s);
+    drops_turn(s);
     if (s->error) {
         *err = s->error_text;
         return s->error;

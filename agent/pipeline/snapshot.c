@@ -142,7 +142,7 @@ static int sinks_fill(const struct shard *s, struct status *to)
 
 static int rings_fill(const struct shard *s, struct status *to)
 {
-    memcpy(to->intake_drops, s->intake_drops, sizeof(to->intake_drops));
+    memcpy(to->intake_drops, s->state.intake_drops, sizeof(to->intake_drops));
     to->rings = calloc(s->rings_count + 1U, sizeof(*to->rings));
     if (!to->rings)
         return -ENOMEM;
@@ -166,11 +166,9 @@ static int rings_fill(const struct shard *s, struct status *to)
         if (ring_file_head(&r->file, r->read_pos, &out->head, &reason))
             out->head = r->read_pos;
         to->rings_by_state[out->state]++;
-        for (int d = 0; d < SHM_DROP_COUNT; d++) {
+        for (int d = 0; d < SHM_DROP_COUNT; d++)
             out->drops[d] = atomic_load_explicit(&r->file.producer->drops[d],
                                                  memory_order_relaxed);
-            to->intake_drops[d] += r->state == RING_RETIRING ? 0 : out->drops[d];
-        }
     }
     return 0;
 }

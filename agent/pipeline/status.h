@@ -66,7 +66,7 @@ struct status_ring {
     uint32_t pid, uid;
     uint64_t ring_bytes;
     uint64_t head, accepted, durable, delivered;
-    uint64_t drops[SHM_DROP_COUNT];     /* as the producer reports them */
+    uint64_t drops[SHM_DROP_COUNT];     /* as its producer reports them, believed or not */
 };
 
 enum status_backpressure {
@@ -100,7 +100,7 @@ struct status {
     uint64_t lost_bytes_corrupt, lost_bytes_unsynced;   /* of the log, unreadable */
 
     uint64_t rings_by_state[STATUS_RING_STATE_COUNT];
-    uint64_t intake_drops[SHM_DROP_COUNT];      /* reported by producers, rings gone included */
+    uint64_t intake_drops[SHM_DROP_COUNT];      /* of all rings, those gone included */
     uint64_t turns;
 
     struct status_stream *streams;

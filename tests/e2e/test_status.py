@@ -88,7 +88,7 @@ class Books(Case):
         self.assertGreater(dropped, 0)
         agent.start()
         producer.do("flush delivered 30")
-        self.assertEqual(agent.status()["intake_drops"]["full"], dropped)
+        until(lambda: agent.status()["intake_drops"]["full"] == dropped, "the ring's report")
         self.assertEqual(agent.stream("load")["accepted"], 2000 - dropped)
         producer.close()
         until(lambda: sorted(os.listdir(self.shm)) == [".bell", ".lock"], "the ring goes")

@@ -177,6 +177,7 @@ static void intake_drops_are_kept_when_rings_go(void **state)
     }
     sim_agent_open(&agent);
     sim_agent_until(&agent, sim_agent_taken, "10 events");
+    sim_agent_pass(&agent, 1500000000);
     for (unsigned i = 0; i < 5; i++)
         sim_producer_die(&agent.sources[i].ring);
     for (unsigned i = 0; i < 400; i++) {

@@ -14,6 +14,7 @@
 #include "cli/cli_exit.h"
 #include "cli/cli_options.h"
 #include "cli/cli_table.h"
+#include "pipeline/status.h"
 
 enum { TIMEOUT_MS = 10000 };
 
@@ -21,7 +22,7 @@ static const char usage[] =
     "usage: hydrant status [--json] [--http ADDR:PORT]\n"
     "\n"
     "Prints what the running agent is doing: its log and memory, why it pushes back if it does,\n"
-    "the books of each stream, sinks, and rings.\n"
+    "what was lost or dropped and what helps, the books of each stream, sinks, and rings.\n"
     "\n"
     "  accepted = delivered + dropped + lost + pending, for each stream at any moment\n"
     "\n"
@@ -47,24 +48,88 @@ static const char *text(const json_t *object, const char *name)
     return value != NULL ? value : "";
 }
 
-/* The names of the members that are true, or "". */
+/* A reason as the agent names it, and what it means to people. */
+struct reason_words {
+    const char *name, *words;
+};
+
+static const char *words_of(const struct reason_words *table, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].words;
+    return "";
+}
+
+/* A line for each reason that is on. */
 static void print_backpressure(const json_t *reasons, bool colour)
 {
+    struct reason_words table[BACKPRESSURE_COUNT];
     const char *name;
     json_t *value;
-    bool any = false;
 
+    for (size_t i = 0; i < BACKPRESSURE_COUNT; i++)
+        table[i] = (struct reason_words){ backpressure_names[i], backpressure_words[i] };
     json_object_foreach((json_t *)reasons, name, value) {
         char clean[128];
 
         if (!json_is_true(value))
             continue;
-        printf("%s%s", any ? ", " : colour ? CLI_RED "pushes back: " : "pushes back: ",
-               cli_printable(name, clean, sizeof(clean)));
-        any = true;
+        printf("%spushes back: %s: %s%s\n", colour ? CLI_RED : "",
+               cli_printable(name, clean, sizeof(clean)),
+               words_of(table, BACKPRESSURE_COUNT, name), colour ? CLI_PLAIN : "");
     }
-    if (any)
-        printf("%s\n", colour ? CLI_PLAIN : "");
+}
+
+static const struct reason_words lost_words[] = {
+    { "corrupt", "damaged on disk; look at the disk, `hydrant wal verify` shows where" },
+    { "unsynced", "not synced before the host went down; [wal] sync bounds how much that can be" },
+};
+static const struct reason_words dropped_words[] = {
+    { "sink_removed", "they waited for a sink that has left the configuration" },
+};
+
+/* Of one stream what is lost, or dropped, a line for each reason. */
+static void print_reasons(const char *stream, const char *what, const json_t *counts,
+                          const struct reason_words *table, size_t table_count)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)counts, name, value) {
+        char clean[128], of[SHM_STREAM_NAME_MAX + 1];
+
+        if (json_integer_value(value) > 0)
+            printf("stream %s: %" PRIu64 " accepted events %s: %s: %s\n",
+                   cli_printable(stream, of, sizeof(of)), (uint64_t)json_integer_value(value),
+                   what, cli_printable(name, clean, sizeof(clean)),
+                   words_of(table, table_count, name));
+    }
+}
+
+/* What people should know of without asking. */
+static void print_losses(const json_t *status, bool colour)
+{
+    enum { LOST = sizeof(lost_words) / sizeof(lost_words[0]),
+           DROPPED = sizeof(dropped_words) / sizeof(dropped_words[0]) };
+    char human[CLI_HUMAN_BYTES], clean[128];
+    const char *name;
+    json_t *value, *stream;
+    size_t i;
+
+    printf("%s", colour ? CLI_YELLOW : "");
+    json_object_foreach(json_object_get(status, "lost_bytes"), name, value)
+        if (json_integer_value(value) > 0)
+            printf("the log had %s that cannot be read: %s: %s\n",
+                   cli_human_bytes((uint64_t)json_integer_value(value), human),
+                   cli_printable(name, clean, sizeof(clean)), words_of(lost_words, LOST, name));
+    json_array_foreach(json_object_get(status, "streams"), i, stream) {
+        print_reasons(text(stream, "name"), "are lost", json_object_get(stream, "lost_by_reason"),
+                      lost_words, LOST);
+        print_reasons(text(stream, "name"), "were dropped",
+                      json_object_get(stream, "dropped_by_reason"), dropped_words, DROPPED);
+    }
+    printf("%s", colour ? CLI_PLAIN : "");
 }
 
 static void print_head(const json_t *status, bool colour)
@@ -223,6 +288,7 @@ static int print_tables(const char *command, const struct http_answer *answer)
     if (drops > 0)
         printf("%sdropped by producers before acceptance: %" PRIu64 "%s\n",
                colour ? CLI_YELLOW : "", drops, colour ? CLI_PLAIN : "");
+    print_losses(status, colour);
     print_streams(status, colour);
     print_sinks(status, colour);
     if (json_array_size(json_object_get(status, "rings")) > 0)

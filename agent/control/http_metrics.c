@@ -16,6 +16,9 @@ enum metric_over {
     OVER_AGENT,
     OVER_STREAM,
     OVER_STREAM_SINK,
+    OVER_STREAM_DROPPED,
+    OVER_STREAM_LOST,
+    OVER_LOST,
     OVER_SINK,
     OVER_RING_STATE,
     OVER_DROP,
@@ -82,9 +85,15 @@ enum { METRIC_ROWS = sizeof(metric_rows) / sizeof(metric_rows[0]) };
 
 /* The labels that go with each `over`, for the documentation and in the order printed. */
 static const char *const over_labels[OVER_COUNT] = {
-    [OVER_STREAM] = "stream",   [OVER_STREAM_SINK] = "stream, sink",
-    [OVER_SINK] = "sink",       [OVER_RING_STATE] = "state",
-    [OVER_DROP] = "reason",     [OVER_BACKPRESSURE] = "reason",
+    [OVER_STREAM] = "stream",
+    [OVER_STREAM_SINK] = "stream, sink",
+    [OVER_STREAM_DROPPED] = "stream, reason",
+    [OVER_STREAM_LOST] = "stream, reason",
+    [OVER_LOST] = "reason",
+    [OVER_SINK] = "sink",
+    [OVER_RING_STATE] = "state",
+    [OVER_DROP] = "reason",
+    [OVER_BACKPRESSURE] = "reason",
 };
 
 static size_t over_count(enum metric_over over, const struct status *s)
@@ -96,6 +105,12 @@ static size_t over_count(enum metric_over over, const struct status *s)
         return s->streams_count;
     case OVER_STREAM_SINK:
         return s->stream_sinks_count;
+    case OVER_STREAM_DROPPED:
+        return s->streams_count * WAL_DROP_REASON_COUNT;
+    case OVER_STREAM_LOST:
+        return s->streams_count * WAL_LOST_REASON_COUNT;
+    case OVER_LOST:
+        return WAL_LOST_REASON_COUNT;
     case OVER_SINK:
         return s->sinks_count;
     case OVER_RING_STATE:
@@ -128,6 +143,18 @@ static int label_append(struct bytes *page, bool first, const char *name, const 
     return res != 0 ? res : bytes_append_char(page, '"');
 }
 
+/* The stream and the reason of item i, of which each stream has `reasons`. */
+static int stream_reason_begin(struct metric_at *at, const char *const *names, size_t reasons,
+                               struct bytes *page)
+{
+    int res;
+
+    at->st = &at->s->streams[at->i / reasons];
+    at->i %= reasons;
+    res = label_append(page, true, "stream", at->st->name);
+    return res != 0 ? res : label_append(page, false, "reason", names[at->i]);
+}
+
 /* The labels of one item; sets what the value function needs to see. */
 static int over_begin(enum metric_over over, struct metric_at *at, struct bytes *page)
 {
@@ -143,6 +170,12 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
         at->st = &s->streams[at->ss->stream];
         res = label_append(page, true, "stream", at->st->name);
         return res != 0 ? res : label_append(page, false, "sink", at->ss->sink);
+    case OVER_STREAM_DROPPED:
+        return stream_reason_begin(at, wal_drop_names, WAL_DROP_REASON_COUNT, page);
+    case OVER_STREAM_LOST:
+        return stream_reason_begin(at, wal_lost_names, WAL_LOST_REASON_COUNT, page);
+    case OVER_LOST:
+        return label_append(page, true, "reason", wal_lost_names[at->i]);
     case OVER_SINK:
         at->k = &s->sinks[at->i];
         return label_append(page, true, "sink", at->k->name);

@@ -90,6 +90,13 @@ static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char 
     }
 }
 
+static bool on_sink(void *ctx, const char *sink)
+{
+    const struct life *life = ctx;
+
+    return config_find_sink(life->config, sink) != NULL;
+}
+
 static int config_read(struct life *life, struct config **ret_config)
 {
     struct config_errors errs = CONFIG_ERRORS_INIT;
@@ -132,6 +139,7 @@ static int shard_start(struct life *life, struct errmsg *err)
         .idle = idle[c->agent.idle],
         .settings = on_settings,
         .directories = on_directories,
+        .sink = on_sink,
         .settings_ctx = life,
     };
 

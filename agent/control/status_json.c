@@ -98,8 +98,7 @@ static json_t *stream_json(const struct status *s, size_t i)
 {
     const struct status_stream *st = &s->streams[i];
 
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o}, s:{s:o, s:o},"
-                     " s:o, s:o, s:o, s:o}",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "name", st->name,
                      "accepted", count_json(st->accepted),
                      "accepted_bytes", count_json(st->accepted_bytes),
@@ -108,10 +107,9 @@ static json_t *stream_json(const struct status *s, size_t i)
                      "lost", count_json(st->lost),
                      "pending", count_json(st->pending),
                      "dropped_by_reason",
-                     "sink_removed", count_json(st->dropped_sink_removed),
+                     counts_json(wal_drop_names, st->dropped_by, WAL_DROP_REASON_COUNT),
                      "lost_by_reason",
-                     "corrupt", count_json(st->lost_corrupt),
-                     "unsynced", count_json(st->lost_unsynced),
+                     counts_json(wal_lost_names, st->lost_by, WAL_LOST_REASON_COUNT),
                      "oldest_pending_ns", count_json(st->oldest_pending_ns),
                      "batches_open", count_json(st->batches_open),
                      "batches_sealing", count_json(st->batches_sealing),
@@ -184,7 +182,7 @@ static json_t *status_json(const struct status *s)
 
     (void)snprintf(epoch, sizeof(epoch), "%016" PRIx64, s->epoch);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:o}, s:o,"
-                     " s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
+                     " s:o, s:o, s:o, s:o, s:o, s:o}",
                      "version", s->version, "agent", s->agent_name, "epoch", epoch,
                      "pid", count_json(s->pid),
                      "uptime_ns", count_json(s->uptime_ns),
@@ -198,8 +196,7 @@ static json_t *status_json(const struct status *s)
                      "bytes_max", count_json(s->memory_bytes_max),
                      "backpressure", backpressure_json(s),
                      "lost_bytes",
-                     "corrupt", count_json(s->lost_bytes_corrupt),
-                     "unsynced", count_json(s->lost_bytes_unsynced),
+                     counts_json(wal_lost_names, s->lost_bytes, WAL_LOST_REASON_COUNT),
                      "intake_drops",
                      counts_json(status_drop_names, s->intake_drops, SHM_DROP_COUNT),
                      "rings_by_state",

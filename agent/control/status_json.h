@@ -6,7 +6,7 @@
  *   wal           {bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits}
  *   memory        {bytes bytes_max}
  *   backpressure  {REASON: true|false}
- *   lost_bytes    {corrupt unsynced}             of the log, unreadable
+ *   lost_bytes    {REASON: bytes}                of the log, unreadable
  *   intake_drops  {REASON: events}               before acceptance, as producers report them
  *   rings_by_state {STATE: rings}
  *   streams       [{name accepted accepted_bytes delivered dropped lost pending

@@ -8,11 +8,17 @@
  *   ACK               in the log; the seal waits for its sync
  *
  * What fails is tried again, later and later; a file whose name somebody else has, now and then.
+ * Each sink that fails says so once, and once when it is over.
+ *
+ * What waits for a sink that has left the configuration is abandoned (K3): an ACK says so, and when
+ * that is synced the staging name goes. What is under way comes to its end before.
  *
  * Owns:   nothing; targets are the seal's.
  * Thread: shard.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/invariant.h"
@@ -21,16 +27,31 @@
 #define RETRY_NS_MIN 1000000000ULL
 #define RETRY_NS_MAX 60000000000ULL
 
+/* A sink's trouble is said once for all that wait, a batch's own for each. */
+static void failure_say(struct seal_target *t, uint64_t now)
+{
+    static struct log_limit limit = LOG_LIMIT_INIT("batches refused", 5, 10 * 1000000000ULL);
+    bool own = t->job.result == SINK_REJECT && t->attempt == 0;
+
+    if (!t->sink->failing || (own && log_limit_allow(&limit, now)))
+        log_warn("back pressure: %s: sink '%s': %s; what waits is tried again",
+                 backpressure_names[BACKPRESSURE_SINK_ERROR], t->name, t->job.err.text);
+    t->sink->failing = true;
+    t->sink->failing_ns = now;
+    t->sink->retries++;
+}
+
 static void target_retry(struct seal_target *t)
 {
     struct shard *s = t->seal->shard;
+    uint64_t now = loop_now_ns(s->loop);
     uint64_t delay = RETRY_NS_MIN << (t->attempt < 6 ? t->attempt : 6);
 
     if (delay > RETRY_NS_MAX || t->job.result == SINK_REJECT)
         delay = RETRY_NS_MAX;
-    if (t->attempt++ == 0)
-        log_warn("sink '%s': %s; will be retried", t->name, t->job.err.text);
-    t->retry_ns = loop_now_ns(s->loop) + delay;
+    failure_say(t, now);
+    t->attempt++;
+    t->retry_ns = now + delay;
     t->state = TARGET_RETRY;
 }
 
@@ -59,13 +80,13 @@ static void on_job(struct sink_job *job)
     default:
         INVARIANT(t->state == TARGET_DELIVER);
         if (t->attempt > 0)
-            log_info("sink '%s': delivered %s/%s after %u attempts", t->name, t->sink->directory,
-                     t->key, t->attempt + 1);
+            log_debug("sink '%s': delivered %s/%s after %u attempts", t->name, t->sink->directory,
+                      t->key, t->attempt + 1);
         t->state = TARGET_ACK;
     }
 }
 
-static bool target_item(struct seal_target *t, enum wal_item_type type)
+static bool target_item(struct seal_target *t, enum wal_item_type type, enum wal_ack_how how)
 {
     struct shard *s = t->seal->shard;
     struct wal_item it = {.type = type};
@@ -73,12 +94,37 @@ static bool target_item(struct seal_target *t, enum wal_item_type type)
     it.u.ack.epoch = t->seal->batch.id.epoch;
     it.u.ack.number = t->seal->batch.id.number;
     it.u.ack.target = (uint16_t)(t - t->seal->target);
-    it.u.ack.how = WAL_ACK_DELIVERED;
+    it.u.ack.how = (uint8_t)how;
+    it.u.ack.reason = WAL_DROP_SINK_REMOVED;
     if (wal_writer_item(&s->writer, &it, NULL))
         return false;
     t->barrier = wal_writer_barrier(&s->writer);
     wal_writer_want_sync(&s->writer, t->barrier);
     return true;
+}
+
+static bool target_abandon(struct seal_target *t)
+{
+    struct shard *s = t->seal->shard;
+
+    if (!target_item(t, WAL_ACK, WAL_ACK_ABANDONED))
+        return false;
+    if (s->abandoned.batches++ == 0)
+        snprintf(s->abandoned.sink, sizeof(s->abandoned.sink), "%s", t->name);
+    s->abandoned.others |= strcmp(s->abandoned.sink, t->name) != 0;
+    s->abandoned.events += t->seal->batch.events;
+    t->state = TARGET_ABANDON;
+    return true;
+}
+
+static void target_unstage(struct seal_target *t)
+{
+    int err = file_sink_unstage(t->sink, &t->job);
+
+    if (err)
+        log_warn("%s/" FILE_SINK_STAGING "/%s: abandoned, but cannot be removed: %s",
+                 t->sink->directory, t->job.staging_name, strerror(-err));
+    t->state = TARGET_DONE;
 }
 
 /* True: something moved. */
@@ -92,11 +138,13 @@ static bool target_step(struct seal_target *t)
         t->state = TARGET_READY;
         return true;
     case TARGET_RETRY:
-        if (loop_now_ns(s->loop) < t->retry_ns)
+        if (loop_now_ns(s->loop) < t->retry_ns && !t->removed)
             return false;
         t->state = TARGET_READY;
         return true;
     case TARGET_READY:
+        if (t->removed && !file_sink_took(t->sink, &t->job))
+            return target_abandon(t);
         if (!t->verified) {
             t->state = TARGET_VERIFY;
             file_sink_verify(t->sink, &t->job);
@@ -110,16 +158,21 @@ static bool target_step(struct seal_target *t)
         return true;
     case TARGET_STAGED:     /* from here on a missing staging name means delivered */
         if (t->barrier == 0)
-            return target_item(t, WAL_STAGED);
+            return target_item(t, WAL_STAGED, WAL_ACK_DELIVERED);
         if (!wal_writer_barrier_synced(&s->writer, t->barrier))
             return false;
         t->job.staged = true;
         t->state = TARGET_READY;
         return true;
     case TARGET_ACK:
-        if (!target_item(t, WAL_ACK))
+        if (!target_item(t, WAL_ACK, WAL_ACK_DELIVERED))
             return false;
         t->state = TARGET_DONE;
+        return true;
+    case TARGET_ABANDON:
+        if (!wal_writer_barrier_synced(&s->writer, t->barrier))
+            return false;
+        target_unstage(t);
         return true;
     default:
         return false;
@@ -152,6 +205,8 @@ bool deliver_step(struct seal_batch *sb)
         /* What is on its way comes to its end; nothing new begins from a damaged file. */
         if (!damaged || !target_rests(t))
             moved |= target_step(t);
+        if (t->attempt > 0 && t->state != TARGET_DONE)
+            t->sink->failing_ns = loop_now_ns(sb->shard->loop);
         all = all && t->state == TARGET_DONE;
         rest = rest && (target_rests(t) || t->state == TARGET_DONE || t->state == TARGET_DAMAGED);
         if (t->state == TARGET_DONE && sb->barrier < t->barrier)
@@ -198,4 +253,35 @@ void deliver_parked(struct seal_batch *sb, const char *why)
         t->state = TARGET_RETRY;
     }
     sb->state = SEAL_DELIVER;
+}
+
+void deliver_turn_end(struct shard *s)
+{
+    uint64_t now = loop_now_ns(s->loop);
+    bool failing = false;
+
+    if (s->abandoned.batches > 0)
+        log_warn("the configuration has no sink '%s'%s any more: %" PRIu64 " batches with %" PRIu64
+                 " events that waited for it are abandoned",
+                 s->abandoned.sink, s->abandoned.others ? " and others" : "", s->abandoned.batches,
+                 s->abandoned.events);
+    memset(&s->abandoned, 0, sizeof(s->abandoned));
+    for (struct file_sink *sink = s->sinks; sink; sink = sink->next) {
+        if (sink->failing && now - sink->failing_ns >= PRESSURE_OVER_NS) {
+            sink->failing = false;
+            log_info("back pressure: %s: %s: over", backpressure_names[BACKPRESSURE_SINK_ERROR],
+                     sink->directory);
+        }
+        failing |= sink->failing;
+    }
+    /* Said above, sink by sink. */
+    s->backpressure[BACKPRESSURE_SINK_ERROR] = failing;
+    s->backpressure_said[BACKPRESSURE_SINK_ERROR] = failing;
+}
+
+void deliver_sinks_changed(struct shard *s)
+{
+    for (struct seal_batch *sb = s->seals; sb; sb = sb->next)
+        for (uint16_t i = 0; i < sb->targets; i++)
+            sb->target[i].removed = !s->opt.sink(s->opt.settings_ctx, sb->target[i].name);
 }

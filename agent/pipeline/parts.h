@@ -78,6 +78,7 @@ enum target_state {
     TARGET_RETRY,
     TARGET_DAMAGED,                 /* its file is not what was sealed: has to be made again */
     TARGET_ACK,                     /* delivered; ACK not yet appended */
+    TARGET_ABANDON,                 /* ACK(abandoned) is being synced, then its staging goes */
     TARGET_DONE
 };
 
@@ -88,6 +89,7 @@ struct seal_target {
     struct file_sink *sink;
     char *name;                     /* owned; of the sink */
     char *key;                      /* owned */
+    bool removed;                   /* the configuration has no such sink any more */
     bool verified;
     uint64_t barrier, retry_ns;
     unsigned attempt;
@@ -201,13 +203,20 @@ struct shard {
     uint64_t batches_finished;      /* since the start */
     uint64_t batches_rebuilt;       /* files made again from the log, since the start */
     struct file_sink *sinks;
+    struct {                        /* in this turn, to be said in one line */
+        uint64_t batches, events;
+        char sink[STATUS_SINK_NAME_MAX + 1];
+        bool others;
+    } abandoned;
     uint64_t batches_due_ns;        /* no open batch is due before */
     struct rebuild rebuild;
     bool spool_full;                /* a batch waits for room: encode nothing more */
     uint64_t spool_bytes, spool_open_bytes; /* of all files of batches; of those not sealed */
 
     struct request *flushes;        /* being carried out */
-    bool backpressure[BACKPRESSURE_COUNT], backpressure_said[BACKPRESSURE_COUNT];
+    bool backpressure[BACKPRESSURE_COUNT];      /* as of now */
+    bool backpressure_said[BACKPRESSURE_COUNT]; /* met, and not yet over */
+    uint64_t backpressure_ns[BACKPRESSURE_COUNT];   /* boot clock when it was last on */
     bool reload_later;
     enum stop_phase stop;
     uint64_t stop_by_ns;
@@ -219,6 +228,8 @@ struct shard {
 /* The first error is final; the turn returns it. */
 void shard_fail(struct shard *s, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* A limit is over when it has not been met for so long: what comes and goes is said once. */
+#define PRESSURE_OVER_NS 1000000000ULL
 /* States a limit that is met or not; says so once each way. */
 void shard_pressure(struct shard *s, enum status_backpressure which, bool on, const char *why);
 
@@ -237,6 +248,11 @@ void drain_quarantine(struct ring *r, enum shm_quarantine reason);
 void drain_drop(struct shard *s, struct ring *r);
 void drain_close(struct shard *s);
 
+/* drops.c */
+void drops_attach(const struct shard *s, struct ring *r, const struct wal_ring *known);
+void drops_turn(struct shard *s);               /* once a second */
+int drops_take(struct shard *s, struct ring *r);    /* counts what is new; 0, -EAGAIN, -ENOMEM */
+
 /* publish.c */
 void publish_committed(struct shard *s, const struct wal_group *group);
 void publish_turn(struct shard *s);             /* durable, delivered; retire what is drained */
@@ -253,11 +269,6 @@ int gather_tables_take(struct wal_state *tables, const struct wal_item *it, uint
 /* Are these the bytes that were checked before they were logged? */
 bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                        const uint8_t *body, uint64_t body_len);
-
-/* drops.c */
-void drops_attach(const struct shard *s, struct ring *r, const struct wal_ring *known);
-void drops_turn(struct shard *s);               /* once a second */
-int drops_take(struct shard *s, struct ring *r);    /* counts what is new; 0, -EAGAIN, -ENOMEM */
 
 /* seal.c */
 /* With room for the first event's `len` bytes. NULL: no block or no batch is to be had now. */
@@ -281,6 +292,8 @@ void seal_staging_prefix(const struct shard *s, char *ret_prefix);
 
 /* deliver.c */
 bool deliver_step(struct seal_batch *sb);       /* true: something moved */
+void deliver_turn_end(struct shard *s);         /* says what became of sinks */
+void deliver_sinks_changed(struct shard *s);    /* asks again which ones are configured */
 void deliver_resealed(struct seal_batch *sb);   /* its file is whole again */
 void deliver_parked(struct seal_batch *sb, const char *why);    /* it cannot be made again */
 uint16_t deliver_damaged(const struct seal_batch *sb);          /* bit i: target i */

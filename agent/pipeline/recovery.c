@@ -244,6 +244,15 @@ static void on_directory(void *ctx, const char *directory)
         log_warn("%s/" FILE_SINK_STAGING ": cannot clean: %s", directory, strerror(-n));
 }
 
+/* The directory of a sink that is not configured any more is not made again. */
+static void on_target(struct shard *s, const struct wal_seal_target *t)
+{
+    struct file_sink *sink = seal_sink(s, t->directory);
+
+    if (s->opt.sink(s->opt.settings_ctx, t->sink) || (sink && file_sink_there(sink)))
+        on_directory(s, t->directory);
+}
+
 /* Streams and live seals of the log become streams and batches of this shard. */
 static int tables_build(struct shard *s, struct errmsg *err)
 {
@@ -347,7 +356,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
     s->opt.directories(s->opt.settings_ctx, on_directory, s);
     for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next)
         for (uint16_t i = 0; i < seal->targets; i++)
-            on_directory(s, seal->target[i].directory);
+            on_target(s, &seal->target[i]);
 
     wopt.segment_size = s->opt.segment_size;
     wopt.sync = s->opt.sync;

@@ -7,7 +7,7 @@
  *   STAGE    every file sink gets a synced staging name
  *   LOG      in the order of sealing of its output, the SEAL item is appended
  *   SYNC     it is synced; only now may the first byte be delivered
- *   DELIVER  each target: (verify,) (copy, STAGED,) rename, ACK
+ *   DELIVER  each target: (verify,) (copy, STAGED,) rename, ACK; or ACK(abandoned)
  *   ACKED    the last ACK is synced, the spool file goes
  *
  * Owns:   batches, spool files, destinations.
@@ -151,6 +151,7 @@ static int target_init(struct seal_batch *sb, uint16_t i, const char *name, cons
     struct seal_target *t = &sb->target[i];
 
     t->seal = sb;
+    t->removed = !sb->shard->opt.sink(sb->shard->opt.settings_ctx, name);
     t->sink = seal_sink(sb->shard, directory);
     t->name = strdup(name);
     t->key = strdup(key);
@@ -310,8 +311,9 @@ static bool stage_step(struct seal_batch *sb)
             t->job.done = on_staged;
             t->job.file_bytes = sb->file_bytes;
             t->job.crc32c = sb->crc32c;
-            t->state = TARGET_STAGE;
-            file_sink_stage(t->sink, &t->job);
+            t->state = t->removed ? TARGET_WAIT : TARGET_STAGE;
+            if (!t->removed)
+                file_sink_stage(t->sink, &t->job);
         }
         all = all && t->state == TARGET_WAIT;
     }
@@ -450,9 +452,12 @@ bool seal_turn(struct shard *s)
 {
     struct seal_batch **at = &s->seals, *sb;
     bool moved = false;
+    int blocked = wal_writer_blocked(&s->writer);
 
-    shard_pressure(s, BACKPRESSURE_DISK_FULL, wal_writer_blocked(&s->writer) != 0,
+    shard_pressure(s, BACKPRESSURE_DISK_FULL, blocked == -ENOSPC || blocked == -EDQUOT,
                    "no room for the next log segment");
+    shard_pressure(s, BACKPRESSURE_LOG_ERROR, blocked && !s->backpressure[BACKPRESSURE_DISK_FULL],
+                   "the next log segment cannot be made");
     room_look(s);
     while ((sb = *at)) {
         moved |= seal_step(s, sb);
@@ -474,6 +479,7 @@ bool seal_turn(struct shard *s)
         seal_free(sb);
         moved = true;
     }
+    deliver_turn_end(s);
     return moved;
 }
 
@@ -518,7 +524,9 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
         sb->target[i].job.staged = from->staged;
         sb->target[i].job.file_bytes = seal->file_bytes;
         sb->target[i].job.crc32c = seal->crc32c;
-        sb->target[i].state = from->acked ? TARGET_DONE : TARGET_READY;
+        sb->target[i].state = !from->acked      ? TARGET_READY
+                              : from->abandoned ? TARGET_ABANDON
+                                                : TARGET_DONE;
     }
     if (r) {
         seal_free(sb);

@@ -55,6 +55,8 @@ void shard_fail(struct shard *s, int err, const char *fmt, ...)
 void shard_pressure(struct shard *s, enum status_backpressure which, bool on, const char *why)
 {
     s->backpressure[which] = on;
+    if (on)
+        s->backpressure_ns[which] = loop_now_ns(s->loop);
     if (on && !s->backpressure_said[which]) {
         s->backpressure_said[which] = true;
         log_warn("back pressure: %s: %s", backpressure_names[which], why);
@@ -165,6 +167,7 @@ static bool requests_turn(struct shard *s)
 static void limits_check(struct shard *s)
 {
     uint64_t used = wal_dir_bytes(&s->dir), segment = s->opt.segment_size;
+    uint64_t now = loop_now_ns(s->loop);
 
     /* A segment takes two full groups, however small it should be. */
     if (segment < SEGMENT_ROOM)
@@ -175,11 +178,14 @@ static void limits_check(struct shard *s)
     shard_pressure(s, BACKPRESSURE_LOG_FULL,
                    used + SEGMENTS_RESERVED * segment > s->opt.wal_bytes_max && s->dir.count > 2,
                    "the log has reached max_bytes");
-    for (int i = 0; i < BACKPRESSURE_COUNT; i++)
-        if (!s->backpressure[i] && s->backpressure_said[i]) {
+    for (int i = 0; i < BACKPRESSURE_COUNT; i++) {
+        if (s->backpressure[i])
+            s->backpressure_ns[i] = now;
+        else if (s->backpressure_said[i] && now - s->backpressure_ns[i] >= PRESSURE_OVER_NS) {
             s->backpressure_said[i] = false;
             log_info("back pressure: %s: over", backpressure_names[i]);
         }
+    }
 }
 
 /* D8: TRIM synced, then whole segments below it go. */
@@ -330,13 +336,13 @@ int shard_turn(struct shard *s, struct errmsg *err)
     busy |= seal_turn(s);
     busy |= rebuild_turn(s);
     publish_turn(s);
+    drops_turn(s);
     trim_step(s);
     busy |= requests_turn(s);
     if (s->stop != STOP_NO)
         stop_step(s);
     wal_writer_step(&s->writer, false);
     limits_check(s);
-    drops_turn(s);
     if (s->error) {
         *err = s->error_text;
         return s->error;
@@ -428,6 +434,7 @@ void shard_reload(struct shard *s)
     struct errmsg err;
 
     s->reload_later = false;    /* set again where the log has no place now */
+    deliver_sinks_changed(s);
     for (uint32_t i = 0; i < s->streams.cap; i++) {
         struct stream *st = s->streams.by_id[i];
         int r = st && st->version_appended > 0 ? gather_stream_settings(s, st, &err) : 0;

@@ -30,6 +30,9 @@ typedef int (*shard_settings_fn)(void *ctx, const char *stream, struct stream_se
 typedef void (*shard_directory_fn)(void *ctx, void (*visit)(void *visit_ctx, const char *directory),
                                    void *visit_ctx);
 
+/* Is there a sink of this name as configured now? */
+typedef bool (*shard_sink_fn)(void *ctx, const char *sink);
+
 struct shard_options {                  /* strings are copied */
     const char *agent_name, *data_dir, *wal_dir, *shm_dir;
     const char *shm_group;              /* NULL: none */
@@ -42,6 +45,7 @@ struct shard_options {                  /* strings are copied */
     enum shard_idle idle;
     shard_settings_fn settings;
     shard_directory_fn directories;
+    shard_sink_fn sink;
     void *settings_ctx;
 };
 

@@ -38,10 +38,10 @@ static void stream_fill(const struct shard *s, const struct wal_stream *from,
     to->accepted = books.accepted;
     to->accepted_bytes = books.accepted_bytes;
     to->delivered = books.delivered;
-    to->dropped = to->dropped_sink_removed = books.dropped;
+    to->dropped = books.dropped;
+    memcpy(to->dropped_by, from->dropped, sizeof(to->dropped_by));
     to->lost = books.lost;
-    to->lost_corrupt = from->lost[WAL_LOST_CORRUPT];
-    to->lost_unsynced = from->lost[WAL_LOST_UNSYNCED];
+    memcpy(to->lost_by, from->lost, sizeof(to->lost_by));
     to->pending = books.pending;
     to->oldest_pending_ns = books.pending > 0 ? oldest_pending_ns(s, st) : 0;
     to->batches_open = st ? st->batches_open : 0;
@@ -80,19 +80,16 @@ static int streams_fill(const struct shard *s, struct status *to)
     return 0;
 }
 
-static struct status_sink *sink_find(struct status *to, const struct seal_target *t)
+/* The entry of this sink, made when there is none. NULL: no memory. */
+static struct status_sink *sink_get(const struct shard *s, struct status *to, const char *name,
+                                    const char *directory)
 {
+    struct status_sink *more;
+
     for (size_t i = 0; i < to->sinks_count; i++)
-        if (strcmp(to->sinks[i].name, t->name) == 0
-            && strcmp(to->sinks[i].target, t->sink->directory) == 0)
+        if (strcmp(to->sinks[i].name, name) == 0 && strcmp(to->sinks[i].target, directory) == 0)
             return &to->sinks[i];
-    return NULL;
-}
-
-static struct status_sink *sink_add(struct status *to, const char *name, const char *directory)
-{
-    struct status_sink *more = realloc(to->sinks, (to->sinks_count + 1) * sizeof(*more));
-
+    more = realloc(to->sinks, (to->sinks_count + 1) * sizeof(*more));
     if (!more)
         return NULL;
     to->sinks = more;
@@ -101,7 +98,21 @@ static struct status_sink *sink_add(struct status *to, const char *name, const c
     copy_text(more->name, sizeof(more->name), name);
     copy_text(more->type, sizeof(more->type), "file");
     copy_text(more->target, sizeof(more->target), directory);
+    for (const struct file_sink *sink = s->sinks; sink; sink = sink->next)
+        if (strcmp(sink->directory, directory) == 0)
+            more->retries = sink->retries;
     return more;
+}
+
+static void sink_waits(struct status_sink *sink, const struct seal_target *t)
+{
+    if (t->state == TARGET_DONE)
+        return;
+    sink->batches_waiting++;
+    if (t->state == TARGET_RETRY)
+        copy_text(sink->waits_because, sizeof(sink->waits_because), t->job.err.text);
+    else if (t->attempt > 0 && !sink->waits_because[0])
+        copy_text(sink->waits_because, sizeof(sink->waits_because), "it is being tried again");
 }
 
 /* Sinks that streams write to now, and those that a sealed batch still waits for. */
@@ -113,29 +124,19 @@ static int sinks_fill(const struct shard *s, struct status *to)
         for (uint16_t o = 0; st && st->now && o < st->now->set.outputs; o++)
             for (uint16_t k = 0; k < st->now->set.output[o].targets; k++) {
                 const struct target_settings *set = &st->now->set.output[o].target[k];
-                size_t at = 0;
 
-                while (at < to->sinks_count
-                       && (strcmp(to->sinks[at].name, set->sink) != 0
-                           || strcmp(to->sinks[at].target, set->directory) != 0))
-                    at++;
-                if (at == to->sinks_count && !sink_add(to, set->sink, set->directory))
+                if (!sink_get(s, to, set->sink, set->directory))
                     return -ENOMEM;
             }
     }
     for (const struct seal_batch *sb = s->seals; sb; sb = sb->next)
         for (uint16_t i = 0; i < sb->targets; i++) {
             const struct seal_target *t = &sb->target[i];
-            struct status_sink *sink = sink_find(to, t);
+            struct status_sink *sink = sink_get(s, to, t->name, t->sink->directory);
 
             if (!sink)
-                sink = sink_add(to, t->name, t->sink->directory);
-            if (!sink)
                 return -ENOMEM;
-            sink->batches_waiting += t->state != TARGET_DONE;
-            sink->retries += t->attempt;
-            if (t->state == TARGET_RETRY)
-                copy_text(sink->waits_because, sizeof(sink->waits_because), t->job.err.text);
+            sink_waits(sink, t);
         }
     return 0;
 }
@@ -202,9 +203,8 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
     for (int i = 0; i < WAL_GROUPS; i++)
         to->memory_bytes += s->writer.groups[i].chunk ? WAL_CHUNK_BYTES : 0;
     to->memory_bytes_max = s->opt.memory_limit;
-    memcpy(to->backpressure, s->backpressure, sizeof(to->backpressure));
-    to->lost_bytes_corrupt = s->state.lost_bytes[WAL_LOST_CORRUPT];
-    to->lost_bytes_unsynced = s->state.lost_bytes[WAL_LOST_UNSYNCED];
+    memcpy(to->backpressure, s->backpressure_said, sizeof(to->backpressure));
+    memcpy(to->lost_bytes, s->state.lost_bytes, sizeof(to->lost_bytes));
     to->turns = s->turns;
     err = streams_fill(s, to);
     if (!err)

@@ -14,6 +14,7 @@
 
 #include "flow/name.h"
 #include "shm_wire.h"
+#include "wal/wal_format.h"
 
 enum { STATUS_SINK_NAME_MAX = 64, STATUS_TEXT_MAX = 200 };
 
@@ -22,11 +23,11 @@ struct status_stream {
     char name[STREAM_NAME_MAX + 1];
     uint64_t accepted;              /* events */
     uint64_t accepted_bytes;        /* payload */
-    uint64_t delivered;             /* confirmed by every sink of the stream */
-    uint64_t dropped;               /* after acceptance; by reason below */
-    uint64_t dropped_sink_removed;
-    uint64_t lost;
-    uint64_t lost_corrupt, lost_unsynced;
+    uint64_t delivered;             /* answered by every sink of the stream, taken by one */
+    uint64_t dropped;               /* after acceptance; the sum of: */
+    uint64_t dropped_by[WAL_DROP_REASON_COUNT];
+    uint64_t lost;                  /* the sum of: */
+    uint64_t lost_by[WAL_LOST_REASON_COUNT];
     uint64_t pending;
     uint64_t oldest_pending_ns;     /* age of the oldest pending event, 0 = none */
     uint32_t batches_open, batches_sealing;
@@ -46,7 +47,7 @@ struct status_sink {
     char name[STATUS_SINK_NAME_MAX + 1];
     char type[16];
     char target[STATUS_TEXT_MAX];   /* directory */
-    uint64_t retries;
+    uint64_t retries;               /* since the start */
     uint64_t batches_waiting;
     char waits_because[STATUS_TEXT_MAX];    /* "" = it does not wait */
 };
@@ -73,6 +74,8 @@ enum status_backpressure {
     BACKPRESSURE_LOG_FULL,          /* [wal] max_bytes */
     BACKPRESSURE_MEMORY,            /* memory_limit */
     BACKPRESSURE_DISK_FULL,         /* ENOSPC in log or spool */
+    BACKPRESSURE_LOG_ERROR,         /* the log's disk fails */
+    BACKPRESSURE_SINK_ERROR,        /* a sink fails: its batches wait and pin the log */
     BACKPRESSURE_RINGS_MAX,
     BACKPRESSURE_STREAMS_MAX,
     BACKPRESSURE_SEALS_MAX,         /* sinks have not taken what is sealed */
@@ -80,6 +83,7 @@ enum status_backpressure {
     BACKPRESSURE_COUNT
 };
 extern const char *const backpressure_names[BACKPRESSURE_COUNT];    /* "log_full", ... */
+extern const char *const backpressure_words[BACKPRESSURE_COUNT];    /* what it is, what helps */
 
 struct status {
     char version[32];
@@ -96,8 +100,8 @@ struct status {
     uint64_t wal_end_lsn, wal_synced_lsn, wal_trim_lsn, wal_segments;
     uint64_t wal_syncs, wal_commits;
     uint64_t memory_bytes, memory_bytes_max;    /* chunks and blocks in use */
-    bool backpressure[BACKPRESSURE_COUNT];
-    uint64_t lost_bytes_corrupt, lost_bytes_unsynced;   /* of the log, unreadable */
+    bool backpressure[BACKPRESSURE_COUNT];      /* met within the last second */
+    uint64_t lost_bytes[WAL_LOST_REASON_COUNT]; /* of the log, unreadable */
 
     uint64_t rings_by_state[STATUS_RING_STATE_COUNT];
     uint64_t intake_drops[SHM_DROP_COUNT];      /* of all rings, those gone included */

@@ -532,6 +532,40 @@ void file_sink_deliver(struct file_sink *sink, struct sink_job *job)
               on_deliver);
 }
 
+/* --- giving up ------------------------------------------------------------------------------ */
+
+bool file_sink_there(const struct file_sink *sink)
+{
+    char path[PATH_MAX];
+    struct file_stat st;
+    int n = snprintf(path, sizeof(path), "%s/" FILE_SINK_STAGING, sink->directory);
+
+    return n > 0 && n < (int)sizeof(path) && file_stat_at(FILE_CWD, path, &st) == 0;
+}
+
+bool file_sink_took(struct file_sink *sink, const struct sink_job *job)
+{
+    struct file_stat st;
+    struct errmsg err;
+
+    return job->staged && job->generation == sink->generation && file_sink_there(sink)
+           && file_sink_open(sink, &err) == 0
+           && file_stat_at(sink->staging_dir, job->staging_name, &st) == -ENOENT;
+}
+
+int file_sink_unstage(struct file_sink *sink, const struct sink_job *job)
+{
+    struct errmsg err;
+    int r;
+
+    if (!file_sink_there(sink))
+        return 0;
+    r = file_sink_open(sink, &err);
+    if (!r)
+        r = file_unlink(sink->staging_dir, job->staging_name);
+    return r == -ENOENT ? 0 : r;
+}
+
 /* --- cleaning ------------------------------------------------------------------------------- */
 
 struct cleaning {

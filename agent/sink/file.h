@@ -35,6 +35,9 @@ struct file_sink {
     bool failed;                    /* EIO: let go, so that it can be unmounted; open it anew */
     uint64_t dev, ino;              /* of the directory opened last; 0: none yet */
     uint32_t generation;            /* counts that: what was staged before is not here */
+    uint64_t retries;               /* the pipeline's: deliveries that failed */
+    uint64_t failing_ns;            /* when one was last seen to fail, boot clock */
+    bool failing;                   /* that has been said, and is not yet over */
     char parent[OBJECT_KEY_MAX];    /* last folder of a key that was made and synced */
 };
 
@@ -61,6 +64,13 @@ void file_sink_deliver(struct file_sink *sink, struct sink_job *job);
 
 /* Closes what a job has open that the end of its loop has cut off. */
 void file_sink_job_fini(struct sink_job *job);
+
+/* Does its staging directory stand? Nothing is made. */
+bool file_sink_there(const struct file_sink *sink);
+/* Of a batch that shall not be delivered any more: it has been, its staging name is gone. */
+bool file_sink_took(struct file_sink *sink, const struct sink_job *job);
+/* Removes the staging name of such a batch, if there is one. 0 or -errno. */
+int file_sink_unstage(struct file_sink *sink, const struct sink_job *job);
 
 /*
  * Removes staging names that begin with `prefix` (this log's) and that keep() does not claim.

@@ -57,11 +57,14 @@ static void status_prints_tables_without_colours_into_a_file(void **state)
     static const char *const parts[] = {
         "hydrant 0.1.0, agent test-host, pid 4711, up 1m 1s, ready\n",
         "log:    64 MiB of 8.0 GiB",
-        "pushes back: disk_full\n",
+        "\npushes back: disk_full: no space left for the log or the spool; free some,",
+        "\nthe log had 8.0 KiB that cannot be read: unsynced: not synced before the host ",
+        "\nstream clicks: 5 accepted events are lost: corrupt: damaged on disk; look at the disk",
+        "\nstream errors.x-1: 3 accepted events were dropped: sink_removed: they waited for a ",
         "dropped by producers before acceptance: 7\n",
         "\nSTREAM      ACCEPTED  DELIVERED  PENDING  DROPPED  LOST    BYTES  OLDEST\n",
         "\nclicks          1000        900       95        0     5  195 KiB    1.2s\n",
-        "\nerrors.x-1         0          0        0        0     0      0 B       -\n",
+        "\nerrors.x-1         3          0        0        3     0      0 B       -\n",
         "\nlocal  file        0        0  /data/out  -\n",
         "\napp.1.0123456789abcdef.ring  attached    1    0  1.0 MiB   1000 B   3.9 KiB        0\n",
     };

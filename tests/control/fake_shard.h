@@ -53,6 +53,7 @@ static inline struct status *fake_status(const struct fake_shard *f)
     s->backpressure[BACKPRESSURE_DISK_FULL] = true;
     s->rings_by_state[STATUS_RING_ATTACHED] = 2;
     s->intake_drops[SHM_DROP_FULL] = 7;
+    s->lost_bytes[WAL_LOST_UNSYNCED] = 8192;
 
     s->streams_count = 2;
     s->streams = calloc(2, sizeof(*s->streams));
@@ -69,10 +70,12 @@ static inline struct status *fake_status(const struct fake_shard *f)
     s->streams[0].accepted_bytes = 200000;
     s->streams[0].delivered = 900;
     s->streams[0].pending = 95;
-    s->streams[0].lost = s->streams[0].lost_corrupt = 5;
+    s->streams[0].lost = s->streams[0].lost_by[WAL_LOST_CORRUPT] = 5;
     s->streams[0].oldest_pending_ns = 1250000000;
     s->streams[0].sinks = 2;
     memcpy(s->streams[1].name, "errors.x-1", 11);
+    s->streams[1].accepted = 3;
+    s->streams[1].dropped = s->streams[1].dropped_by[WAL_DROP_SINK_REMOVED] = 3;
     s->streams[1].first_sink = 2;
     s->streams[1].sinks = 1;
     for (unsigned i = 0; i < 3; i++)

@@ -218,11 +218,11 @@ class Reload(Case):
         self.assertIn("segment_size", agent.log())
         agent.stop()
 
-    def test_a_sink_that_goes_has_taken_what_was_sealed_for_it(self):
-        agent = Agent(self, "[stream *]\nsinks = local, gone\nbuffer_count = 1000\n[sink gone]\n"
-                      "type = file\ndirectory = %s" % self.path("gone")).start()
+    def test_a_sink_that_no_stream_uses_any_more_takes_what_was_meant_for_it(self):
+        sink = "[sink gone]\ntype = file\ndirectory = %s" % self.path("gone")
+        agent = Agent(self, "[stream *]\nsinks = local, gone\nbuffer_count = 1000\n" + sink).start()
         self.send("s", LINES, "--durable")
-        agent.configure("")
+        agent.configure(sink)
         agent.process.send_signal(signal.SIGHUP)
         agent.log_has("reloaded")
         self.send("s", LINES, "--durable")
@@ -231,6 +231,54 @@ class Reload(Case):
         self.assertEqual(agent.events("s", out=self.path("gone")), MESSAGES)
         self.check_books(agent.status())
         agent.stop()
+
+
+class SinkRemoved(Case):
+    """A sink that leaves the file: what waits for it is given up, by name and number."""
+
+    def removed(self, again):
+        """100 events wait for a sink alone, 100 for it and another; it leaves by again(agent)."""
+        self.write_file("gone", b"in the way of the directory\n")
+        agent = Agent(self, "[stream alone]\nsinks = gone\nbuffer_count = 30\n"
+                      "[stream *]\nsinks = local, gone\nbuffer_count = 30\n[sink gone]\n"
+                      "type = file\ndirectory = %s" % self.path("gone")).start()
+        self.send("alone", LINES, "--durable")
+        self.send("both", LINES, "--durable")
+        until(lambda: agent.stream("both")["sinks"]
+              and agent.stream("both")["sinks"][0]["delivered"] == 90, "local has its batches")
+        until(lambda: agent.status()["backpressure"]["sink_error"], "the sink fails")
+        self.assertIn("sink_error: a sink fails", agent.run("status")[1])
+        for name in ("alone", "both"):
+            self.assertEqual([agent.stream(name)[k] for k in ("accepted", "pending")], [100, 100])
+        agent.configure("[stream *]\nbuffer_count = 30")
+        again(agent)
+        agent.log_has("the configuration has no sink 'gone' any more: ")
+        agent.flush()
+        self.assertEqual(agent.stream("alone")["dropped_by_reason"], {"sink_removed": 100})
+        self.assertEqual([agent.stream("both")[k] for k in ("delivered", "dropped")], [100, 0])
+        self.assertEqual(agent.events("both"), MESSAGES)
+        metrics = agent.ask("GET", "/metrics")[1]
+        self.assertIn('hydrant_events_dropped_total{stream="alone",reason="sink_removed"} 100\n',
+                      metrics)
+        self.assertIn("stream alone: 100 accepted events were dropped: sink_removed",
+                      agent.run("status")[1])
+        self.send("alone", LINES, "--delivered")
+        self.assertEqual(agent.events("alone"), MESSAGES)
+        self.check_books(agent.status())
+        until(lambda: os.listdir(os.path.join(agent.data, "spool")) == [], "the spool is empty")
+        agent.stop()
+
+    def test_by_reload(self):
+        def reload(agent):
+            agent.process.send_signal(signal.SIGHUP)
+            agent.log_has("reloaded")
+        self.removed(reload)
+
+    def test_by_restart(self):
+        def restart(agent):
+            agent.kill()
+            agent.start()
+        self.removed(restart)
 
 
 class Mistakes(Case):

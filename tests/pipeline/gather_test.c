@@ -143,11 +143,12 @@ static void a_sink_may_be_added_and_taken_away(void **state)
     agent.sources[0].planned = 40;
     sim_agent_until(&agent, sim_agent_taken, "forty events");
     sim_agent_turns(&agent, 20);
-    agent.sinks_count = 1;
+    agent.sinks[1].unused = true;
     shard_reload(agent.shard);
     agent.sources[0].planned = 60;
     sim_agent_until(&agent, sim_agent_taken, "sixty events");
     sim_agent_stop(&agent);
+    agent.sinks_count = 1;
     sim_agent_check_all(&agent);
     assert_int_equal(agent.delivered, 60);
     agent.sinks_count = 2;

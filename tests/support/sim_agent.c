@@ -77,6 +77,8 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
         struct output_settings *o;
         uint16_t at = 0;
 
+        if (sink->unused)
+            continue;
         while (at < ret_set->outputs && !sinks_equal(first[at], sink))
             at++;
         o = &ret_set->output[at];
@@ -100,6 +102,16 @@ static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char 
 
     for (unsigned i = 0; i < a->sinks_count; i++)
         visit(visit_ctx, a->sinks[i].directory);
+}
+
+static bool on_sink(void *ctx, const char *sink)
+{
+    const struct sim_agent *a = ctx;
+
+    for (unsigned i = 0; i < a->sinks_count; i++)
+        if (strcmp(a->sinks[i].name, sink) == 0)
+            return true;
+    return false;
 }
 
 void sim_agent_init(struct sim_agent *a, uint64_t seed)
@@ -127,6 +139,7 @@ void sim_agent_init(struct sim_agent *a, uint64_t seed)
         .idle = SHARD_IDLE_ADAPTIVE,
         .settings = on_settings,
         .directories = on_directories,
+        .sink = on_sink,
         .settings_ctx = a,
     };
     a->streams_count = 1;

@@ -40,6 +40,7 @@ struct sim_agent_sink {
     const char *name, *directory, *format, *prefix;
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
     bool flat;
+    bool unused;                        /* configured, but no stream has it */
     int64_t count_max;                  /* of any file, 0: as buffer_count */
 };
 

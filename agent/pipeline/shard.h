@@ -30,7 +30,7 @@ typedef int (*shard_settings_fn)(void *ctx, const char *stream, struct stream_se
 typedef void (*shard_directory_fn)(void *ctx, void (*visit)(void *visit_ctx, const char *directory),
                                    void *visit_ctx);
 
-/* Is there a sink of this name as configured now? */
+/* Is there a sink of this name as configured now? What waits for one that is not is given up. */
 typedef bool (*shard_sink_fn)(void *ctx, const char *sink);
 
 struct shard_options {                  /* strings are copied */

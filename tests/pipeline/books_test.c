@@ -184,7 +184,7 @@ static int killed_in_any_state(void *ctx)
 
 static void a_start_reads_what_the_killed_agent_knew(void **state)
 {
-    uint64_t seeds = getenv("HYDRANT_LONG") ? 2000 : 60;
+    uint64_t seeds = getenv("HYDRANT_LONG") ? 2000 : 25;
 
     (void)state;
     for (uint64_t seed = 1; seed <= seeds; seed++)
@@ -232,7 +232,7 @@ static int cut_or_not(void *ctx)
 
 static void in_the_end_nobody_can_tell_that_it_was_killed(void **state)
 {
-    uint64_t seeds = getenv("HYDRANT_LONG") ? 2000 : 60;
+    uint64_t seeds = getenv("HYDRANT_LONG") ? 2000 : 25;
 
     (void)state;
     for (uint64_t seed = 1; seed <= seeds; seed++)

@@ -125,7 +125,6 @@ static void seals_max_prepare(void)
 {
     far_sink();
     agent.sinks[0].buffer_count = 1;
-    agent.pad_bytes = 4000;
 }
 
 static void spool_disk_prepare(void)
@@ -195,12 +194,12 @@ struct limit {
 };
 
 static const struct limit limits[] = {
-    {BACKPRESSURE_LOG_FULL, log_full_prepare, full_sink_press, full_sink_release, true, 6000},
-    {BACKPRESSURE_DISK_FULL, spool_disk_prepare, data_disk_press, data_disk_release, true, 8000},
+    {BACKPRESSURE_LOG_FULL, log_full_prepare, full_sink_press, full_sink_release, true, 4500},
+    {BACKPRESSURE_DISK_FULL, spool_disk_prepare, data_disk_press, data_disk_release, true, 5500},
     {BACKPRESSURE_DISK_FULL, log_disk_prepare, log_disk_press, log_disk_release, true, 3000},
     {BACKPRESSURE_SINK_ERROR, nothing, sink_error_press, sim_fail_clear, false, 100},
     {BACKPRESSURE_RINGS_MAX, rings_max_prepare, nothing, rings_max_release, true, 1000},
-    {BACKPRESSURE_SEALS_MAX, seals_max_prepare, full_sink_press, full_sink_release, true, 9000},
+    {BACKPRESSURE_SEALS_MAX, seals_max_prepare, full_sink_press, full_sink_release, true, 4500},
 };
 
 static uint32_t written_before;
@@ -213,7 +212,8 @@ static bool is_refused(struct sim_agent *a)
 
     refused = src->events_count == written_before ? refused + 1 : 0;
     written_before = src->events_count;
-    sim_agent_check_books(a);
+    if (a->turns % 16 == 0)
+        sim_agent_check_books(a);
     return refused == REFUSED_TURNS;
 }
 

@@ -10,21 +10,15 @@
 #include "cli/cli_ring.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clockfmt.h"
 #include "cli/cli_exit.h"
+#include "cli/cli_text.h"
 #include "encode/event_classify.h"
 #include "ring/frames.h"
-
-static const char *const kind_names[SHM_KIND_COUNT] = {
-    [SHM_KIND_NONE] = "none",   [SHM_KIND_JSON] = "json",     [SHM_KIND_TEXT] = "text",
-    [SHM_KIND_BYTES] = "bytes", [SHM_KIND_RECORD] = "record",
-};
 
 struct printer {
     char (*names)[SHM_STREAM_NAME_MAX + 1];     /* owned; by definition number */
@@ -62,49 +56,29 @@ static int span_copy(const struct ring_file *file, uint64_t from, uint64_t to, u
     return 0;
 }
 
-/* `"payload": <value>`: JSON as it is, text as a string, the rest in base64. False: no memory. */
-static bool payload_print(struct printer *p, const uint8_t *data, uint32_t len)
+/* `"payload": <value>`: JSON as it is, text as a string, the rest in base64. */
+static void payload_print(struct printer *p, const uint8_t *data, uint32_t len)
 {
-    enum shm_kind is = event_classify(p->checker, data, len);
-    bool ok = true;
-
-    if (is == SHM_KIND_JSON) {
+    if (event_classify(p->checker, data, len) == SHM_KIND_JSON) {
         fputs("\"payload\": ", stdout);
-        for (uint32_t i = 0; i < len; i++) /* a line end can only stand between tokens */
-            putchar(data[i] == '\n' || data[i] == '\r' ? ' ' : data[i]);
-    } else if (is == SHM_KIND_TEXT) {
-        json_t *string = json_stringn((const char *)data, len);
-
-        fputs("\"payload\": ", stdout);
-        ok = string != NULL && json_dumpf(string, stdout, JSON_ENCODE_ANY) == 0;
-        json_decref(string);
+        cli_json_folded(stdout, data, len);
     } else {
-        unsigned char *text = malloc(((size_t)len + 2) / 3 * 4 + 1);
-
-        ok = text != NULL;
-        if (ok) {
-            (void)EVP_EncodeBlock(text, data, (int)len);
-            printf("\"payload_base64\": \"%s\"", (const char *)text);
-        }
-        free(text);
+        cli_json_bytes(stdout, "payload", data, len);
     }
-    return ok;
 }
 
-static bool frame_print(struct printer *p, const struct shm_frame *frame, const uint8_t *payload)
+static void frame_print(struct printer *p, const struct shm_frame *frame, const uint8_t *payload)
 {
     char time_text[CLOCKFMT_ISO_BYTES];
-    bool ok;
 
     printf("{\"stream\": \"%s\", \"kind\": \"%s\", ", p->names[frame->def],
-           kind_names[frame->kind]);
+           cli_text_kind(frame->kind));
     if (frame->time_ns != 0)
         printf("\"time\": \"%s\", ", clockfmt_iso(frame->time_ns, time_text));
     else
         fputs("\"time\": null, ", stdout);
-    ok = payload_print(p, payload, frame->len);
+    payload_print(p, payload, frame->len);
     fputs("}\n", stdout);
-    return ok;
 }
 
 static int frames_print(const char *command, struct printer *p, const struct ring_view *view,
@@ -122,8 +96,7 @@ static int frames_print(const char *command, struct printer *p, const struct rin
         struct shm_frame frame;
 
         at = frames_next(span, at, &frame, &payload);
-        if (!frame_print(p, &frame, payload))
-            return cli_fail(command, "out of memory");
+        frame_print(p, &frame, payload);
     }
     if (res != FRAMES_OK || summary.bytes_whole != len)
         return cli_fail(command, "%s: unreadable from position %llu on: %s", view->file.name,

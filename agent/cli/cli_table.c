@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "base/invariant.h"
+#include "cli/cli_text.h"
+#include "encode/json_check.h"
 
 void cli_table_init(struct cli_table *table, const char *format)
 {
@@ -125,10 +127,17 @@ char *cli_human_time(uint64_t ns, char text[static CLI_HUMAN_BYTES])
 
 char *cli_printable(const char *text, char *ret, size_t cap)
 {
-    size_t len = 0;
+    size_t len = strnlen(text, cap - 1);
+    const uint8_t *at = (const uint8_t *)text;
+    bool utf8 = json_check_utf8(at, len);
 
-    for (; text[len] != '\0' && len + 1 < cap; len++)
-        ret[len] = (unsigned char)text[len] < 0x20 || text[len] == 0x7f ? '?' : text[len];
+    for (size_t i = 0, unsafe = 0; i < len; i++, unsafe -= unsafe > 0) {
+        uint32_t code;
+
+        if (unsafe == 0)
+            unsafe = utf8 ? cli_text_unsafe(at + i, len - i, &code) : at[i] < 0x20 || at[i] >= 0x7f;
+        ret[i] = unsafe > 0 ? '?' : text[i];
+    }
     ret[len] = '\0';
     return ret;
 }

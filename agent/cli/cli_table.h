@@ -36,7 +36,7 @@ enum { CLI_HUMAN_BYTES = 32 };
 char *cli_human_bytes(uint64_t bytes, char text[static CLI_HUMAN_BYTES]);
 char *cli_human_time(uint64_t ns, char text[static CLI_HUMAN_BYTES]);
 
-/* Copies text with control characters replaced. Returns ret. */
+/* Copies text with what a terminal could obey (cli_text.h) replaced by '?'. Returns ret. */
 char *cli_printable(const char *text, char *ret, size_t cap);
 
 /* Is it a terminal that wants colours (NO_COLOR is not set)? */

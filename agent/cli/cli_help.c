@@ -21,7 +21,7 @@ static const struct cli_command commands[] = {
     { "ring", cli_ring, "ls | show NAME", "the rings of this host, with or without an agent" },
     { "check", cli_check, "FILE", "every mistake of a configuration" },
     { "top", cli_top, "", "the status, live (not built yet)" },
-    { "wal", cli_wal, "ls | dump | verify", "read a log offline (not built yet)" },
+    { "wal", cli_wal, "ls | dump | verify", "read a log, also while an agent writes it" },
     { "bench", cli_bench, "[--json]", "this host: ring against Unix socket, TCP, pipe" },
     { "help", cli_help, "[COMMAND]", "this, or a command in full; help metrics: /metrics" },
 };

@@ -25,8 +25,3 @@ int cli_top(int argc, char **argv)
 {
     return unbuilt(argc, argv, "hydrant top: what the agent is doing, live");
 }
-
-int cli_wal(int argc, char **argv)
-{
-    return unbuilt(argc, argv, "hydrant wal ls|dump|verify DIR: reads a log offline");
-}

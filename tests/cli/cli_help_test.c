@@ -63,7 +63,6 @@ static void what_is_not_built_says_so_and_fails(void **state)
 {
     (void)state;
     capture_expect(&capture, cli_top, "top", CLI_FAILED, "", "hydrant top: not built yet");
-    capture_expect(&capture, cli_wal, "wal ls", CLI_FAILED, "", "hydrant wal: not built yet");
 }
 
 static void numbers_are_readable(void **state)

@@ -29,6 +29,7 @@ static const char usage[] =
     "\n"
     "  STATE    alive: its producer runs; orphan: it is gone; closed: it has said good-bye;\n"
     "           quarantined: the agent has stopped reading it, and why;\n"
+    "           damaged: an agent would stop reading it, and why;\n"
     "           unreadable: the file claims to be a ring and is none, and why\n"
     "  WAITING  bytes that the agent has not accepted yet\n"
     "  DROPPED  events that the producer has given up, by its own count\n"
@@ -44,6 +45,27 @@ static const char usage[] =
     "\n"
     "  hydrant ring ls\n"
     "  hydrant ring show app.4711.0123456789abcdef --events | jq .payload\n";
+
+/*
+ * Head, against the position that the agent has accepted up to. Both move on meanwhile, and a
+ * position that is old when head is read may seem to be more than a ring behind it: only one that
+ * has not moved is out of place.
+ */
+static void head_read(struct ring_view *view)
+{
+    enum { TRIES = 1000 };      /* somebody may move it for ever */
+    _Atomic uint64_t *accepted = &view->file.consumer->mark[SHM_POS_ACCEPTED].pos;
+    uint64_t pos = atomic_load_explicit(accepted, memory_order_acquire);
+
+    for (int i = 0; i < TRIES; i++) {
+        view->pos[SHM_POS_ACCEPTED] = pos;
+        if (ring_file_head(&view->file, pos, &view->head, &view->fault) == 0)
+            return;
+        pos = atomic_load_explicit(accepted, memory_order_acquire);
+        if (pos == view->pos[SHM_POS_ACCEPTED])
+            return;
+    }
+}
 
 int ring_view_open(int shm_dir, const char *name, struct ring_view *ret_view,
                    enum shm_quarantine *ret_reason, struct errmsg *err)
@@ -70,8 +92,13 @@ int ring_view_open(int shm_dir, const char *name, struct ring_view *ret_view,
     ret_view->agent_epoch =
         atomic_load_explicit(&file->consumer->agent_epoch, memory_order_relaxed);
     ret_view->ring_id = atomic_load_explicit(&file->consumer->ring_id, memory_order_relaxed);
-    /* Head last: so it is not below an accepted that was read before it. */
-    return ring_file_head(file, ret_view->pos[SHM_POS_ACCEPTED], &ret_view->head, ret_reason);
+    ret_view->quarantine_pos =
+        atomic_load_explicit(&file->consumer->quarantine_pos, memory_order_relaxed);
+    head_read(ret_view);
+    if (ret_view->fault != SHM_QUARANTINE_FAULT)
+        return 0;
+    *ret_reason = ret_view->fault;      /* the pages are gone: nothing that was read means much */
+    return errmsg_set(err, -EBADMSG, "ring '%s': its pages are gone", name);
 }
 
 void ring_view_close(struct ring_view *view)
@@ -84,6 +111,9 @@ char *ring_view_state(const struct ring_view *view, char text[static RING_VIEW_S
     if (view->quarantine != SHM_QUARANTINE_NONE)
         (void)snprintf(text, RING_VIEW_STATE_BYTES, "quarantined: %s",
                        ring_quarantine_name(view->quarantine));
+    else if (view->fault != SHM_QUARANTINE_NONE)
+        (void)snprintf(text, RING_VIEW_STATE_BYTES, "damaged: %s",
+                       ring_quarantine_name(view->fault));
     else
         (void)snprintf(text, RING_VIEW_STATE_BYTES, "%s",
                        view->closed      ? "closed"
@@ -134,7 +164,10 @@ static void ls_row(struct cli_table *table, const struct ring_view *view)
     cli_table_cell(table, "%u", view->file.super.pid);
     cli_table_cell(table, "%u", view->file.stat.uid);
     cli_table_cell(table, "%s", cli_human_bytes(view->file.super.data_bytes, human));
-    cli_table_cell(table, "%s", cli_human_bytes(view->head - view->pos[SHM_POS_ACCEPTED], human));
+    cli_table_cell(table, "%s",
+                   view->fault != SHM_QUARANTINE_NONE
+                       ? "-"
+                       : cli_human_bytes(view->head - view->pos[SHM_POS_ACCEPTED], human));
     cli_table_cell(table, "%s", cli_human_bytes(view->pos[SHM_POS_ACCEPTED], human));
     cli_table_cell(table, "%" PRIu64, dropped);
 }
@@ -166,6 +199,8 @@ static int ls_names(int dir, const struct names *names)
 
         if (res == 0) {
             ls_row(&table, &view);
+            if (view.fault != SHM_QUARANTINE_NONE && view.quarantine == SHM_QUARANTINE_NONE)
+                code = CLI_FAILED;
         } else if (res != -ENOENT) { /* a ring that is gone by now is no news */
             ls_row_unreadable(&table, names->items[i],
                               res == -EBADMSG ? ring_quarantine_name(reason) : strerror(-res));
@@ -237,10 +272,14 @@ static void show_positions(const struct ring_view *view)
     char human[CLI_HUMAN_BYTES];
     uint64_t waiting = view->head - view->pos[SHM_POS_ACCEPTED];
 
-    printf("head           %" PRIu64 "\n", view->head);
+    if (view->fault == SHM_QUARANTINE_NONE)
+        printf("head           %" PRIu64 "\n", view->head);
+    else
+        printf("head           impossible\n");
     for (int i = 0; i < SHM_POS_COUNT; i++)
         printf("%-14s %" PRIu64 "\n", pos_names[i], view->pos[i]);
-    printf("waiting        %" PRIu64 " (%s)\n", waiting, cli_human_bytes(waiting, human));
+    if (view->fault == SHM_QUARANTINE_NONE)
+        printf("waiting        %" PRIu64 " (%s)\n", waiting, cli_human_bytes(waiting, human));
     printf("high water     %" PRIu64 "\n", view->high_water_bytes);
     for (int i = 0; i < SHM_DROP_COUNT; i++)
         printf("dropped        %" PRIu64 " %s\n", view->drops[i], drop_names[i]);
@@ -258,6 +297,8 @@ static int ring_show_text(const char *command, struct ring_view *view)
 
     printf("ring           %s\n", view->file.name);
     printf("state          %s\n", ring_view_state(view, state));
+    if (view->quarantine != SHM_QUARANTINE_NONE)
+        printf("quarantined    at %" PRIu64 "\n", view->quarantine_pos);
     show_superblock(view);
     show_positions(view);
     printf("definitions\n");
@@ -288,12 +329,15 @@ static int ring_show(const char *command, const char *dir_path, const char *name
         return CLI_FAILED;
     res = ring_view_open(dir, full, &view, &reason, &err);
     if (res == -ENOENT)
-        code = cli_fail(command, "%s: no such ring in %s", full, dir_path);
+        code = cli_fail(command, "%s: no such ring in %s; 'hydrant ring ls' lists them", full,
+                        dir_path);
     else if (res == -EBADMSG)
-        code = cli_fail(command, "%s: unreadable: %s%s%s", full, ring_quarantine_name(reason),
-                        err.text[0] != '\0' ? ": " : "", err.text);
+        code = cli_fail(command, "%s; an agent does not read it either", err.text);
+    else if (res == -EACCES)
+        code = cli_fail(command, "%s: permission denied; run as its owner, the agent's user or "
+                        "root", full);
     else if (res != 0)
-        code = cli_fail(command, "%s: %s", full, err.text[0] != '\0' ? err.text : strerror(-res));
+        code = cli_fail(command, "%s: %s", err.text, strerror(-res));
     else
         code = events ? ring_events_print(command, &view) : ring_show_text(command, &view);
     ring_view_close(&view);

@@ -19,7 +19,9 @@ struct ring_view {
     struct ring_file file;
     int alive;                      /* as ring_file_alive() */
     bool closed;                    /* the producer has closed it: head is final */
-    enum shm_quarantine quarantine; /* set by the agent, or what we found ourselves */
+    enum shm_quarantine quarantine; /* set by the agent */
+    uint64_t quarantine_pos;
+    enum shm_quarantine fault;      /* what we found ourselves: then head is not known */
     uint64_t head;
     uint64_t pos[SHM_POS_COUNT];
     uint64_t drops[SHM_DROP_COUNT];
@@ -28,8 +30,8 @@ struct ring_view {
 };
 
 /*
- * As ring_file_open(). -EBADMSG: it claims to be a ring and is none, *ret_reason says why. The view
- * is to be closed in any case.
+ * As ring_file_open(). -EBADMSG: it claims to be a ring and is none, *ret_reason says why. A ring
+ * whose head cannot be is opened, with `fault` set. The view is to be closed in any case.
  */
 int ring_view_open(int shm_dir, const char *name, struct ring_view *ret_view,
                    enum shm_quarantine *ret_reason, struct errmsg *err);

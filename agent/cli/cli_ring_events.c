@@ -109,7 +109,7 @@ static int frames_print(const char *command, struct printer *p, const struct rin
 int ring_events_print(const char *command, struct ring_view *view)
 {
     uint64_t from = view->pos[SHM_POS_ACCEPTED];
-    uint64_t len = view->head - from;
+    uint64_t len = view->fault == SHM_QUARANTINE_NONE ? view->head - from : 0;
     enum shm_quarantine reason = SHM_QUARANTINE_NONE;
     struct printer p = { NULL, NULL };
     uint8_t *span = malloc(len > 0 ? len : 1);
@@ -118,6 +118,11 @@ int ring_events_print(const char *command, struct ring_view *view)
 
     p.names = calloc(SHM_DEFS_MAX + 1, sizeof(*p.names));
     p.checker = json_checker_open(SHM_EVENT_BYTES_MAX);
+    if (view->fault != SHM_QUARANTINE_NONE) {
+        code = cli_fail(command, "%s: what waits cannot be found: %s", view->file.name,
+                        ring_quarantine_name(view->fault));
+        goto out;
+    }
     if (span == NULL || p.names == NULL || p.checker == NULL) {
         code = cli_fail(command, "out of memory");
         goto out;

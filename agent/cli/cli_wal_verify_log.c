@@ -36,7 +36,7 @@ static int synced_ahead(const struct wal_verify *v, uint64_t from, uint64_t lsn,
         if (*ret_synced_lsn < g.commit.synced_lsn)
             *ret_synced_lsn = g.commit.synced_lsn;
         /* A segment gets its name when the one before it is synced. */
-        if (seg != NULL && wal_walk_start(seg) > from && *ret_synced_lsn < wal_walk_start(seg))
+        if (seg != NULL && wal_walk_start(seg) >= from && *ret_synced_lsn < wal_walk_start(seg))
             *ret_synced_lsn = wal_walk_start(seg);
         found = *ret_synced_lsn > lsn;
     }
@@ -86,21 +86,25 @@ static void hole_meet(struct wal_verify *v, const struct wal_group_view *g)
                     "the log ends here: what follows was not synced when its writer died");
 }
 
-static void span_counts(const struct wal_verify *v, const struct wal_item *it,
-                        const struct frames_summary *sum, const char **trouble)
+static const char *counts_trouble(const struct wal_verify *v, const struct wal_item *it,
+                                  const struct frames_summary *sum)
 {
     if (sum->events != it->u.span.events)
-        *trouble = "its events are not as many as its item says";
+        return "its events are not as many as its item says";
     if (v->scratch.used_count != it->u.span.tallies)
-        *trouble = "its events are of other definitions than its item says";
+        return "its events are of other definitions than its item says";
     for (uint16_t i = 0; i < it->u.span.tallies; i++) {
         struct wal_tally t = wal_tally_get(it, i);
 
         if (t.def > SHM_DEFS_MAX || v->scratch.events[t.def] != t.events
             || v->scratch.payload_bytes[t.def] != t.payload_bytes)
-            *trouble = "its tallies are not those of its events";
+            return "its tallies are not those of its events";
     }
+    return NULL;
 }
+
+/* The one fault that a crash may leave: bytes that never reached the disk. */
+static const char other_bytes[] = "the checksum of its bytes differs";
 
 /* What is wrong with a span, or NULL. */
 static const char *span_trouble(struct wal_verify *v, const struct wal_item *it,
@@ -109,7 +113,7 @@ static const char *span_trouble(struct wal_verify *v, const struct wal_item *it,
     uint64_t len = it->u.span.to - it->u.span.from, body_len = g->commit.lsn - g->body_lsn;
     const struct wal_ring *ring = wal_state_ring(&v->state, it->u.span.ring);
     const uint8_t *span = g->body + it->u.span.offset;
-    const char *trouble = NULL;
+    const char *trouble;
     struct frames_summary sum;
 
     if (len > body_len || it->u.span.offset > body_len - len
@@ -118,7 +122,7 @@ static const char *span_trouble(struct wal_verify *v, const struct wal_item *it,
     if (it->u.span.offset < v->span_end)
         return "it overlaps the one before it";
     if (crc32c(0, span, len) != it->u.span.crc32c)
-        return "the checksum of its bytes differs";
+        return other_bytes;
     if (ring == NULL)           /* said of the item, or behind a hole */
         return NULL;
     if (frames_check(span, len, SHM_EVENT_BYTES_MAX, ring->defs_count, &v->scratch, &sum)
@@ -126,7 +130,7 @@ static const char *span_trouble(struct wal_verify *v, const struct wal_item *it,
         || sum.bytes_whole != len)
         trouble = "its bytes are no frames";
     else
-        span_counts(v, it, &sum, &trouble);
+        trouble = counts_trouble(v, it, &sum);
     frames_scratch_clear(&v->scratch);
     return trouble;
 }
@@ -138,7 +142,7 @@ static void span_report(struct wal_verify *v, const struct wal_item *it,
     uint64_t lsn = g->body_lsn + it->u.span.offset;
     const char *name = wal_walk_segment(&v->walk, g->body_lsn);
 
-    if (synced(v, g, g->body_lsn))
+    if (trouble != other_bytes || synced(v, g, g->body_lsn))
         wal_verify_damage(v, lsn, name, "span of %" PRIu32 " events of ring %" PRIu32 " (%s): %s",
                           it->u.span.events, it->u.span.ring, ring != NULL ? ring->name : "?",
                           trouble);

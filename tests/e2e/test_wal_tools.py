@@ -284,9 +284,9 @@ class RingTools(Case):
         """Nothing in it may ever look damaged, however fast its positions move."""
         agent = Agent(self, BUSY).start()
         producer = Producer(self, "p", pad=100)
-        producer.tell("load 200000")
+        producer.tell("load 50000")
         seen = 0
-        for _ in range(sized(30, 100, 500)):
+        for _ in range(sized(10, 40, 500)):
             code, out, err = self.run_hydrant("ring", "show", producer.ring, "--shm-dir", self.shm)
             self.assertEqual((code, err), (0, ""))
             self.assertRegex(out, r"(?m)^state +alive$")

@@ -202,6 +202,13 @@ int file_allocate(int fd, uint64_t offset, uint64_t len)
     return -rc;
 }
 
+int file_own(int fd, gid_t gid, mode_t mode)
+{
+    if (fchown(fd, (uid_t)-1, gid) != 0 || fchmod(fd, mode) != 0)
+        return -errno;
+    return 0;
+}
+
 int file_sync(int fd)
 {
     return fsync(fd) != 0 ? -errno : 0;
@@ -264,32 +271,58 @@ int file_unlink(int dir, const char *name)
     return unlinkat(dir, name, 0) != 0 ? -errno : 0;
 }
 
-int file_list(int dir, file_visit_fn visit, void *ctx)
+/* The listing is the C library's stream under another name. */
+int file_listing_open(int dir, struct file_listing **ret_listing)
 {
     /* A description of its own: the caller's keeps its offset, and nested lists don't disturb. */
-    int fd = file_open(dir, ".", O_RDONLY | O_DIRECTORY, 0), rc = 0;
-    struct dirent *entry;
+    int fd = file_open(dir, ".", O_RDONLY | O_DIRECTORY, 0);
     DIR *stream;
 
+    *ret_listing = NULL;
     if (fd < 0)
         return fd;
     stream = fdopendir(fd);
     if (stream == NULL) {
-        rc = -errno;
+        int rc = -errno;
+
         close(fd);
         return rc;
     }
+    *ret_listing = (struct file_listing *)stream;
+    return 0;
+}
+
+int file_listing_step(struct file_listing *listing, file_visit_fn visit, void *ctx)
+{
+    int rc = 0;
+
     while (rc == 0) {
+        struct dirent *entry;
+
         errno = 0;
-        entry = readdir(stream);
-        if (entry == NULL) {
-            rc = -errno;
-            break;
-        }
+        entry = readdir((DIR *)listing);
+        if (entry == NULL)
+            return -errno;
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             rc = visit(ctx, entry->d_name);
     }
-    closedir(stream);
+    return rc;
+}
+
+void file_listing_close(struct file_listing *listing)
+{
+    if (listing != NULL)
+        closedir((DIR *)listing);
+}
+
+int file_list(int dir, file_visit_fn visit, void *ctx)
+{
+    struct file_listing *listing;
+    int rc = file_listing_open(dir, &listing);
+
+    if (rc == 0)
+        rc = file_listing_step(listing, visit, ctx);
+    file_listing_close(listing);
     return rc;
 }
 

@@ -54,6 +54,7 @@ int file_write(int fd, const void *buf, size_t len, uint64_t offset);
 int file_truncate(int fd, uint64_t size_bytes);
 int file_allocate(int fd, uint64_t offset, uint64_t len);
 int file_sync(int fd);
+int file_own(int fd, gid_t gid, mode_t mode);   /* as chown and chmod: the owner stays */
 
 int file_mkdir(int dir, const char *name, mode_t mode);         /* -EEXIST is 0 */
 int file_mkdirs(int dir, const char *path, mode_t mode);        /* and its parents */
@@ -65,6 +66,16 @@ int file_unlink(int dir, const char *name);
 /* Every name but "." and "..", in no order, until visit returns non-zero, which is returned. */
 typedef int (*file_visit_fn)(void *ctx, const char *name);
 int file_list(int dir, file_visit_fn visit, void *ctx);
+
+/*
+ * The same in parts, for directories that others may fill: _step goes on behind the name at which
+ * visit returned non-zero, and returns that, or 0 at the end. A name that is there from open to end
+ * is visited once. NULL is fine for _close.
+ */
+struct file_listing;
+int file_listing_open(int dir, struct file_listing **ret_listing);
+int file_listing_step(struct file_listing *listing, file_visit_fn visit, void *ctx);
+void file_listing_close(struct file_listing *listing);
 
 /* Exclusive flock(2) of the inode, held by the open file description. -EWOULDBLOCK. */
 int file_lock(int fd, bool wait);

@@ -17,7 +17,7 @@
 #define RESCAN_NS               1000000000ULL   /* while rings wait for a place */
 #define FLUSH_SEAL_NS           1000000000ULL   /* a producer's flush seals a stream this often */
 
-enum { DISCOVER_NAMES_A_TURN = 256, QUIET_TURNS = 8, COLD_TURNS = 16 };
+enum { DISCOVER_NAMES_A_TURN = 64, QUIET_TURNS = 8, COLD_TURNS = 16 };
 
 /* --- table ---------------------------------------------------------------------------------- */
 
@@ -257,6 +257,7 @@ static void on_ring_name(void *ctx, const char *name, bool closed)
 void drain_discover(struct shard *s)
 {
     uint64_t now = loop_now_ns(s->loop);
+    struct errmsg text;
     int r;
 
     if (s->rescan_later && now - s->rescan_ns >= RESCAN_NS) {
@@ -266,11 +267,13 @@ void drain_discover(struct shard *s)
         discover_rescan(s->discover);
         s->scanning = true;
     }
-    if (!s->watch_ready && !s->scanning)
+    if (!s->watch_ready && !s->scanning && now < discover_due_ns(s->discover))
         return;
     s->watch_ready = false;
-    r = discover_step(s->discover, DISCOVER_NAMES_A_TURN, on_ring_name, s);
+    r = discover_step(s->discover, now, DISCOVER_NAMES_A_TURN, on_ring_name, s);
     s->scanning = r > 0;
+    if (discover_complaint(s->discover, &text))
+        log_warn("%s: %s", s->opt.shm_dir, text.text);
     if (r < 0) {
         static struct log_limit limit =
             LOG_LIMIT_INIT("scans", 5, 10 * 1000000000ULL);

@@ -3,11 +3,10 @@
  *
  * Producers, of other users too when the directory has a group, may fill it with whatever they
  * like. So names are checked before anything else is done with them, what goes by the names of the
- * agent's own files is verified, and a scan is bounded in memory and in names per step.
+ * agent's own files is verified, and each step is bounded in names looked at and handed out.
  *
- * A scan makes one or more passes over the directory. A pass keeps the SCAN_NAMES_MAX smallest
- * valid names behind the last one handed out (a heap with the largest on top), so a scan needs no
- * stable order of the directory, skips nobody who stays and ends. Junk costs a look at its name.
+ * A scan is one listing of the directory, taken in parts over as many steps as it needs. Junk costs
+ * a look at its name.
  *
  * Owns:   the watch, the directory's descriptor, the lock and the bell in shm_dir.
  * Thread: shard.
@@ -28,35 +27,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LEFTOVER_NS 5000000000ULL   /* free so long, and of one size: nobody builds it any more */
+
 enum {
-    SCAN_NAMES_MAX = 4096,      /* names of one pass */
+    LOOKS_A_STEP = 4096,        /* names of a scan */
     LEFTOVERS_MAX = 64,         /* build files looked at in one scan */
     LOCK_TRIES_MAX = 8,         /* planted or vanishing lock files, one each */
     MODE_OWNER = 0700,
     MODE_GROUP = 03773          /* others may add files, and do no more than that */
 };
 
-struct scan_name {
-    char text[SHM_RING_NAME_MAX + 1];
-};
-
 /* A build file: its name has the dot in front. */
 struct leftover {
     char name[SHM_RING_NAME_MAX + 2];
     uint64_t dev, ino, allocated_bytes;
+    uint64_t since_ns;          /* free and of this size */
+    bool kept;                  /* it cannot be removed, and that has been said */
 };
 
 struct discover {
     int dir, lock, watch, bell;             /* owned; -1: not open */
     bool scan_due;                          /* begin a scan when none is under way */
-    bool scanning;
-    bool scan_more;                         /* the last pass had to leave names out */
-    struct scan_name scan_after;            /* the last pass took names behind this one */
-    uint32_t names_count, names_next;
+    struct file_listing *scan;              /* owned; NULL: none is under way */
+    uint64_t now_ns, due_ns;                /* of this step; of a scan for leftovers */
     uint32_t leftovers_count, found_count;
     struct leftover leftovers[LEFTOVERS_MAX];   /* with a free lock at the last scan */
     struct leftover found[LEFTOVERS_MAX];       /* of this scan */
-    struct scan_name names[SCAN_NAMES_MAX];
+    struct errmsg complaint;
 };
 
 static bool owner_trusted(uint32_t uid)
@@ -86,7 +83,6 @@ static int group_find(const char *name, gid_t *ret_gid, struct errmsg *err)
     return errmsg_set(err, -EINVAL, "no such group: '%s'", name);
 }
 
-/* The directory is on the kernel's tmpfs here, never simulated with a group: direct calls. */
 static int dir_give_to_group(int dir, const char *group, struct errmsg *err)
 {
     struct file_stat stat;
@@ -100,10 +96,10 @@ static int dir_give_to_group(int dir, const char *group, struct errmsg *err)
         return errmsg_set_errno(err, res, "cannot be looked at");
     if (stat.gid == gid && (stat.mode & 07777) == MODE_GROUP)
         return 0;
-    if (fchown(dir, (uid_t)-1, gid) != 0)
-        return errmsg_set_errno(err, -errno, "cannot be given to group '%s'", group);
-    if (fchmod(dir, MODE_GROUP) != 0)
-        return errmsg_set_errno(err, -errno, "cannot be given mode %o", (unsigned)MODE_GROUP);
+    res = file_own(dir, gid, MODE_GROUP);
+    if (res < 0)
+        return errmsg_set_errno(err, res, "cannot be given to group '%s' with mode %o", group,
+                                (unsigned)MODE_GROUP);
     /* Outside the group, chmod(2) drops the setgid bit and reports success. */
     res = file_stat(dir, &stat);
     if (res < 0)
@@ -274,6 +270,7 @@ int discover_open(const char *shm_dir, const char *shm_group, struct discover **
     }
     d->watch = res;
     d->scan_due = true;
+    d->due_ns = UINT64_MAX;
     *ret_discover = d;
     return 0;
 fail:
@@ -291,6 +288,7 @@ void discover_close(struct discover *d)
         (void)file_unlink(d->dir, SHM_BELL_NAME);
     if (d->lock >= 0)
         (void)file_unlink(d->dir, SHM_LOCK_NAME);
+    file_listing_close(d->scan);
     file_close(d->watch);
     file_close(d->bell);
     file_close(d->lock);
@@ -318,203 +316,188 @@ void discover_rescan(struct discover *d)
     d->scan_due = true;
 }
 
-/* Largest on top; the name at `at` may be too small for its place. */
-static void heap_sift_down(struct scan_name *names, uint32_t count, uint32_t at)
-{
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        struct scan_name held = names[at];
-
-        if (child >= count)
-            return;
-        if (child + 1 < count && strcmp(names[child + 1].text, names[child].text) > 0)
-            child++;
-        if (strcmp(names[child].text, held.text) <= 0)
-            return;
-        names[at] = names[child];
-        names[child] = held;
-        at = child;
-    }
-}
-
-static void heap_sift_up(struct scan_name *names, uint32_t at)
-{
-    while (at > 0) {
-        uint32_t parent = (at - 1) / 2;
-        struct scan_name held = names[at];
-
-        if (strcmp(held.text, names[parent].text) <= 0)
-            return;
-        names[at] = names[parent];
-        names[parent] = held;
-        at = parent;
-    }
-}
-
-static void scan_keep(struct discover *d, const char *name)
-{
-    if (strcmp(name, d->scan_after.text) <= 0)
-        return;
-    if (d->names_count < SCAN_NAMES_MAX) {
-        snprintf(d->names[d->names_count].text, sizeof(d->names[0].text), "%s", name);
-        heap_sift_up(d->names, d->names_count++);
-        return;
-    }
-    d->scan_more = true;
-    if (strcmp(name, d->names[0].text) < 0) {
-        snprintf(d->names[0].text, sizeof(d->names[0].text), "%s", name);
-        heap_sift_down(d->names, d->names_count, 0);
-    }
-}
-
-static int scan_visit(void *ctx, const char *name)
-{
-    struct discover *d = ctx;
-
-    if (ring_name_valid(name)) {
-        scan_keep(d, name);
-    } else if (name[0] == '.' && d->scan_after.text[0] == '\0' &&
-               d->found_count < LEFTOVERS_MAX && ring_name_valid(name + 1)) {
-        snprintf(d->found[d->found_count].name, sizeof(d->found[0].name), "%s", name);
-        d->found_count++;
-    }
-    return 0;
-}
-
-static int names_order(const void *a, const void *b)
-{
-    return strcmp(((const struct scan_name *)a)->text, ((const struct scan_name *)b)->text);
-}
-
-/* Is it a build file that nobody has locked? Then its identity is filled in. */
-static bool leftover_free(struct discover *d, struct leftover *file)
+/*
+ * 1: a build file that nobody has locked, its identity filled in; 0: none, or a living producer's;
+ * negative: -errno, it cannot be told.
+ */
+static int leftover_free(struct discover *d, struct leftover *file)
 {
     struct file_stat stat;
-    bool is_free = false;
-    int fd;
+    int fd, res;
 
     /* Looked at first: opening has effects on what is no plain file. */
     if (file_stat_at(d->dir, file->name, &stat) < 0 || !S_ISREG(stat.mode))
-        return false;
+        return 0;
+    file->dev = stat.dev;
+    file->ino = stat.ino;
+    file->allocated_bytes = stat.allocated_bytes;
     fd = file_open_beneath(d->dir, file->name);
     if (fd < 0)
-        return false;
-    if (file_stat(fd, &stat) == 0 && file_lock_probe(fd) == 0) {
-        file->dev = stat.dev;
-        file->ino = stat.ino;
-        file->allocated_bytes = stat.allocated_bytes;
-        is_free = true;
-    }
+        return fd == -EACCES || fd == -EPERM ? fd : 0;
+    res = file_stat(fd, &stat) == 0 && stat.ino == file->ino && file_lock_probe(fd) == 0;
+    file->allocated_bytes = stat.allocated_bytes;
     file_close(fd);
-    return is_free;
+    return res;
+}
+
+/* Since when it has been as it is now, from what the scans before have seen. */
+static void leftover_recall(const struct discover *d, struct leftover *file)
+{
+    file->since_ns = d->now_ns;
+    file->kept = false;
+    for (uint32_t i = 0; i < d->leftovers_count; i++) {
+        const struct leftover *old = &d->leftovers[i];
+
+        if (old->dev == file->dev && old->ino == file->ino &&
+            old->allocated_bytes == file->allocated_bytes && strcmp(old->name, file->name) == 0) {
+            file->since_ns = old->since_ns;
+            file->kept = old->kept;
+        }
+    }
 }
 
 /*
  * A producer makes its file, allocates it and then locks it, so a free lock alone may mean that it
- * is about to be taken. A file is a leftover when its lock was free at two consecutive scans and
- * it has not grown in between. What cannot be removed is tried again by the next scan but one.
+ * is about to be taken. A file is a leftover when scans have found its lock free for LEFTOVER_NS
+ * and it has not grown in between.
  */
 static void leftovers_remove(struct discover *d)
 {
-    uint32_t kept = 0;
+    uint32_t count = 0;
 
+    d->due_ns = UINT64_MAX;
     for (uint32_t i = 0; i < d->found_count; i++) {
-        struct leftover *file = &d->found[i];
-        bool seen = false;
+        struct leftover file = d->found[i];
+        int res = leftover_free(d, &file);
 
-        if (!leftover_free(d, file))
+        if (res == 0)
             continue;
-        for (uint32_t j = 0; j < d->leftovers_count && !seen; j++) {
-            const struct leftover *old = &d->leftovers[j];
-
-            seen = old->dev == file->dev && old->ino == file->ino &&
-                   old->allocated_bytes == file->allocated_bytes &&
-                   strcmp(old->name, file->name) == 0;
+        leftover_recall(d, &file);
+        if (!file.kept && d->now_ns - file.since_ns >= LEFTOVER_NS) {
+            if (res > 0)
+                res = file_unlink(d->dir, file.name);
+            if (res == 0 || res == -ENOENT)
+                continue;
+            file.kept = true;
+            errmsg_set_errno(&d->complaint, res, "%s: left by a dead producer; cannot be removed",
+                             file.name);
         }
-        if (seen)
-            (void)file_unlink(d->dir, file->name);
-        else
-            d->found[kept++] = *file;
+        if (!file.kept && file.since_ns + LEFTOVER_NS < d->due_ns)
+            d->due_ns = file.since_ns + LEFTOVER_NS;
+        d->found[count++] = file;
     }
-    memcpy(d->leftovers, d->found, kept * sizeof(d->found[0]));
-    d->leftovers_count = kept;
-    d->found_count = 0;
+    memcpy(d->leftovers, d->found, count * sizeof(d->found[0]));
+    d->leftovers_count = count;
 }
 
-/* Reads the directory once, from the start of a scan or from behind what was handed out. */
-static int scan_pass(struct discover *d)
+struct step {
+    struct discover *d;
+    discover_fn on_ring;
+    void *ctx;
+    unsigned names, looks;              /* left to this step */
+};
+
+static int scan_visit(void *ctx, const char *name)
 {
-    bool first = d->scan_after.text[0] == '\0';
+    struct step *step = ctx;
+    struct discover *d = step->d;
+
+    step->looks--;
+    if (ring_name_valid(name)) {
+        step->names--;
+        step->on_ring(step->ctx, name, false);
+    } else if (name[0] == '.' && d->found_count < LEFTOVERS_MAX && ring_name_valid(name + 1)) {
+        snprintf(d->found[d->found_count].name, sizeof(d->found[0].name), "%s", name);
+        d->found_count++;
+    }
+    return step->names == 0 || step->looks == 0;
+}
+
+static int scan_begin(struct discover *d)
+{
     struct file_stat stat;
     int res;
 
     /* A removed directory still opens and lists as empty; producers would make a new one. */
     res = file_stat(d->dir, &stat);
-    if (res < 0 || stat.nlink == 0)
-        return res < 0 ? res : -ENOENT;
-    d->names_count = d->names_next = d->found_count = 0;
-    d->scan_more = false;
-    res = file_list(d->dir, scan_visit, d);
+    if (res == 0 && stat.nlink == 0)
+        res = -ENOENT;
+    if (res == 0)
+        res = file_listing_open(d->dir, &d->scan);
     if (res < 0)
         return res;
-    qsort(d->names, d->names_count, sizeof(d->names[0]), names_order);
-    if (first)
-        leftovers_remove(d);
+    /* One asked for while this is under way begins after it. */
+    d->scan_due = false;
+    d->found_count = 0;
     return 0;
 }
 
-struct event_ctx {
-    struct discover *d;
-    discover_fn on_ring;
-    void *ctx;
-};
-
 static void event_take(void *ctx, unsigned events, const char *name)
 {
-    struct event_ctx *e = ctx;
+    struct step *step = ctx;
+    struct discover *d = step->d;
 
     if ((events & FILE_EVENT_OVERFLOW) != 0)
-        discover_rescan(e->d);
-    if (name == NULL || !ring_name_valid(name))
+        discover_rescan(d);
+    if (name == NULL)
         return;
+    if (name[0] == '.' && (events & FILE_EVENT_ADDED) != 0 && d->due_ns == UINT64_MAX &&
+        ring_name_valid(name + 1))
+        d->due_ns = d->now_ns + LEFTOVER_NS;
+    if ((events & (FILE_EVENT_ADDED | FILE_EVENT_CLOSED)) == 0 || !ring_name_valid(name))
+        return;
+    if (step->names == 0) {
+        discover_rescan(d);
+        return;
+    }
+    step->names--;
     if ((events & FILE_EVENT_ADDED) != 0)
-        e->on_ring(e->ctx, name, false);
+        step->on_ring(step->ctx, name, false);
     if ((events & FILE_EVENT_CLOSED) != 0)
-        e->on_ring(e->ctx, name, true);
+        step->on_ring(step->ctx, name, true);
 }
 
-int discover_step(struct discover *d, unsigned names_max, discover_fn on_ring, void *ctx)
+int discover_step(struct discover *d, uint64_t now_ns, unsigned names_max, discover_fn on_ring,
+                  void *ctx)
 {
-    struct event_ctx events = { d, on_ring, ctx };
-    int res = file_watch_read(d->watch, event_take, &events);
+    struct step step = { d, on_ring, ctx, names_max, LOOKS_A_STEP };
+    int res;
 
     INVARIANT(names_max > 0);
+    d->now_ns = now_ns;
+    res = file_watch_read(d->watch, event_take, &step);
     if (res < 0) {
         /* Events may be gone with it. */
         discover_rescan(d);
         return res;
     }
-    if (!d->scanning && !d->scan_due)
+    if (d->scan == NULL && !d->scan_due && now_ns < d->due_ns)
         return 0;
-    if (!d->scanning || (d->names_next == d->names_count && d->scan_more)) {
-        if (!d->scanning) {
-            /* One asked for while another is under way begins after it, from the start. */
-            d->scan_due = false;
-            d->scanning = true;
-            d->scan_after.text[0] = '\0';
-        } else {
-            d->scan_after = d->names[d->names_count - 1];
-        }
-        res = scan_pass(d);
-        if (res < 0) {
-            d->scanning = false;
-            d->scan_due = true;
-            return res;
-        }
+    res = d->scan == NULL ? scan_begin(d) : 0;
+    if (res == 0) {
+        step.names = names_max;
+        res = file_listing_step(d->scan, scan_visit, &step);
     }
-    for (unsigned i = 0; i < names_max && d->names_next < d->names_count; i++)
-        on_ring(ctx, d->names[d->names_next++].text, false);
-    if (d->names_next == d->names_count && !d->scan_more)
-        d->scanning = false;
-    return d->scanning || d->scan_due ? 1 : 0;
+    if (res > 0)
+        return 1;
+    file_listing_close(d->scan);
+    d->scan = NULL;
+    if (res < 0) {
+        discover_rescan(d);
+        return res;
+    }
+    leftovers_remove(d);
+    return d->scan_due ? 1 : 0;
+}
+
+uint64_t discover_due_ns(const struct discover *d)
+{
+    return d->due_ns;
+}
+
+bool discover_complaint(struct discover *d, struct errmsg *ret_text)
+{
+    *ret_text = d->complaint;
+    d->complaint.text[0] = '\0';
+    return ret_text->text[0] != '\0';
 }

@@ -35,9 +35,9 @@ int discover_bell(const struct discover *d);    /* pollable */
 
 /*
  * Takes what the watch has, then goes on with a scan if one is due (one is after discover_open, and
- * after lost events): at most `names_max` (> 0) names of it in one call. Returns 1 while a scan is
- * unfinished (call again next turn), else 0; -errno when the directory could not be read (-ENOENT:
- * it was removed), and a scan stays due.
+ * after lost events): at most `names_max` (> 0) names of each in one call; events beyond that are
+ * made good by a scan. Returns 1 while a scan is unfinished (call again next turn), else 0; -errno
+ * when the directory could not be read (-ENOENT: it was removed), and a scan stays due.
  *
  * on_ring(ctx, name, false): a valid ring name is there or appeared; the caller may know it
  * already, and it need not be a ring. on_ring(ctx, name, true): somebody who could write closed the
@@ -46,11 +46,18 @@ int discover_bell(const struct discover *d);    /* pollable */
  * never end.
  *
  * A scan also removes what dead producers left of rings they were building: plain files under a
- * dot and a ring's name whose lock was free at this scan and at the one before, and which have not
- * grown in between. At most 64 are looked at in one scan.
+ * dot and a ring's name whose lock scans have found free for five seconds, and which have not grown
+ * in between. At most 64 are looked at in one scan. As long as there may be such files, scans come
+ * due by themselves.
  */
 typedef void (*discover_fn)(void *ctx, const char *name, bool closed);
-int discover_step(struct discover *d, unsigned names_max, discover_fn on_ring, void *ctx);
+int discover_step(struct discover *d, uint64_t now_ns, unsigned names_max, discover_fn on_ring,
+                  void *ctx);
+
+uint64_t discover_due_ns(const struct discover *d);     /* step by then; UINT64_MAX: no need */
+
+/* True, once: what a dead producer left cannot be removed, and why. */
+bool discover_complaint(struct discover *d, struct errmsg *ret_text);
 
 void discover_rescan(struct discover *d);       /* begin a scan at the next step */
 

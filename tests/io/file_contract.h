@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -266,6 +267,45 @@ static inline void a_list_shows_every_name_until_told_to_stop(void **state)
     file_close(dir);
 }
 
+static inline void a_listing_goes_on_where_it_stopped(void **state)
+{
+    int dir = open_dir(contract_root);
+    struct visit visit = {0, 0, 0};
+    struct file_listing *listing;
+    char name[16];
+
+    (void)state;
+    for (int i = 1; i <= 500; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        file_close(make_file(dir, name, ""));
+    }
+    assert_int_equal(file_listing_open(dir, &listing), 0);
+    for (visit.stop_after = 1; visit.stop_after <= 500; visit.stop_after++)
+        assert_int_equal(file_listing_step(listing, on_name, &visit), 7);
+    assert_int_equal(file_listing_step(listing, on_name, &visit), 0);
+    assert_int_equal(visit.sum, 500 * 501 / 2);
+    file_listing_close(listing);
+    file_listing_close(NULL);
+    assert_int_equal(file_listing_open(-1, &listing), -EBADF);
+    assert_null(listing);
+    file_close(dir);
+}
+
+static inline void a_group_and_a_mode_are_given(void **state)
+{
+    int dir = open_dir(contract_other);
+    struct file_stat stat;
+
+    (void)state;
+    assert_int_equal(file_own(dir, getegid(), 03773), 0);
+    assert_int_equal(file_stat(dir, &stat), 0);
+    assert_int_equal(stat.gid, getegid());
+    assert_int_equal(stat.mode & 07777, 03773);
+    assert_int_equal(file_own(dir, getegid(), 0700), 0);
+    assert_int_equal(file_own(-1, getegid(), 0700), -EBADF);
+    file_close(dir);
+}
+
 static inline void a_lock_is_of_the_inode_and_one_description_has_it(void **state)
 {
     int dir = open_dir(contract_root), a = make_file(dir, "a", ""), b;
@@ -465,6 +505,8 @@ static inline void random_bytes_differ_and_a_boot_has_one_id(void **state)
     cmocka_unit_test_setup_teardown(nothing_moves_between_file_systems, setup, teardown),         \
     cmocka_unit_test_setup_teardown(directories_are_made_with_their_parents, setup, teardown),    \
     cmocka_unit_test_setup_teardown(a_list_shows_every_name_until_told_to_stop, setup, teardown), \
+    cmocka_unit_test_setup_teardown(a_listing_goes_on_where_it_stopped, setup, teardown),         \
+    cmocka_unit_test_setup_teardown(a_group_and_a_mode_are_given, setup, teardown),               \
     cmocka_unit_test_setup_teardown(a_lock_is_of_the_inode_and_one_description_has_it, setup,     \
                                     teardown),                                                    \
     cmocka_unit_test_setup_teardown(nobody_lives_in_a_file_that_nobody_locked, setup, teardown),  \

@@ -291,6 +291,21 @@ int file_sync(int fd)
     return sim_leave(rc != 0 ? rc : bad);
 }
 
+/* As root: the group and every bit of the mode are taken. */
+int file_own(int fd, gid_t gid, mode_t mode)
+{
+    struct sim_file *file = NULL;
+    int rc = sim_enter(SIM_STAT);
+
+    if (rc == 0)
+        rc = plain_file(fd, false, &file);
+    if (rc == 0) {
+        file->inode->gid = gid;
+        file->inode->mode = (file->inode->mode & S_IFMT) | (mode & 07777);
+    }
+    return sim_leave(rc);
+}
+
 static int make_dir(int dir, const char *name, mode_t mode)
 {
     struct sim_where where;
@@ -379,30 +394,61 @@ int file_unlink(int dir, const char *name)
     return sim_leave(rc != 0 ? rc : sim_fs_unlink(at, name));
 }
 
-int file_list(int dir, file_visit_fn visit, void *ctx)
+struct file_listing {
+    char **names;                       /* owned; as of the opening */
+    uint32_t count, next;
+};
+
+int file_listing_open(int dir, struct file_listing **ret_listing)
 {
     struct sim_inode *inode = NULL;
-    char **names;
-    uint32_t count = 0, i = 0;
+    struct file_listing *listing;
     int rc = sim_enter(SIM_LIST);
 
+    *ret_listing = NULL;
     if (rc == 0)
         rc = start_dir(dir, &inode);
     rc = sim_leave(rc);
     if (rc != 0)
         return rc;
     /* A copy: visit may change the directory, and may crash, which loses this memory too. */
-    names = sim_alloc((inode->entries_count + 1) * sizeof(char *));
+    listing = sim_alloc(sizeof(*listing));
+    listing->names = sim_alloc((inode->entries_count + 1) * sizeof(char *));
     for (uint32_t b = 0; b < inode->buckets_count; b++) {
         for (const struct sim_entry *entry = inode->buckets[b]; entry; entry = entry->next)
-            names[count++] = sim_strdup(entry->name);
+            listing->names[listing->count++] = sim_strdup(entry->name);
     }
-    for (i = 0; i < count; i++) {
-        if (rc == 0)
-            rc = visit(ctx, names[i]);
-        free(names[i]);
-    }
-    free(names);
+    *ret_listing = listing;
+    return 0;
+}
+
+int file_listing_step(struct file_listing *listing, file_visit_fn visit, void *ctx)
+{
+    int rc = 0;
+
+    while (rc == 0 && listing->next < listing->count)
+        rc = visit(ctx, listing->names[listing->next++]);
+    return rc;
+}
+
+void file_listing_close(struct file_listing *listing)
+{
+    if (listing == NULL)
+        return;
+    for (uint32_t i = 0; i < listing->count; i++)
+        free(listing->names[i]);
+    free(listing->names);
+    free(listing);
+}
+
+int file_list(int dir, file_visit_fn visit, void *ctx)
+{
+    struct file_listing *listing;
+    int rc = file_listing_open(dir, &listing);
+
+    if (rc == 0)
+        rc = file_listing_step(listing, visit, ctx);
+    file_listing_close(listing);
     return rc;
 }
 

@@ -100,8 +100,19 @@ enum shm_quarantine {
     SHM_QUARANTINE_DUPLICATE,   /* uuid of another ring */
     SHM_QUARANTINE_FOREIGN,     /* boot id of another boot, or position of another log */
     SHM_QUARANTINE_FAULT,       /* reading the file or its control pages failed */
-    SHM_QUARANTINE_QUOTA,       /* more rings or bytes than the uid may have */
+    SHM_QUARANTINE_QUOTA,       /* not set by this agent: what exceeds a limit waits, see below */
     SHM_QUARANTINE_COUNT
+};
+
+/* Which limit keeps the agent from taking the ring, or its next definition, for the time being. */
+enum shm_wait {
+    SHM_WAIT_NONE,
+    SHM_WAIT_RINGS,             /* rings_max */
+    SHM_WAIT_RINGS_UID,         /* rings_per_uid_max */
+    SHM_WAIT_BYTES_UID,         /* ring_bytes_per_uid_max */
+    SHM_WAIT_STREAMS,           /* streams_max */
+    SHM_WAIT_STREAMS_UID,       /* streams_per_uid_max */
+    SHM_WAIT_COUNT
 };
 
 struct shm_superblock {
@@ -153,7 +164,8 @@ struct shm_consumer {
     _Atomic uint32_t wanted;                    /* 1: ring the bell on the slow path */
     _Atomic uint32_t quarantine;                /* enum shm_quarantine, final once set */
     _Atomic uint64_t quarantine_pos;
-    uint8_t pad[96];
+    _Atomic uint32_t waits;                     /* enum shm_wait, for people; may end any time */
+    uint8_t pad[92];
     struct shm_mark mark[SHM_POS_COUNT];        /* mark[ACCEPTED].pos is the ring's tail */
 };
 
@@ -228,6 +240,7 @@ SHM_AT(shm_consumer, ring_id, 8);
 SHM_AT(shm_consumer, wanted, 16);
 SHM_AT(shm_consumer, quarantine, 20);
 SHM_AT(shm_consumer, quarantine_pos, 24);
+SHM_AT(shm_consumer, waits, 32);
 SHM_AT(shm_consumer, mark, 128);
 SHM_STATIC_ASSERT(sizeof(struct shm_mark) == 128, "shm_mark");
 SHM_STATIC_ASSERT(sizeof(struct shm_consumer) == 512, "shm_consumer");

@@ -28,8 +28,9 @@ static const char usage[] =
     "ls lists the rings of this host. It reads the ring files themselves, so it needs no agent.\n"
     "\n"
     "  STATE    alive: its producer runs; orphan: it is gone; closed: it has said good-bye;\n"
-    "           quarantined: the agent has stopped reading it, and why;\n"
+    "           quarantined: the agent has stopped reading it, and why (show says what to do);\n"
     "           damaged: an agent would stop reading it, and why;\n"
+    "           waiting: the agent takes it, or its next stream, when this limit allows it;\n"
     "           unreadable: the file claims to be a ring and is none, and why\n"
     "  WAITING  bytes that the agent has not accepted yet\n"
     "  DROPPED  events that the producer has given up, by its own count\n"
@@ -82,6 +83,8 @@ int ring_view_open(int shm_dir, const char *name, struct ring_view *ret_view,
     ret_view->closed = atomic_load_explicit(&file->producer->closed, memory_order_acquire) != 0;
     ret_view->quarantine = (enum shm_quarantine)atomic_load_explicit(&file->consumer->quarantine,
                                                                      memory_order_relaxed);
+    ret_view->waits =
+        (enum shm_wait)atomic_load_explicit(&file->consumer->waits, memory_order_relaxed);
     for (int i = 0; i < SHM_POS_COUNT; i++)
         ret_view->pos[i] =
             atomic_load_explicit(&file->consumer->mark[i].pos, memory_order_acquire);
@@ -114,6 +117,8 @@ char *ring_view_state(const struct ring_view *view, char text[static RING_VIEW_S
     else if (view->fault != SHM_QUARANTINE_NONE)
         (void)snprintf(text, RING_VIEW_STATE_BYTES, "damaged: %s",
                        ring_quarantine_name(view->fault));
+    else if (view->waits != SHM_WAIT_NONE)
+        (void)snprintf(text, RING_VIEW_STATE_BYTES, "waiting: %s", ring_wait_name(view->waits));
     else
         (void)snprintf(text, RING_VIEW_STATE_BYTES, "%s",
                        view->closed      ? "closed"
@@ -297,8 +302,10 @@ static int ring_show_text(const char *command, struct ring_view *view)
 
     printf("ring           %s\n", view->file.name);
     printf("state          %s\n", ring_view_state(view, state));
-    if (view->quarantine != SHM_QUARANTINE_NONE)
+    if (view->quarantine != SHM_QUARANTINE_NONE) {
         printf("quarantined    at %" PRIu64 "\n", view->quarantine_pos);
+        printf("reason         %s\n", ring_quarantine_text(view->quarantine));
+    }
     show_superblock(view);
     show_positions(view);
     printf("definitions\n");
@@ -332,7 +339,9 @@ static int ring_show(const char *command, const char *dir_path, const char *name
         code = cli_fail(command, "%s: no such ring in %s; 'hydrant ring ls' lists them", full,
                         dir_path);
     else if (res == -EBADMSG)
-        code = cli_fail(command, "%s; an agent does not read it either", err.text);
+        code = cli_fail(command, "%s: unreadable: %s%s%s; %s", full,
+                        ring_quarantine_name(reason), err.text[0] != '\0' ? ": " : "", err.text,
+                        ring_quarantine_text(reason));
     else if (res == -EACCES)
         code = cli_fail(command, "%s: permission denied; run as its owner, the agent's user or "
                         "root", full);

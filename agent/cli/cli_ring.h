@@ -22,6 +22,7 @@ struct ring_view {
     enum shm_quarantine quarantine; /* set by the agent */
     uint64_t quarantine_pos;
     enum shm_quarantine fault;      /* what we found ourselves: then head is not known */
+    enum shm_wait waits;            /* set by the agent */
     uint64_t head;
     uint64_t pos[SHM_POS_COUNT];
     uint64_t drops[SHM_DROP_COUNT];
@@ -37,7 +38,7 @@ int ring_view_open(int shm_dir, const char *name, struct ring_view *ret_view,
                    enum shm_quarantine *ret_reason, struct errmsg *err);
 void ring_view_close(struct ring_view *view);
 
-/* "alive", "orphan", "quarantined: frame". Returns text. */
+/* "alive", "orphan", "quarantined: frame", "waiting: rings_max". Returns text. */
 enum { RING_VIEW_STATE_BYTES = 64 };
 char *ring_view_state(const struct ring_view *view, char text[static RING_VIEW_STATE_BYTES]);
 

@@ -255,7 +255,9 @@ static void print_rings(const json_t *status, bool colour)
     cli_table_init(&table, "llrrrrrr");
     cells(&table, heads);
     json_array_foreach((json_t *)rings, i, ring) {
-        const char *reason = text(ring, "quarantine");
+        const char *reason = json_is_null(json_object_get(ring, "waits_because"))
+                                 ? text(ring, "quarantine")
+                                 : text(ring, "waits_because");
         uint64_t head = number(ring, "head");
         uint64_t accepted = number(ring, "accepted");
 

@@ -229,6 +229,33 @@ static void lost_counts(struct cli_fields *f, const char *prefix, const uint64_t
     }
 }
 
+static void drop_counts(struct cli_fields *f, const char *prefix, const uint64_t *counts)
+{
+    char name[64];
+
+    for (unsigned i = 0; i < WAL_DROP_REASON_COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "%s_%s", prefix, wal_drop_names[i]);
+        cli_fields_u64(f, name, counts[i]);
+    }
+}
+
+static void reseal_fields(struct cli_fields *f, const struct wal_state *state,
+                          const struct wal_item *it)
+{
+    (void)state;
+    batch_fields(f, it->u.reseal.epoch, it->u.reseal.number);
+    cli_fields_u64(f, "file_bytes", it->u.reseal.file_bytes);
+    cli_fields_x(f, "crc32c", it->u.reseal.crc32c, 8);
+    cli_fields_list(f, "unstaged");
+    for (unsigned i = 0; i < WAL_TARGETS_MAX; i++)
+        if (it->u.reseal.unstaged & 1U << i) {
+            cli_fields_open(f);
+            cli_fields_u64(f, "target", i);
+            cli_fields_close(f);
+        }
+    cli_fields_list_end(f);
+}
+
 static void checkpoint_fields(struct cli_fields *f, const struct wal_state *state,
                               const struct wal_item *it)
 {
@@ -255,7 +282,7 @@ static void stream_totals_fields(struct cli_fields *f, const struct wal_state *s
     cli_fields_u64(f, "accepted", it->u.stream_totals.accepted);
     cli_fields_u64(f, "accepted_bytes", it->u.stream_totals.accepted_bytes);
     cli_fields_u64(f, "delivered", it->u.stream_totals.delivered);
-    cli_fields_u64(f, "dropped", it->u.stream_totals.dropped);
+    drop_counts(f, "dropped", it->u.stream_totals.dropped);
     lost_counts(f, "lost", it->u.stream_totals.lost);
 }
 
@@ -270,7 +297,7 @@ static void version_totals_fields(struct cli_fields *f, const struct wal_state *
     for (uint16_t i = 0; i < it->u.version_totals.outputs; i++) {
         cli_fields_open(f);
         cli_fields_u64(f, "delivered", it->u.version_totals.delivered[i]);
-        cli_fields_u64(f, "dropped", it->u.version_totals.dropped[i]);
+        drop_counts(f, "dropped", it->u.version_totals.dropped[i]);
         cli_fields_u64(f, "sealed_lsn", it->u.version_totals.sealed_lsn[i]);
         cli_fields_close(f);
     }
@@ -292,7 +319,8 @@ static void intake_fields(struct cli_fields *f, const struct wal_state *state,
 {
     static const char *const names[SHM_DROP_COUNT] = { "full", "timeout", "too_large", "stale" };
 
-    (void)state;
+    if (it->u.intake.ring != 0)
+        wal_item_ring_fields(f, state, it->u.intake.ring);
     for (int i = 0; i < SHM_DROP_COUNT; i++)
         cli_fields_u64(f, names[i], it->u.intake.drops[i]);
 }
@@ -317,6 +345,7 @@ static const struct {
     [WAL_VERSION_TOTALS] = { "version_totals", version_totals_fields },
     [WAL_SINK_TOTALS] = { "sink_totals", sink_totals_fields },
     [WAL_INTAKE_DROPS] = { "intake_drops", intake_fields },
+    [WAL_RESEAL] = { "reseal", reseal_fields },
 };
 
 const char *wal_item_type_name(enum wal_item_type type)
@@ -360,6 +389,9 @@ bool wal_item_of_stream(const struct wal_state *state, const struct wal_item *it
     case WAL_ACK:
     case WAL_STAGED:
         seal = wal_state_seal(state, item->u.ack.epoch, item->u.ack.number);
+        return seal != NULL && stream_named(state, seal->stream, name);
+    case WAL_RESEAL:
+        seal = wal_state_seal(state, item->u.reseal.epoch, item->u.reseal.number);
         return seal != NULL && stream_named(state, seal->stream, name);
     case WAL_LOST:
         return stream_named(state, item->u.lost.stream, name);

@@ -391,9 +391,11 @@ static void stream_books(struct wal_verify *v, const struct wal_stream *st)
     for (uint32_t i = 0; i < st->versions_count; i++)
         for (uint16_t o = 0; o < st->versions[i].outputs; o++) {
             const struct wal_version *ver = &st->versions[i];
-            uint64_t done = ver->delivered[o] + ver->dropped[o]
+            uint64_t done = ver->delivered[o]
                             + events_sealed(&v->state, st->id, ver->version, o);
 
+            for (int why = 0; why < WAL_DROP_REASON_COUNT; why++)
+                done += ver->dropped[o][why];
             if (done > ver->accepted)
                 wal_verify_damage(v, WAL_NO_LSN, NULL,
                                   "the books of stream %s, version %" PRIu32 ", output %u: %" PRIu64

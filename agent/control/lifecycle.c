@@ -133,6 +133,7 @@ static int shard_start(struct life *life, struct errmsg *err)
         .sync_interval_ns = (uint64_t)c->wal.sync_interval_ns,
         .memory_limit = (uint64_t)c->agent.memory_limit_bytes,
         .streams_max = (uint32_t)c->agent.streams_max,
+        .streams_per_uid_max = (uint32_t)c->agent.streams_per_uid_max,
         .rings_max = (uint32_t)c->agent.rings_max,
         .rings_per_uid_max = (uint32_t)c->agent.rings_per_uid_max,
         .ring_bytes_per_uid_max = (uint64_t)c->agent.ring_bytes_per_uid_max,

@@ -67,6 +67,7 @@ int routing_resolve(const struct config *config, const char *stream_name,
     int r = 0;
 
     memset(ret_set, 0, sizeof(*ret_set));
+    ret_set->named = stream != NULL;
     if (!stream)
         stream = &config->stream_default;
     if (stream->sinks.count > WAL_OUTPUTS_MAX)

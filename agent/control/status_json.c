@@ -22,8 +22,9 @@ const char *const status_ring_state_names[STATUS_RING_STATE_COUNT] = {
     [STATUS_RING_ATTACHED] = "attached",
     [STATUS_RING_ORPHAN] = "orphan",
     [STATUS_RING_QUARANTINED] = "quarantined",
+    [STATUS_RING_WAITING] = "waiting",
 };
-_Static_assert(STATUS_RING_STATE_COUNT == 3, "each state has a name");
+_Static_assert(STATUS_RING_STATE_COUNT == 4, "each state has a name");
 
 const char *const status_drop_names[SHM_DROP_COUNT] = {
     [SHM_DROP_FULL] = "full",
@@ -132,12 +133,15 @@ static json_t *ring_json(const struct status *s, size_t i)
 {
     const struct status_ring *r = &s->rings[i];
 
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "name", r->name, "state", status_ring_state_names[r->state],
                      "quarantine",
                      r->quarantine == SHM_QUARANTINE_NONE
                          ? json_null()
                          : json_string(ring_quarantine_name(r->quarantine)),
+                     "waits_because",
+                     r->waits == SHM_WAIT_NONE ? json_null()
+                                               : json_string(ring_wait_name(r->waits)),
                      "id", count_json(r->id),
                      "pid", count_json(r->pid),
                      "uid", count_json(r->uid),

@@ -14,7 +14,8 @@
  *                   batches_open batches_sealing
  *                   sinks[{sink delivered delivered_bytes batches}]}]
  *   sinks         [{name type target retries batches_waiting waits_because(null: does not wait)}]
- *   rings         [{name state quarantine(null: none) id pid uid ring_bytes
+ *   rings         [{name state quarantine(null: none) waits_because(null: does not wait)
+                   id pid uid ring_bytes
  *                   head accepted durable delivered drops{}}]
  *
  * Owns:   nothing.

@@ -40,6 +40,7 @@ struct output_settings {
 };
 
 struct stream_settings {
+    bool named;                 /* by a section of its own; the log does not keep it */
     uint16_t outputs;
     struct output_settings output[WAL_OUTPUTS_MAX];
 };

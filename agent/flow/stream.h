@@ -43,6 +43,7 @@ struct stream_version {
 
 struct stream {
     uint32_t id;
+    uint32_t uid;                   /* whose ring brought it into being, or WAL_NO_UID */
     char name[STREAM_NAME_MAX + 1];
     uint32_t version_appended;      /* newest in the log, committed or not */
     struct bytes settings_appended; /* its bytes */

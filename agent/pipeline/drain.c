@@ -1,6 +1,10 @@
 /*
- * drain: finds rings, reads their new spans into chunks, and checks them there. The life of a ring:
- * read, retired (publish.c), or quarantined.
+ * drain: reads the new spans of rings into chunks, and checks them there. The life of a ring: taken
+ * (admit.c), read, retired (publish.c), or quarantined.
+ *
+ * A turn takes from every ring that has something, up to a quantum that shrinks when many have, and
+ * the next turn begins with the one that found no room: no ring waits for more than a few chunks of
+ * the others. Definitions, which cost more than events, are bounded by turn.
  *
  * Owns:   rings.
  * Thread: shard.
@@ -14,10 +18,11 @@
 #include "base/invariant.h"
 #include "pipeline/parts.h"
 
-#define RESCAN_NS               1000000000ULL   /* while rings wait for a place */
 #define FLUSH_SEAL_NS           1000000000ULL   /* a producer's flush seals a stream this often */
+#define DEFS_RETRY_NS           1000000000ULL   /* while a ring's next stream has no place */
+#define TURN_BYTES              (8U * 1024 * 1024)  /* shared by the rings that have something */
 
-enum { DISCOVER_NAMES_A_TURN = 64, QUIET_TURNS = 8, COLD_TURNS = 16 };
+enum { QUIET_TURNS = 8, COLD_TURNS = 16, DEFS_A_TURN = 256 };
 
 /* --- table ---------------------------------------------------------------------------------- */
 
@@ -28,6 +33,13 @@ static void hash_put(struct shard *s, struct ring *r)
     while (s->ring_hash[at])
         at = (at + 1) & s->ring_hash_mask;
     s->ring_hash[at] = r;
+}
+
+void drain_add(struct shard *s, struct ring *r)
+{
+    INVARIANT(s->rings_count < s->opt.rings_max);
+    s->rings[s->rings_count++] = r;
+    hash_put(s, r);
 }
 
 struct ring *drain_ring(const struct shard *s, uint32_t id)
@@ -51,237 +63,18 @@ void drain_drop(struct shard *s, struct ring *r)
     free(r);
 }
 
-void drain_quarantine(struct ring *r, enum shm_quarantine reason)
+void drain_quarantine(struct shard *s, struct ring *r, enum shm_quarantine reason)
 {
+    static struct log_limit limit = LOG_LIMIT_INIT("quarantines", 50, 10 * 1000000000ULL);
+
     if (r->state == RING_QUARANTINED)
         return;
     r->state = RING_QUARANTINED;
     r->reason = reason;
     ring_file_quarantine(&r->file, reason, r->read_pos);
-    log_warn("ring %s: quarantined at %" PRIu64 ": %s", r->file.name, r->read_pos,
-             ring_quarantine_name(reason));
-}
-
-/* --- attaching ------------------------------------------------------------------------------ */
-
-static bool attach_allowed(struct shard *s, const struct ring_file *file)
-{
-    uint32_t rings = 0;
-    uint64_t bytes = 0;
-
-    for (uint32_t i = 0; i < s->rings_count; i++)
-        if (s->rings[i]->file.stat.uid == file->stat.uid) {
-            rings++;
-            bytes += s->rings[i]->file.super.data_bytes;
-        }
-    return s->rings_count < s->opt.rings_max && rings < s->opt.rings_per_uid_max
-           && bytes + file->super.data_bytes <= s->opt.ring_bytes_per_uid_max;
-}
-
-/* A ring that stays until its producer is dead, unread. */
-static void ring_keep_quarantined(struct shard *s, struct ring *r, enum shm_quarantine reason)
-{
-    r->id = s->next_ring++;
-    s->rings[s->rings_count++] = r;
-    hash_put(s, r);
-    drain_quarantine(r, reason);
-}
-
-/*
- * R6: where to go on. L = end of the last committed span of this uuid. Returns the reason why the
- * ring cannot be read, or NONE with *ret_pos set.
- */
-static enum shm_quarantine attach_position(struct shard *s, const struct ring_file *file,
-                                           const struct wal_ring *known, uint64_t *ret_pos)
-{
-    uint64_t accepted = atomic_load_explicit(&file->consumer->mark[SHM_POS_ACCEPTED].pos,
-                                             memory_order_acquire);
-    enum shm_quarantine reason;
-    uint64_t head;
-
-    for (uint32_t i = 0; i < s->rings_count; i++)
-        if (memcmp(s->rings[i]->file.super.uuid, file->super.uuid, 16) == 0)
-            return SHM_QUARANTINE_DUPLICATE;
-    if (ring_file_head(file, accepted, &head, &reason))
-        return reason;
-    *ret_pos = accepted;
-    if (!known)
-        return SHM_QUARANTINE_NONE;
-    if (known->end_pos - accepted <= head - accepted) {
-        *ret_pos = known->end_pos;
-        return SHM_QUARANTINE_NONE;
-    }
-    if (accepted - known->end_pos <= file->super.data_bytes * 1024) {
-        /* Another log, or a later state of this one, took what lies between. */
-        log_warn("ring %s: this log ends at %" PRIu64 ", but the ring was taken up to %" PRIu64
-                 "; that range is not in this log",
-                 file->name, known->end_pos, accepted);
-        return SHM_QUARANTINE_NONE;
-    }
-    return SHM_QUARANTINE_FOREIGN;
-}
-
-static int attach_log(struct shard *s, struct ring *r, bool known)
-{
-    struct wal_item it = {.type = WAL_ATTACH};
-
-    if (known)
-        return 0;
-    it.u.attach.ring = r->id;
-    it.u.attach.uid = r->file.stat.uid;
-    it.u.attach.pid = r->file.super.pid;
-    it.u.attach.ino = r->file.stat.ino;
-    it.u.attach.pos = r->read_pos;
-    memcpy(it.u.attach.uuid, r->file.super.uuid, 16);
-    it.u.attach.name = (struct wal_str){r->file.name, (uint32_t)strlen(r->file.name)};
-    return wal_writer_item(&s->writer, &it, NULL);
-}
-
-/* A position that never goes back, nor forward for what another log has taken. */
-static uint64_t published(const struct ring_file *file, enum shm_pos which,
-                          const struct wal_ring *known, uint64_t pos)
-{
-    uint64_t there =
-        atomic_load_explicit(&file->consumer->mark[which].pos, memory_order_relaxed);
-
-    return known && there <= pos ? there : pos;
-}
-
-/* A failure that says nothing of the file: descriptors or memory are short. */
-static bool attach_retry(int err)
-{
-    switch (err) {
-    case -EBADMSG:
-    case -EINVAL:
-    case -ELOOP:
-    case -ENXIO:
-    case -ENOENT:
-    case -EPERM:
-    case -EACCES:
-    case -EXDEV:
-    case -EISDIR:
-        return false;
-    default:
-        return true;
-    }
-}
-
-static void ring_attach(struct shard *s, const char *name)
-{
-    struct ring *r = calloc(1, sizeof(*r));
-    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
-    struct wal_ring *known;
-    struct errmsg err;
-    uint64_t pos = 0;
-    int e;
-
-    if (!r)
-        return;
-    r->file.fd = -1;
-    e = ring_file_open(discover_dir(s->discover), name, -1, &r->file, &reason, &err);
-    if (e == -EBADMSG && reason != SHM_QUARANTINE_NONE) {
-        static struct log_limit limit =
-            LOG_LIMIT_INIT("rings not taken", 5, 10 * 1000000000ULL);
-
-        if (log_limit_allow(&limit, loop_now_ns(s->loop)))
-            log_warn("ring %s: not taken: %s: %s", name, ring_quarantine_name(reason), err.text);
-    }
-    if (e) {
-        s->rescan_later |= attach_retry(e);
-        free(r);
-        return;
-    }
-    if (!attach_allowed(s, &r->file)) {
-        shard_pressure(s, BACKPRESSURE_RINGS_MAX, true,
-                       "rings_max or a quota of their user is met");
-        s->rescan_later = true;
-        goto drop;
-    }
-    known = wal_state_ring_by_uuid(&s->state, r->file.super.uuid);
-    reason = attach_position(s, &r->file, known, &pos);
-    if (reason == SHM_QUARANTINE_NONE)
-        reason = (enum shm_quarantine)atomic_load_explicit(&r->file.consumer->quarantine,
-                                                           memory_order_relaxed);
-    if (reason >= SHM_QUARANTINE_COUNT)
-        reason = SHM_QUARANTINE_POSITION;
-    if (reason != SHM_QUARANTINE_NONE) {
-        r->check_alive = true;
-        ring_keep_quarantined(s, r, reason);
-        return;
-    }
-    r->id = known ? known->id : s->next_ring;
-    r->read_pos = r->accepted = pos;
-    r->durable = published(&r->file, SHM_POS_DURABLE, known, pos);
-    r->delivered = published(&r->file, SHM_POS_DELIVERED, known, pos);
-    drops_attach(s, r, known);
-    r->check_alive = true;
-    if (attach_log(s, r, known && known->end_pos == pos)) {
-        s->rescan_later = true;     /* no place in the log now */
-        goto drop;
-    }
-    r->logged = true;
-    if (!known)
-        s->next_ring++;
-    s->rings[s->rings_count++] = r;
-    hash_put(s, r);
-    ring_file_adopt(&r->file, s->epoch, r->id);
-    ring_file_publish(&r->file, SHM_POS_ACCEPTED, pos);
-    ring_file_want(&r->file, true);
-    log_debug("ring %s: attached as %u at %" PRIu64, name, r->id, pos);
-    return;
-
-drop:
-    ring_file_close(&r->file);
-    free(r);
-}
-
-static void on_ring_name(void *ctx, const char *name, bool closed)
-{
-    struct shard *s = ctx;
-    struct file_stat st;
-
-    for (uint32_t i = 0; i < s->rings_count; i++) {
-        struct ring *r = s->rings[i];
-
-        if (strcmp(r->file.name, name) != 0)
-            continue;
-        r->check_alive = true;
-        if (closed || file_stat_at(discover_dir(s->discover), name, &st) != 0
-            || (st.ino == r->file.stat.ino && st.dev == r->file.stat.dev))
-            return;
-    }
-    if (!closed)
-        ring_attach(s, name);
-}
-
-void drain_discover(struct shard *s)
-{
-    uint64_t now = loop_now_ns(s->loop);
-    struct errmsg text;
-    int r;
-
-    if (s->rescan_later && now - s->rescan_ns >= RESCAN_NS) {
-        s->rescan_later = false;
-        s->rescan_ns = now;
-        shard_pressure(s, BACKPRESSURE_RINGS_MAX, false, NULL);
-        discover_rescan(s->discover);
-        s->scanning = true;
-    }
-    if (!s->watch_ready && !s->scanning && now < discover_due_ns(s->discover))
-        return;
-    s->watch_ready = false;
-    r = discover_step(s->discover, now, DISCOVER_NAMES_A_TURN, on_ring_name, s);
-    s->scanning = r > 0;
-    if (discover_complaint(s->discover, &text))
-        log_warn("%s: %s", s->opt.shm_dir, text.text);
-    if (r < 0) {
-        static struct log_limit limit =
-            LOG_LIMIT_INIT("scans", 5, 10 * 1000000000ULL);
-
-        s->rescan_later = true;
-        if (log_limit_allow(&limit, now))
-            log_error("%s: looking for rings: %s", s->opt.shm_dir, strerror(-r));
-    }
+    if (log_limit_allow(&limit, loop_now_ns(s->loop)))
+        log_warn("ring %s: quarantined at %" PRIu64 ": %s: %s", r->file.name, r->read_pos,
+                 ring_quarantine_name(reason), ring_quarantine_text(reason));
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -290,6 +83,15 @@ struct def_call {
     struct shard *s;
     struct ring *r;
 };
+
+/* The ring is not read on until there is room; it is asked seldom, so that asking costs little. */
+static int ring_wait(struct shard *s, struct ring *r, enum shm_wait why)
+{
+    r->waits = why;
+    r->retry_ns = loop_now_ns(s->loop) + DEFS_RETRY_NS;
+    ring_file_wait(&r->file, why);
+    return -EAGAIN;
+}
 
 /* A new definition: its stream gets an id and settings, in the log before the first span. */
 static int on_def(void *ctx, const struct ring_def *def)
@@ -303,12 +105,16 @@ static int on_def(void *ctx, const struct ring_def *def)
 
     if (def->type != SHM_DEF_STREAM)    /* typed records: nothing here understands them */
         return -EBADMSG;
+    if (s->defs_left == 0)
+        return -EAGAIN;
+    s->defs_left--;
     if (!st) {
-        if (s->streams.count >= s->streams.max) {
-            shard_pressure(s, BACKPRESSURE_STREAMS_MAX, true, "streams_max is reached");
-            return -EAGAIN;
-        }
-        r = gather_stream_add(s, s->next_stream, def->name, &st);
+        uint32_t uid = c->r->file.stat.uid;
+        enum shm_wait why = admit_stream(s, def->name, uid);
+
+        if (why != SHM_WAIT_NONE)
+            return ring_wait(s, c->r, why);
+        r = gather_stream_add(s, s->next_stream, uid, def->name, &st);
         if (r) {
             shard_fail(s, r, "stream '%s': %s", def->name, strerror(-r));
             return -EAGAIN;
@@ -422,7 +228,7 @@ static bool piece_take(struct shard *s, struct ring *r, uint64_t head, uint64_t 
         return false;
     }
     if (reason != SHM_QUARANTINE_NONE) {
-        drain_quarantine(r, reason);
+        drain_quarantine(s, r, reason);
         return false;
     }
     if (sum.bytes_whole > 0)
@@ -434,26 +240,47 @@ static bool piece_take(struct shard *s, struct ring *r, uint64_t head, uint64_t 
     return piece_take(s, r, head, SPAN_BYTES_MAX);
 }
 
-/* Takes up to SPAN_BYTES_MAX of one ring. True: it took something. */
-static bool ring_take(struct shard *s, struct ring *r)
+/* Definitions published since the last turn. False: what is behind them cannot be read now. */
+static bool defs_take(struct shard *s, struct ring *r)
 {
     struct def_call call = {s, r};
-    enum shm_quarantine reason = SHM_QUARANTINE_NONE;
-    uint64_t head, from = r->read_pos;
+    enum shm_quarantine reason;
     int err;
 
-    if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
-        drain_quarantine(r, reason);
-        return false;
-    }
-    if (head == r->read_pos || !wal_writer_data_group(&s->writer))
+    if (s->defs_left == 0 && ring_file_defs_waiting(&r->file))
         return false;
     err = ring_file_defs(&r->file, on_def, &call, &reason);
     if (err == -EBADMSG)
-        drain_quarantine(r, reason ? reason : SHM_QUARANTINE_DEFINITION);
+        drain_quarantine(s, r, reason ? reason : SHM_QUARANTINE_DEFINITION);
     if (err)
         return false;
-    while (r->read_pos != head && r->read_pos - from < SPAN_BYTES_MAX)
+    if (r->waits != SHM_WAIT_NONE) {
+        r->waits = SHM_WAIT_NONE;
+        ring_file_wait(&r->file, SHM_WAIT_NONE);
+    }
+    return true;
+}
+
+/* True: it took something. *ret_blocked: it has something, and there is no room. */
+static bool ring_take(struct shard *s, struct ring *r, uint64_t quantum, bool *ret_blocked)
+{
+    enum shm_quarantine reason;
+    uint64_t head, from = r->read_pos;
+
+    *ret_blocked = false;
+    if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
+        drain_quarantine(s, r, reason);
+        return false;
+    }
+    if (head == r->read_pos || (r->waits != SHM_WAIT_NONE && loop_now_ns(s->loop) < r->retry_ns))
+        return false;
+    if (!wal_writer_data_group(&s->writer)) {
+        *ret_blocked = true;
+        return false;
+    }
+    if (!defs_take(s, r))
+        return false;
+    while (r->read_pos != head && r->read_pos - from < quantum)
         if (!piece_take(s, r, head, PIECE_BYTES))
             break;
     return r->read_pos != from;
@@ -470,14 +297,20 @@ static void ring_wants(struct shard *s, struct ring *r)
     want = ring_file_wanted(&r->file, SHM_POS_DELIVERED);
     if (want <= r->delivered || want > r->accepted)
         return;
+    if (now < r->seal_look_ns || shard_routed_lsn(s) < r->span_lsn)
+        return;
     known = wal_state_ring(&s->state, r->id);
+    r->seal_look_ns = now + FLUSH_SEAL_NS;
     for (uint16_t i = 1; known && i <= known->defs_count; i++) {
         struct stream *st = stream_by_id(&s->streams, wal_ring_stream(known, i));
 
-        if (!st || (st->seal_asked_ns != 0 && now - st->seal_asked_ns < FLUSH_SEAL_NS))
+        if (!st)
             continue;
-        if (shard_routed_lsn(s) < r->span_lsn)
+        if (st->seal_asked_ns != 0 && now - st->seal_asked_ns < FLUSH_SEAL_NS) {
+            if (r->seal_look_ns > st->seal_asked_ns + FLUSH_SEAL_NS)
+                r->seal_look_ns = st->seal_asked_ns + FLUSH_SEAL_NS;
             continue;
+        }
         st->seal_asked_ns = now;
         seal_stream(s, st, UINT64_MAX);
     }
@@ -489,34 +322,45 @@ static void ring_wants(struct shard *s, struct ring *r)
  */
 bool drain_turn(struct shard *s)
 {
-    uint32_t count = s->rings_count, start = s->rings_next;
+    uint32_t count = s->rings_count, start = s->rings_next, blocked = count, took = 0;
     bool all = !s->busy || s->bell_rang || s->stop != STOP_NO || s->flushes;
-    bool took = false;
+    bool waits = false;
+    uint64_t quantum;
 
     if (s->backpressure[BACKPRESSURE_LOG_FULL] || s->stop >= STOP_DELIVER)
         return false;
-    shard_pressure(s, BACKPRESSURE_STREAMS_MAX, false, NULL);
-    for (uint32_t i = 0; i < count && i < s->rings_count; i++) {
-        struct ring *r = s->rings[(start + i) % s->rings_count];
+    quantum = TURN_BYTES / (s->rings_took + 1);
+    quantum = quantum < PIECE_BYTES ? PIECE_BYTES : quantum;
+    quantum = quantum > SPAN_BYTES_MAX ? SPAN_BYTES_MAX : quantum;
+    s->defs_left = DEFS_A_TURN;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ring *r = s->rings[(start + i) % count];
+        bool no_room;
 
+        waits |= r->waits != SHM_WAIT_NONE && r->state == RING_READING;
         if (r->state != RING_READING)
             continue;
         if (s->stop == STOP_DRAIN && r->read_pos - r->drain_to < UINT64_MAX / 2)
             continue;               /* at its target */
         if (!all && r->look_turn > s->turns)
             continue;
-        if (ring_take(s, r)) {
-            took = true;
+        if (ring_take(s, r, quantum, &no_room)) {
+            took++;
             r->quiet_turns = 0;
+        } else if (no_room) {
+            blocked = blocked == count ? i : blocked;
         } else if (++r->quiet_turns > QUIET_TURNS) {
             r->look_turn = s->turns + COLD_TURNS;
         }
         ring_wants(s, r);
     }
+    shard_pressure(s, BACKPRESSURE_STREAMS_MAX, waits,
+                   "streams_max or streams_per_uid_max is reached");
     s->bell_rang = false;
-    if (s->rings_count > 0)
-        s->rings_next = (start + 1) % s->rings_count;
-    return took;
+    s->rings_took = took;
+    if (count > 0)
+        s->rings_next = (start + (blocked < count ? blocked : 1)) % count;
+    return took > 0;
 }
 
 /* --- flush and stop ------------------------------------------------------------------------- */
@@ -541,7 +385,9 @@ bool drain_reached(const struct shard *s)
     for (uint32_t i = 0; i < s->rings_count; i++) {
         const struct ring *r = s->rings[i];
 
-        if (r->state == RING_READING && r->drain_to - r->accepted - 1 < UINT64_MAX / 2)
+        /* One that waits for a limit keeps its events; it must not hold up the others. */
+        if (r->state == RING_READING && r->waits == SHM_WAIT_NONE
+            && r->drain_to - r->accepted - 1 < UINT64_MAX / 2)
             return false;
     }
     return true;

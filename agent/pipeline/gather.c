@@ -16,13 +16,17 @@
 #include "base/invariant.h"
 #include "pipeline/parts.h"
 
-int gather_stream_add(struct shard *s, uint32_t id, const char *name, struct stream **ret_stream)
+int gather_stream_add(struct shard *s, uint32_t id, uint32_t uid, const char *name,
+                      struct stream **ret_stream)
 {
     int err = stream_add(&s->streams, id, name, ret_stream);
 
-    if (!err && s->next_stream <= id)
+    if (err)
+        return err;
+    (*ret_stream)->uid = uid;
+    if (s->next_stream <= id)
         s->next_stream = id + 1;
-    return err;
+    return 0;
 }
 
 int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *err)
@@ -38,6 +42,8 @@ int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *er
         return r;
     r = stream_settings_format(&set, &text);
     outputs = set.outputs;
+    if (set.named)
+        st->uid = WAL_NO_UID;
     stream_settings_fini(&set);
     if (!r && st->version_appended > 0 && text.len == st->settings_appended.len
         && memcmp(text.data, st->settings_appended.data, text.len) == 0)
@@ -46,6 +52,7 @@ int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *er
         it.u.stream.stream = st->id;
         it.u.stream.version = st->version_appended + 1;
         it.u.stream.incarnation = st->id;
+        it.u.stream.uid = st->uid;
         it.u.stream.outputs = outputs;
         it.u.stream.name = (struct wal_str){st->name, (uint32_t)strlen(st->name)};
         it.u.stream.settings = (struct wal_str){(const char *)text.data, (uint32_t)text.len};

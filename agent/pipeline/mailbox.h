@@ -28,7 +28,7 @@ struct request {
     request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
     void *ctx;
     struct request *next;               /* the mailbox's */
-    uint64_t flush_lsn;                 /* the shard's, both */
+    uint64_t scans_max, flush_lsn;      /* the shard's, all three */
     int step;
 };
 

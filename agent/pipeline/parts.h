@@ -1,12 +1,12 @@
 /*
  * parts: what the stages of one shard share. For pipeline/ only.
  *
- *   drain.c     rings -> log            publish.c   how far -> rings, and their end
- *   drops.c     what producers dropped  recovery.c  the log -> this state, at a start
- *   gather.c    log -> batches          snapshot.c  this state -> status
- *   seal.c      batches -> sealed       room.c      what is short, and who gives up what
- *   deliver.c   sealed -> delivered     shard.c     the turn
- *   rebuild.c   the log -> a batch's file, once more
+ *   admit.c     files -> rings          publish.c   how far -> rings, and their end
+ *   drain.c     rings -> log            drops.c     what producers dropped
+ *   gather.c    log -> batches          recovery.c  the log -> this state, at a start
+ *   seal.c      batches -> sealed       snapshot.c  this state -> status
+ *   deliver.c   sealed -> delivered     room.c      what is short, and who gives up what
+ *   rebuild.c   the log -> a file       shard.c     the turn
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -35,9 +35,13 @@ enum {
     SEALS_MAX = 1024,               /* batches between full and acknowledged */
     PIECE_BYTES = 128 * 1024,       /* read, checked and summed while in the cache */
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
+    OUTSIDERS_MAX = 256,            /* ring files not taken that are remembered, half each kind */
     SPOOL_WAITING_MAX = 32,         /* blocks; beyond, encoding more only cools the caches */
     REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
 };
+
+/* After a producer's death people can see so long why its ring was not read. */
+#define QUARANTINE_KEPT_NS 600000000000ULL
 
 enum ring_state {
     RING_READING,
@@ -61,9 +65,24 @@ struct ring {
     uint64_t drops_ns;              /* boot clock when they were last believed */
     bool drops_doubted;
     uint64_t look_turn;             /* a cold ring's next; see drain_turn() */
+    uint64_t seal_look_ns;          /* not before: streams to seal for its flush */
+    enum shm_wait waits;            /* its next stream has no place */
+    uint64_t retry_ns;              /* and is asked for again */
     uint32_t quiet_turns;
     bool check_alive;               /* something says that its producer may be gone */
     bool logged;                    /* the log knows it, or its ATTACH is on the way */
+};
+
+/* A ring file that is not taken. */
+struct outsider {
+    char name[SHM_RING_NAME_MAX + 1];
+    uint64_t dev, ino;
+    uint32_t uid, pid;
+    uint64_t ring_bytes;
+    enum shm_quarantine reason;     /* NONE: it waits */
+    enum shm_wait waits;            /* NONE: it cannot be read */
+    uint64_t dead_ns;               /* boot clock when its producer was found dead, 0 = lives */
+    bool kept;                      /* it cannot be removed, and that has been said */
 };
 
 /* One destination of a batch that is being sealed or delivered. */
@@ -163,12 +182,19 @@ struct shard {
     struct discover *discover;
     struct ring **rings;
     uint32_t rings_count, rings_next;   /* next: where the sweep begins */
+    uint32_t rings_took;                /* that had something in the turn before */
+    uint32_t defs_left;                 /* definitions that this turn may still take */
+    uint64_t remove_left;               /* bytes of rings that this turn may still remove */
     struct ring **ring_hash;        /* by id, open addressing */
     uint32_t ring_hash_mask;
     uint32_t next_ring, next_stream;
     uint32_t forget_next, rings_at_start;   /* next: rings below it were looked for */
     struct frames_scratch scratch;
     struct io_op bell_op, watch_op;
+    struct outsider outsiders[OUTSIDERS_MAX];   /* in order of arrival */
+    uint32_t outsiders_count, outsiders_next;
+    uint64_t outsiders_ns;              /* when some were looked at */
+    uint64_t waiting_hidden;            /* that wait and are not in the list */
     bool watch_ready, scanning, rescan_later, bell_rang;
     bool busy;                      /* the turn before had something to do */
     uint64_t rescan_ns, probe_ns, drops_ns;
@@ -219,7 +245,7 @@ struct shard {
     uint64_t backpressure_ns[BACKPRESSURE_COUNT];   /* boot clock when it was last on */
     bool reload_later;
     enum stop_phase stop;
-    uint64_t stop_by_ns;
+    uint64_t stop_by_ns, stop_scans_max;
     uint64_t idle_since_ns;
     int error;
     struct errmsg error_text;
@@ -238,13 +264,18 @@ uint64_t shard_routed_lsn(const struct shard *s);
 /* Below it everything is delivered and acknowledged. */
 uint64_t shard_low_water(const struct shard *s);
 
+/* admit.c */
+void admit_turn(struct shard *s);               /* looks for rings, takes those that may be */
+/* The limit that one more stream, brought into being by this user's ring, would exceed. */
+enum shm_wait admit_stream(const struct shard *s, const char *name, uint32_t uid);
+
 /* drain.c */
 bool drain_turn(struct shard *s);               /* true: took something */
-void drain_discover(struct shard *s);
 void drain_begin(struct shard *s);              /* targets = heads as of now */
 bool drain_reached(const struct shard *s);      /* every ring accepted up to its target */
 struct ring *drain_ring(const struct shard *s, uint32_t id);        /* NULL: not attached */
-void drain_quarantine(struct ring *r, enum shm_quarantine reason);
+void drain_add(struct shard *s, struct ring *r);        /* there is a place for it */
+void drain_quarantine(struct shard *s, struct ring *r, enum shm_quarantine reason);
 void drain_drop(struct shard *s, struct ring *r);
 void drain_close(struct shard *s);
 
@@ -260,7 +291,8 @@ bool publish_retiring(const struct shard *s);   /* a drained ring of a dead prod
 
 /* gather.c */
 bool gather_turn(struct shard *s);              /* true: routed something */
-int gather_stream_add(struct shard *s, uint32_t id, const char *name, struct stream **ret_stream);
+int gather_stream_add(struct shard *s, uint32_t id, uint32_t uid, const char *name,
+                      struct stream **ret_stream);
 /* Appends a STREAM item when settings differ from what is in the log. 0, -EAGAIN, -errno. */
 int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *err);
 

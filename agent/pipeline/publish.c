@@ -12,7 +12,7 @@
 #include "pipeline/parts.h"
 
 #define PROBE_NS                1000000000ULL   /* one slice of the liveness probes */
-#define QUARANTINE_KEPT_NS      600000000000ULL /* after the producer's death */
+#define REMOVE_BYTES_A_TURN     (16U * 1024 * 1024) /* the kernel takes a millisecond for four */
 
 enum { PROBES_A_SLICE = 64 };
 
@@ -47,13 +47,24 @@ static uint64_t ring_low_water(struct shard *s, const struct wal_ring *known, ui
     return low;
 }
 
-/* A name that stays is found, and retired again, by the next start. */
+/*
+ * A name that stays is found, and retired again, by the next start. One of several is followed by
+ * the others: they are found by a scan.
+ */
 static void ring_remove(struct shard *s, struct ring *r)
 {
-    int err = ring_file_remove(discover_dir(s->discover), &r->file);
+    uint64_t bytes = r->file.super.file_bytes;
+    struct file_stat st;
+    int err;
 
+    if (s->remove_left == 0)
+        return;     /* in a later turn: freeing its memory takes time */
+    s->remove_left -= bytes < s->remove_left ? bytes : s->remove_left;
+    err = ring_file_remove(discover_dir(s->discover), &r->file);
     if (err && err != -ENOENT && err != -ESTALE)
         log_warn("ring %s: cannot be removed: %s", r->file.name, strerror(-err));
+    else if (file_stat(r->file.fd, &st) == 0 && st.nlink > 0)
+        s->rescan_later = true;
     drain_drop(s, r);
 }
 
@@ -79,7 +90,7 @@ static void ring_retire_step(struct shard *s, struct ring *r, uint64_t routed_ls
     } else {
         /* Dead first, head then: what it had committed is final. */
         if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
-            drain_quarantine(r, reason);
+            drain_quarantine(s, r, reason);
             return;
         }
         if (head != r->accepted)
@@ -152,6 +163,7 @@ void publish_turn(struct shard *s)
     bool durable = synced != s->durable_published;
     bool delivered = routed != s->routed_published || s->batches_finished != s->finished_published;
 
+    s->remove_left = REMOVE_BYTES_A_TURN;
     if (now - s->probe_ns >= PROBE_NS) {    /* events can be lost: look at some unasked */
         s->probe_ns = now;
         for (uint32_t i = 0; i < PROBES_A_SLICE && i < s->rings_count; i++)

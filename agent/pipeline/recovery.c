@@ -265,7 +265,7 @@ static int tables_build(struct shard *s, struct errmsg *err)
         /* What is in the log is taken, whatever streams_max says today. */
         if (s->streams.max <= s->streams.count)
             s->streams.max = s->streams.count + 1;
-        r = gather_stream_add(s, known->id, known->name, &st);
+        r = gather_stream_add(s, known->id, known->uid, known->name, &st);
         if (!r) {
             st->version_appended = known->versions[known->versions_count - 1].version;
             r = bytes_append(&st->settings_appended, known->settings.data, known->settings.len);

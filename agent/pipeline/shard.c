@@ -32,6 +32,7 @@
 
 enum {
     LOOP_ENTRIES = 256,
+    SCANS_WAITED = 2,                       /* one may be under way, one begins after it */
     STANDING_POLLS = 2,                     /* bell and watch */
     SEGMENTS_RESERVED = 2,
     SEGMENT_ROOM = 2 * WAL_CHUNK_BYTES + 64 * 1024,
@@ -87,6 +88,7 @@ static void request_take(struct shard *s, struct request *req)
         break;
     case REQUEST_FLUSH:
         req->step = FLUSH_DISCOVER;
+        req->scans_max = discover_scans(s->discover) + SCANS_WAITED;
         req->next = s->flushes;
         s->flushes = req;
         s->watch_ready = true;
@@ -106,7 +108,7 @@ static int flush_step(struct shard *s, struct request *req)
 
     switch (req->step) {
     case FLUSH_DISCOVER:
-        if (s->watch_ready || s->scanning)
+        if (s->watch_ready || (s->scanning && discover_scans(s->discover) < req->scans_max))
             return 1;
         drain_begin(s);
         req->step = FLUSH_DRAIN;
@@ -222,6 +224,7 @@ void shard_stop(struct shard *s, uint64_t timeout_ns)
     s->stop = STOP_SCAN;
     s->stop_by_ns = loop_refresh_ns(s->loop) + timeout_ns;
     discover_rescan(s->discover);
+    s->stop_scans_max = discover_scans(s->discover) + SCANS_WAITED;
     s->scanning = true;
     for (uint32_t i = 0; i < s->rings_count; i++)
         s->rings[i]->check_alive = true;
@@ -237,7 +240,8 @@ static void stop_step(struct shard *s)
 
     switch (s->stop) {
     case STOP_SCAN:
-        if (!late && (s->scanning || s->watch_ready))
+        if (!late && (s->watch_ready
+                      || (s->scanning && discover_scans(s->discover) < s->stop_scans_max)))
             return;
         drain_begin(s);
         s->stop = STOP_DRAIN;
@@ -329,7 +333,7 @@ int shard_turn(struct shard *s, struct errmsg *err)
     s->turns++;
     if (s->reload_later)
         shard_reload(s);
-    drain_discover(s);
+    admit_turn(s);
     busy |= drain_turn(s);
     busy |= gather_turn(s);
     room_seal_due(s);

@@ -40,7 +40,7 @@ struct shard_options {                  /* strings are copied */
     enum wal_sync_policy sync;
     uint64_t sync_interval_ns;
     uint64_t memory_limit;
-    uint32_t streams_max, rings_max, rings_per_uid_max;
+    uint32_t streams_max, streams_per_uid_max, rings_max, rings_per_uid_max;
     uint64_t ring_bytes_per_uid_max;
     enum shard_idle idle;
     shard_settings_fn settings;

@@ -141,10 +141,29 @@ static int sinks_fill(const struct shard *s, struct status *to)
     return 0;
 }
 
+/* Ring files that are not taken: of some only their number is known. */
+static void outsiders_fill(const struct shard *s, struct status *to)
+{
+    for (uint32_t i = 0; i < s->outsiders_count; i++) {
+        const struct outsider *o = &s->outsiders[i];
+        struct status_ring *out = &to->rings[to->rings_count++];
+
+        copy_text(out->name, sizeof(out->name), o->name);
+        out->state = o->waits != SHM_WAIT_NONE ? STATUS_RING_WAITING : STATUS_RING_QUARANTINED;
+        out->quarantine = o->reason;
+        out->waits = o->waits;
+        out->pid = o->pid;
+        out->uid = o->uid;
+        out->ring_bytes = o->ring_bytes;
+        to->rings_by_state[out->state]++;
+    }
+    to->rings_by_state[STATUS_RING_WAITING] += s->waiting_hidden;
+}
+
 static int rings_fill(const struct shard *s, struct status *to)
 {
     memcpy(to->intake_drops, s->state.intake_drops, sizeof(to->intake_drops));
-    to->rings = calloc(s->rings_count + 1U, sizeof(*to->rings));
+    to->rings = calloc(s->rings_count + s->outsiders_count + 1U, sizeof(*to->rings));
     if (!to->rings)
         return -ENOMEM;
     for (uint32_t i = 0; i < s->rings_count; i++) {
@@ -154,9 +173,11 @@ static int rings_fill(const struct shard *s, struct status *to)
 
         copy_text(out->name, sizeof(out->name), r->file.name);
         out->state = r->state == RING_QUARANTINED ? STATUS_RING_QUARANTINED
+                     : r->waits != SHM_WAIT_NONE  ? STATUS_RING_WAITING
                      : r->dead_ns != 0            ? STATUS_RING_ORPHAN
                                                   : STATUS_RING_ATTACHED;
         out->quarantine = r->reason;
+        out->waits = out->state == STATUS_RING_WAITING ? r->waits : SHM_WAIT_NONE;
         out->id = r->id;
         out->pid = r->file.super.pid;
         out->uid = r->file.stat.uid;
@@ -171,6 +192,7 @@ static int rings_fill(const struct shard *s, struct status *to)
             out->drops[d] = atomic_load_explicit(&r->file.producer->drops[d],
                                                  memory_order_relaxed);
     }
+    outsiders_fill(s, to);
     return 0;
 }
 

@@ -56,6 +56,7 @@ enum status_ring_state {
     STATUS_RING_ATTACHED,
     STATUS_RING_ORPHAN,
     STATUS_RING_QUARANTINED,
+    STATUS_RING_WAITING,            /* a limit keeps it, or its next stream, from being taken */
     STATUS_RING_STATE_COUNT
 };
 
@@ -63,7 +64,8 @@ struct status_ring {
     char name[SHM_RING_NAME_MAX + 1];
     enum status_ring_state state;
     enum shm_quarantine quarantine;
-    uint64_t id;
+    enum shm_wait waits;                /* which limit */
+    uint64_t id;                        /* 0: not taken, positions are 0 too */
     uint32_t pid, uid;
     uint64_t ring_bytes;
     uint64_t head, accepted, durable, delivered;
@@ -103,7 +105,7 @@ struct status {
     bool backpressure[BACKPRESSURE_COUNT];      /* met within the last second */
     uint64_t lost_bytes[WAL_LOST_REASON_COUNT]; /* of the log, unreadable */
 
-    uint64_t rings_by_state[STATUS_RING_STATE_COUNT];
+    uint64_t rings_by_state[STATUS_RING_STATE_COUNT];   /* those beyond the list included */
     uint64_t intake_drops[SHM_DROP_COUNT];      /* of all rings, those gone included */
     uint64_t turns;
 

@@ -39,6 +39,38 @@ static const char *const quarantine_names[] = {
 _Static_assert(sizeof(quarantine_names) / sizeof(quarantine_names[0]) == SHM_QUARANTINE_COUNT,
                "a name each");
 
+static const char *const quarantine_texts[] = {
+    [SHM_QUARANTINE_NONE] = "nothing is wrong with it",
+    [SHM_QUARANTINE_SUPERBLOCK] = "not a ring that this agent reads: overwritten, or made by "
+                                  "another version; let its program open a new one",
+    [SHM_QUARANTINE_SIZE] = "its file was cut, grown or has holes; find out who changes it, and "
+                            "let its program open a new one",
+    [SHM_QUARANTINE_POSITION] = "its positions are impossible: its program has overwritten them; "
+                                "restart that program",
+    [SHM_QUARANTINE_FRAME] = "an event in it is malformed: its program has overwritten it; "
+                             "restart that program",
+    [SHM_QUARANTINE_DEFINITION] = "a stream definition in it is malformed or missing; restart its "
+                                  "program, with a library of this version",
+    [SHM_QUARANTINE_DUPLICATE] = "a copy of another ring; remove it",
+    [SHM_QUARANTINE_FOREIGN] = "of another boot or another log; nobody can read it on, and it "
+                               "will be removed",
+    [SHM_QUARANTINE_FAULT] = "its file lost its pages while it was in use; find out who changes "
+                             "it, and restart its program",
+    [SHM_QUARANTINE_QUOTA] = "its user has more rings or bytes than the agent allows",
+};
+_Static_assert(sizeof(quarantine_texts) / sizeof(quarantine_texts[0]) == SHM_QUARANTINE_COUNT,
+               "a text each");
+
+static const char *const wait_names[] = {
+    [SHM_WAIT_NONE] = "none",
+    [SHM_WAIT_RINGS] = "rings_max",
+    [SHM_WAIT_RINGS_UID] = "rings_per_uid_max",
+    [SHM_WAIT_BYTES_UID] = "ring_bytes_per_uid_max",
+    [SHM_WAIT_STREAMS] = "streams_max",
+    [SHM_WAIT_STREAMS_UID] = "streams_per_uid_max",
+};
+_Static_assert(sizeof(wait_names) / sizeof(wait_names[0]) == SHM_WAIT_COUNT, "a name each");
+
 /* The consumer page must hold its struct, the producer page its struct and a head line. */
 _Static_assert(sizeof(struct shm_consumer) <= 4096, "consumer fits the smallest page");
 _Static_assert(sizeof(struct shm_producer) <= SHM_HEAD_OFFSET_MIN, "head is behind the struct");
@@ -49,6 +81,17 @@ const char *ring_quarantine_name(enum shm_quarantine reason)
 {
     /* A reason may come from a page that others write. */
     return (unsigned)reason < SHM_QUARANTINE_COUNT ? quarantine_names[reason] : "unknown";
+}
+
+const char *ring_quarantine_text(enum shm_quarantine reason)
+{
+    return (unsigned)reason < SHM_QUARANTINE_COUNT ? quarantine_texts[reason]
+                                                   : "for a reason that this version does not know";
+}
+
+const char *ring_wait_name(enum shm_wait why)
+{
+    return (unsigned)why < SHM_WAIT_COUNT ? wait_names[why] : "unknown";
 }
 
 static bool name_char(char c, bool first)
@@ -122,12 +165,10 @@ static int super_read(struct ring_file *ring, uint64_t page_bytes, enum shm_quar
     ssize_t len;
     int res;
 
-    if (ring->stat.size_bytes < 3 * page_bytes)
-        return refuse(ret_reason, SHM_QUARANTINE_SIZE, err, "too short to be a ring");
     len = file_read(ring->fd, &ring->super, sizeof(ring->super), 0);
     if (len < 0)
         return refuse(ret_reason, SHM_QUARANTINE_FAULT, err, "superblock cannot be read");
-    if ((size_t)len < sizeof(ring->super))
+    if ((size_t)len < sizeof(ring->super) || ring->stat.size_bytes < 3 * page_bytes)
         return refuse(ret_reason, SHM_QUARANTINE_SIZE, err, "too short to be a ring");
     res = super_check(&ring->super, page_bytes, ret_reason, err);
     if (res < 0)
@@ -203,8 +244,16 @@ int ring_file_open(int shm_dir, const char *name, int64_t expect_uid, struct rin
     return 0;
 fail:
     errmsg_prefix(err, "ring '%.*s': ", (int)SHM_RING_NAME_MAX, name);
-    ring_file_close(&ring);
+    if (*ret_reason != SHM_QUARANTINE_NONE)
+        *ret_ring = ring;
+    else
+        ring_file_close(&ring);
     return res;
+}
+
+bool ring_file_claims(const struct ring_file *ring)
+{
+    return ring->super.magic == SHM_MAGIC;
 }
 
 void ring_file_close(struct ring_file *ring)
@@ -326,6 +375,12 @@ int ring_file_defs(struct ring_file *ring, ring_def_fn on_def, void *ctx,
     return 0;
 }
 
+bool ring_file_defs_waiting(const struct ring_file *ring)
+{
+    return atomic_load_explicit(&ring->producer->defs_bytes, memory_order_relaxed) !=
+           ring->defs_read;
+}
+
 bool ring_file_intact(const struct ring_file *ring)
 {
     struct file_stat stat;
@@ -392,6 +447,12 @@ void ring_file_quarantine(struct ring_file *ring, enum shm_quarantine reason, ui
     atomic_thread_fence(memory_order_seq_cst);
     for (int which = 0; which < SHM_POS_COUNT; which++)
         mark_wake(ring, (enum shm_pos)which);
+}
+
+void ring_file_wait(struct ring_file *ring, enum shm_wait why)
+{
+    INVARIANT((unsigned)why < SHM_WAIT_COUNT);
+    atomic_store_explicit(&ring->consumer->waits, why, memory_order_relaxed);
 }
 
 uint64_t ring_file_wanted(const struct ring_file *ring, enum shm_pos which)

@@ -46,14 +46,19 @@ struct ring_file {
  * may stand there, and writes nothing into the file, so `hydrant ring` may open rings beside an
  * agent as long as it calls none of the functions that publish.
  *
- * On failure *ret_ring is empty and may be closed. -EBADMSG with *ret_reason set: a file that
- * claims to be a ring. Any other -errno, reason NONE: no ring at all (-EINVAL a name that is not
- * published or not on tmpfs, -ELOOP symlink, -ENXIO no plain file, -ENOENT vanished, -EPERM another
- * owner) or out of resources (-EMFILE, -ENOMEM, ...).
+ * -EBADMSG with *ret_reason set: a file that has a ring's name and is none that we read. It is left
+ * open, but unmapped, so that the caller can ask ring_file_claims(), ring_file_alive() and
+ * ring_file_remove(); close it. Any other -errno, reason NONE: no ring at all (-EINVAL a name that
+ * is not published or not on tmpfs, -ELOOP symlink, -ENXIO no plain file, -ENOENT vanished, -EPERM
+ * another owner) or out of resources (-EMFILE, -ENOMEM, ...); *ret_ring is empty then and may be
+ * closed.
  */
 int ring_file_open(int shm_dir, const char *name, int64_t expect_uid, struct ring_file *ret_ring,
                    enum shm_quarantine *ret_reason, struct errmsg *err);
 void ring_file_close(struct ring_file *ring);   /* zeroed with fd = -1 is fine */
+
+/* Of one that was refused: was it made as a ring? Else it is somebody's other file. */
+bool ring_file_claims(const struct ring_file *ring);
 
 /* Is it a name that the agent looks at: [A-Za-z0-9_][A-Za-z0-9_.-]*.ring, within the length. */
 bool ring_name_valid(const char *name);
@@ -76,6 +81,9 @@ int ring_file_head(const struct ring_file *ring, uint64_t from, uint64_t *ret_he
 typedef int (*ring_def_fn)(void *ctx, const struct ring_def *def);
 int ring_file_defs(struct ring_file *ring, ring_def_fn on_def, void *ctx,
                    enum shm_quarantine *ret_reason);
+
+/* Has the producer published definitions that were not read? A load. */
+bool ring_file_defs_waiting(const struct ring_file *ring);
 
 /* Size and blocks as at attach? One fstat: call when a read came up short, or now and then. */
 bool ring_file_intact(const struct ring_file *ring);
@@ -104,6 +112,9 @@ void ring_file_want(struct ring_file *ring, bool wanted);
 /* Tells the producer, and wakes it when it waits. The first reason stays. */
 void ring_file_quarantine(struct ring_file *ring, enum shm_quarantine reason, uint64_t pos);
 
+/* Says on the ring itself, for people who list it, which limit it waits for. */
+void ring_file_wait(struct ring_file *ring, enum shm_wait why);
+
 /* Position that a waiting flush asks for, 0 = none. */
 uint64_t ring_file_wanted(const struct ring_file *ring, enum shm_pos which);
 
@@ -111,5 +122,7 @@ uint64_t ring_file_wanted(const struct ring_file *ring, enum shm_pos which);
 int ring_file_remove(int shm_dir, const struct ring_file *ring);
 
 const char *ring_quarantine_name(enum shm_quarantine reason);   /* "frame", "size", ... */
+const char *ring_quarantine_text(enum shm_quarantine reason);   /* what happened, what to do */
+const char *ring_wait_name(enum shm_wait why);                  /* the limit: "rings_max", ... */
 
 #endif

@@ -50,6 +50,7 @@ struct discover {
     bool scan_due;                          /* begin a scan when none is under way */
     struct file_listing *scan;              /* owned; NULL: none is under way */
     uint64_t now_ns, due_ns;                /* of this step; of a scan for leftovers */
+    uint64_t scans;                         /* that came to their end */
     uint32_t leftovers_count, found_count;
     struct leftover leftovers[LEFTOVERS_MAX];   /* with a free lock at the last scan */
     struct leftover found[LEFTOVERS_MAX];       /* of this scan */
@@ -487,12 +488,18 @@ int discover_step(struct discover *d, uint64_t now_ns, unsigned names_max, disco
         return res;
     }
     leftovers_remove(d);
+    d->scans++;
     return d->scan_due ? 1 : 0;
 }
 
 uint64_t discover_due_ns(const struct discover *d)
 {
     return d->due_ns;
+}
+
+uint64_t discover_scans(const struct discover *d)
+{
+    return d->scans;
 }
 
 bool discover_complaint(struct discover *d, struct errmsg *ret_text)

@@ -56,6 +56,9 @@ int discover_step(struct discover *d, uint64_t now_ns, unsigned names_max, disco
 
 uint64_t discover_due_ns(const struct discover *d);     /* step by then; UINT64_MAX: no need */
 
+/* Scans that came to their end: a flood of events may ask for ever new ones. */
+uint64_t discover_scans(const struct discover *d);
+
 /* True, once: what a dead producer left cannot be removed, and why. */
 bool discover_complaint(struct discover *d, struct errmsg *ret_text);
 

@@ -207,6 +207,7 @@ int wal_books_stream(struct wal_state *s, const struct wal_item *it)
     memcpy(st->name, it->u.stream.name.at, it->u.stream.name.len);
     st->name[it->u.stream.name.len] = '\0';
     st->incarnation = it->u.stream.incarnation;
+    st->uid = it->u.stream.uid;
     bytes_clear(&st->settings);
     err = bytes_append(&st->settings, it->u.stream.settings.at, it->u.stream.settings.len);
     if (err)

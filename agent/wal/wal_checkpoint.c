@@ -24,6 +24,7 @@ static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
     it.u.stream.stream = st->id;
     it.u.stream.version = now->version;
     it.u.stream.incarnation = st->incarnation;
+    it.u.stream.uid = st->uid;
     it.u.stream.outputs = now->outputs;
     it.u.stream.name = str_of(st->name);
     it.u.stream.settings = (struct wal_str){(const char *)st->settings.data,

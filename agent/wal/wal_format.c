@@ -285,6 +285,7 @@ static void code_small(struct codec *c, struct wal_item *it)
     case WAL_STREAM:
         code_u32(c, &it->u.stream.stream);
         code_u32(c, &it->u.stream.version);
+        code_u32(c, &it->u.stream.uid);
         code_u64(c, &it->u.stream.incarnation);
         code_count(c, &it->u.stream.outputs, WAL_OUTPUTS_MAX);
         code_str(c, &it->u.stream.name);

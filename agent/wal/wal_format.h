@@ -147,6 +147,7 @@ extern const char *const wal_lost_names[WAL_LOST_REASON_COUNT];     /* "corrupt"
 enum wal_drop_reason { WAL_DROP_SINK_REMOVED, WAL_DROP_REASON_COUNT };
 extern const char *const wal_drop_names[WAL_DROP_REASON_COUNT];     /* "sink_removed", ... */
 
+#define WAL_NO_UID UINT32_MAX   /* a stream that has a section in the configuration */
 enum wal_ack_how { WAL_ACK_DELIVERED, WAL_ACK_ABANDONED };
 
 /* Text or bytes inside the record that was parsed; no NUL. */
@@ -197,6 +198,7 @@ struct wal_item {
         } def;
         struct {
             uint32_t stream, version;
+            uint32_t uid;               /* whose ring brought it into being, or WAL_NO_UID */
             uint64_t incarnation;
             uint16_t outputs;
             struct wal_str name;

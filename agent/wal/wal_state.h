@@ -74,7 +74,7 @@ struct wal_sink_totals {
 };
 
 struct wal_stream {
-    uint32_t id;
+    uint32_t id, uid;               /* uid: whose ring brought it into being, or WAL_NO_UID */
     uint64_t incarnation;
     char name[SHM_STREAM_NAME_MAX + 1];
     struct bytes settings;          /* of the newest version */

@@ -72,7 +72,7 @@ static void field_names_are_the_contract(void **state)
             "seals_max");
     members(json_object_get(json, "lost_bytes"), "corrupt unsynced");
     members(json_object_get(json, "intake_drops"), "full timeout too_large stale");
-    members(json_object_get(json, "rings_by_state"), "attached orphan quarantined");
+    members(json_object_get(json, "rings_by_state"), "attached orphan quarantined waiting");
     members(stream, "name accepted accepted_bytes delivered dropped lost pending "
                     "dropped_by_reason lost_by_reason oldest_pending_ns batches_open "
                     "batches_sealing sinks");
@@ -80,8 +80,8 @@ static void field_names_are_the_contract(void **state)
     members(json_object_get(stream, "lost_by_reason"), "corrupt unsynced");
     members(first_of(stream, "sinks"), "sink delivered delivered_bytes batches");
     members(first_of(json, "sinks"), "name type target retries batches_waiting waits_because");
-    members(ring, "name state quarantine id pid uid ring_bytes head accepted durable delivered "
-                  "drops");
+    members(ring, "name state quarantine waits_because id pid uid ring_bytes head accepted "
+                  "durable delivered drops");
     members(json_object_get(ring, "drops"), "full timeout too_large stale");
     json_decref(json);
     status_free(s);
@@ -106,6 +106,16 @@ static void values_are_those_of_the_status(void **state)
     assert_true(json_is_null(json_object_get(first_of(json, "sinks"), "waits_because")));
     assert_string_equal(json_string_value(json_object_get(first_of(json, "rings"), "quarantine")),
                         "frame");
+    assert_true(json_is_null(json_object_get(first_of(json, "rings"), "waits_because")));
+    json_decref(json);
+    s->rings[0].state = STATUS_RING_WAITING;
+    s->rings[0].waits = SHM_WAIT_RINGS_UID;
+    json = json_of(s);
+    assert_string_equal(json_string_value(json_object_get(first_of(json, "rings"), "state")),
+                        "waiting");
+    assert_string_equal(
+        json_string_value(json_object_get(first_of(json, "rings"), "waits_because")),
+        "rings_per_uid_max");
     json_decref(json);
     status_free(s);
 }

@@ -217,32 +217,6 @@ static void a_hostile_ring_is_quarantined_and_harms_nobody(void **state)
             one_attack(&attacks[i], seed);
 }
 
-static void a_second_ring_of_one_uuid_is_not_read(void **state)
-{
-    struct sim_agent_source *first, *second;
-    struct status_ring ring;
-
-    (void)state;
-    first = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
-    sim_agent_open(&agent);
-    assert_true(sim_agent_write(&agent, first, 0));
-    sim_agent_turns(&agent, 50);
-    second = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
-    second->lies = true;
-    memcpy(second->ring.superblock->uuid, first->ring.superblock->uuid, 16);
-    sim_producer_reseal(&second->ring);
-    assert_true(sim_agent_write(&agent, second, 0));
-    assert_true(sim_agent_write(&agent, first, 0));
-    sim_agent_turns(&agent, 50);
-    assert_true(ring_status(second->name, &ring));
-    assert_int_equal(ring.quarantine, SHM_QUARANTINE_DUPLICATE);
-    assert_true(ring_status(first->name, &ring));
-    assert_int_equal(ring.state, STATUS_RING_ATTACHED);
-    sim_agent_stop(&agent);
-    sim_agent_check_all(&agent);
-    assert_int_equal(agent.delivered, 2);
-}
-
 static void a_ring_whose_name_is_gone_is_drained_on(void **state)
 {
     struct sim_agent_source *src, *other;
@@ -267,26 +241,6 @@ static void a_ring_whose_name_is_gone_is_drained_on(void **state)
     sim_agent_stop(&agent);
     sim_agent_check_all(&agent);
     assert_int_equal(agent.delivered, 5);
-}
-
-static void strangers_in_the_directory_are_left_alone(void **state)
-{
-    char path[64];
-
-    (void)state;
-    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 50);
-    assert_int_equal(sim_mkdir(SIM_AGENT_SHM "/dir.ring"), 0);
-    assert_int_equal(sim_mknod(SIM_AGENT_SHM "/fifo.ring", 0010600), 0);
-    assert_int_equal(sim_symlink(SIM_AGENT_SHM "/p0.ring", SIM_AGENT_SHM "/link.ring"), 0);
-    assert_int_equal(sim_write_file(SIM_AGENT_SHM "/junk.ring", "junk", 4), 0);
-    for (unsigned i = 0; i < 2000; i++) {
-        snprintf(path, sizeof(path), SIM_AGENT_SHM "/junk-%u", i);
-        assert_int_equal(sim_write_file(path, "", 0), 0);
-    }
-    assert_int_equal(sim_agent_life(&agent), 0);
-    sim_agent_check_all(&agent);
-    assert_true(sim_exists(SIM_AGENT_SHM "/junk.ring"));
-    assert_true(sim_exists(SIM_AGENT_SHM "/fifo.ring"));
 }
 
 /* ---- Producers that go ---- */
@@ -348,44 +302,6 @@ static void rings_that_are_gone_are_forgotten(void **state)
 }
 
 /* ---- Limits ---- */
-
-static void rings_beyond_the_limit_wait_for_a_place(void **state)
-{
-    (void)state;
-    agent.opt.rings_max = 4;
-    agent.leave = true;
-    for (unsigned i = 0; i < 10; i++)
-        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
-    sim_agent_open(&agent);
-    sim_agent_turns(&agent, 20);
-    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
-    for (unsigned i = 0; i < 10; i++)
-        agent.sources[i].planned = 30;
-    sim_agent_until(&agent, sim_agent_taken, "all is written");
-    sim_agent_pass(&agent, 10000000000);
-    assert_false(pressure_on(BACKPRESSURE_RINGS_MAX));
-    sim_agent_stop(&agent);
-    sim_agent_check_all(&agent);
-    sim_agent_check_clean(&agent);
-    assert_int_equal(agent.delivered, 300);
-}
-
-static void a_users_bytes_are_limited(void **state)
-{
-    struct status *status;
-
-    (void)state;
-    agent.opt.ring_bytes_per_uid_max = 3 * SHM_RING_BYTES_MIN;
-    for (unsigned i = 0; i < 5; i++)
-        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
-    sim_agent_open(&agent);
-    sim_agent_turns(&agent, 20);
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    assert_int_equal(status->rings_count, 3);
-    assert_true(status->backpressure[BACKPRESSURE_RINGS_MAX]);
-    status_free(status);
-    sim_agent_close(&agent);
-}
 
 static void streams_beyond_the_limit_wait_and_others_go_on(void **state)
 {
@@ -478,14 +394,10 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hostile_ring_is_quarantined_and_harms_nobody),
-        cmocka_unit_test(a_second_ring_of_one_uuid_is_not_read),
         cmocka_unit_test(a_ring_whose_name_is_gone_is_drained_on),
-        cmocka_unit_test(strangers_in_the_directory_are_left_alone),
         cmocka_unit_test(a_dead_producers_ring_is_drained_and_removed),
         cmocka_unit_test(deaths_are_noticed_when_events_were_lost),
         cmocka_unit_test(rings_that_are_gone_are_forgotten),
-        cmocka_unit_test(rings_beyond_the_limit_wait_for_a_place),
-        cmocka_unit_test(a_users_bytes_are_limited),
         cmocka_unit_test(streams_beyond_the_limit_wait_and_others_go_on),
         cmocka_unit_test(who_waits_for_durable_gets_a_sync),
         cmocka_unit_test(who_waits_for_delivered_gets_a_seal),

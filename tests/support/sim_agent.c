@@ -133,6 +133,7 @@ void sim_agent_init(struct sim_agent *a, uint64_t seed)
         .sync_interval_ns = 10000000,
         .memory_limit = 64 << 20,
         .streams_max = 100,
+        .streams_per_uid_max = 100,
         .rings_max = 64,
         .rings_per_uid_max = 64,
         .ring_bytes_per_uid_max = 1 << 30,

@@ -146,6 +146,7 @@ static void fill(struct wal_item *it, struct texts *t)
     case WAL_STREAM:
         it->u.stream.stream = (uint32_t)word();
         it->u.stream.version = (uint32_t)word();
+        it->u.stream.uid = (uint32_t)word();
         it->u.stream.incarnation = word();
         it->u.stream.outputs = (uint16_t)(word() % (WAL_OUTPUTS_MAX + 1));
         it->u.stream.name = text(t->a[0][0], SHM_STREAM_NAME_MAX);
@@ -320,6 +321,7 @@ static void same(const struct wal_item *a, const struct wal_item *b, const struc
     case WAL_STREAM:
         SAME(stream.stream);
         SAME(stream.version);
+        SAME(stream.uid);
         SAME(stream.incarnation);
         SAME(stream.outputs);
         same_str(a->u.stream.name, b->u.stream.name);

@@ -271,6 +271,12 @@ void sim_land(void)
     stragglers_land(UINT64_MAX);
 }
 
+void sim_on_op(sim_op_fn fn, void *ctx)
+{
+    sim_host.on_op = fn;
+    sim_host.on_op_ctx = ctx;
+}
+
 int sim_enter(enum sim_kind kind)
 {
     uint64_t count = ++sim_host.op_counts[kind], any;
@@ -278,6 +284,8 @@ int sim_enter(enum sim_kind kind)
     if (sim_host.crashed)
         sim_die("the crashed life goes on: sim_kill() or sim_power_cut() comes first");
     crash_if_due();
+    if (sim_host.on_op != NULL)
+        sim_host.on_op(sim_host.on_op_ctx, kind);
     any = ++sim_host.op_counts[SIM_ANY];
     sim_host.now_ns += OP_NS;
     stragglers_land(any);

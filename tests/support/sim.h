@@ -118,6 +118,10 @@ void sim_set_journal(bool journal);         /* a power cut keeps or loses a whol
 /* Operations of the kind since sim_reset(); SIM_ANY: all. Those of strangers below don't count. */
 uint64_t sim_op_count(enum sim_kind kind);
 
+/* Called before each operation of the agent: strangers act in the middle of it. NULL: none. */
+typedef void (*sim_op_fn)(void *ctx, enum sim_kind kind);
+void sim_on_op(sim_op_fn fn, void *ctx);
+
 /* ---- Time and small things ---- */
 
 uint64_t sim_now_ns(void);

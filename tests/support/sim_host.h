@@ -194,6 +194,8 @@ struct sim_host {
     uint64_t cut_salt;                  /* of the present power cut */
     uint64_t futex_wakes;
 
+    sim_op_fn on_op;
+    void *on_op_ctx;
     bool running, crashed;
     jmp_buf crash;
 };

@@ -272,8 +272,9 @@ static void ls_tells_living_from_closed_and_from_junk(void **state)
     assert_int_equal(symlink("/etc/passwd", path), 0);
     capture_expect(&f->c, cli_ring, "ring ls", CLI_FAILED, "unreadable: ", "");
     assert_non_null(strstr(f->c.out, " alive "));
-    capture_expect(&f->c, cli_ring, "ring show junk", CLI_FAILED, "", "junk.ring: unreadable: ");
-    capture_expect(&f->c, cli_ring, "ring show pipe", CLI_FAILED, "", "pipe.ring: ");
+    capture_expect(&f->c, cli_ring, "ring show junk", CLI_FAILED, "",
+                   "ring 'junk.ring': size: too short");
+    capture_expect(&f->c, cli_ring, "ring show pipe", CLI_FAILED, "", "'pipe.ring': cannot be");
     assert_int_equal(shmc_close(living), 0);
 }
 

@@ -106,6 +106,10 @@ E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c))
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
 E2E_PY      := $(wildcard tests/e2e/*.py)
 
+# Real crashes on real file systems: short in `make check`, long in `make torture`.
+TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py failing_disk.py full_disk.py sink_away.py \
+                 large_log.py)
+
 # These run on simulated I/O: tests/support stands in for agent/io.
 SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
   $(shell grep -ls '^\#include "support/sim.h"' $(TEST_SRC) $(FUZZ_SRC)))
@@ -139,8 +143,8 @@ THREAD_TEST_SRC := $(filter-out tests/libshm-client/nested_test.c, \
 LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
-.PHONY: all deps run check check-full check-built lint tests thread-tests fuzzers fuzz bench \
-        benchmarks install uninstall clean help FORCE
+.PHONY: all deps run check check-full check-built torture lint tests thread-tests fuzzers fuzz \
+        bench benchmarks install uninstall clean help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -259,6 +263,12 @@ check-built:
 	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) \
 	  HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(E2E_PY)
 
+# With CI=true what this host does not let them do is a failure, not skipped.
+torture:
+	@etc/deps build run check
+	@$(MAKE) --no-print-directory MODE=release all tests
+	@CI=true HYDRANT_LONG=1 tests/run HYDRANT_BIN=build/release/hydrant $(TORTURE_PY)
+
 fuzz:
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(FUZZ_SRC:%.c=build/fuzz/%)
@@ -305,6 +315,7 @@ help:
 	@echo 'make run         deps, build, then the agent at work on real data (etc/demo)'
 	@echo 'make check       deps, lint, all tests, under sanitizers too, fuzz corpora'
 	@echo 'make check-full  the same with the long loops'
+	@echo 'make torture     kills, failing and full disks for an hour; root, for loop mounts'
 	@echo 'make lint        layers, headers, banned functions, layout of the source'
 	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make bench       every benchmark, in order'

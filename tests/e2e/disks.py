@@ -86,9 +86,9 @@ class Tmpfs:
             case.skipTest("cannot mount a tmpfs: %s; it takes root, or user namespaces"
                           % error.strerror)
 
-    def read_only(self, on):
-        call("mount", b"none", os.fsencode(self.place), None,
-             ctypes.c_ulong(MS_REMOUNT | (MS_RDONLY if on else 0)), None)
+    def resize(self, size):
+        call("mount", b"none", os.fsencode(self.place), None, ctypes.c_ulong(MS_REMOUNT),
+             b"size=%d" % size)
 
 
 class Ext4:

@@ -2,6 +2,7 @@
  * producer: a producer under the command of an end-to-end test, by lines on standard input.
  *
  *   write COUNT            writes so many events
+ *   spread COUNT           writes one event to each of the streams NAME.0, NAME.1, ...
  *   load RATE              writes RATE events a second until the next line or the end of input
  *   keep COUNT             writes COUNT events, waits a while until they are durable, again and
  *                          again until the next line
@@ -41,7 +42,7 @@ enum { EVENT_BYTES_MAX = 65536, BURSTS_A_SECOND = 100 };
 
 struct producer {
     struct shmc *ring;
-    const char *id;
+    const char *id, *stream_name;
     uint64_t pad_max;
     uint64_t events;
     uint16_t stream;
@@ -95,6 +96,24 @@ static int do_write(struct producer *p, uint64_t count)
             return res;
     }
     return 0;
+}
+
+static int do_spread(struct producer *p, uint64_t count)
+{
+    uint16_t own = p->stream;
+    char name[128];
+    int res = 0;
+
+    for (uint64_t i = 0; res == 0 && i < count; i++) {
+        snprintf(name, sizeof(name), "%s.%" PRIu64, p->stream_name, i);
+        res = shmc_stream(p->ring, name, &p->stream);
+        if (res < 0)
+            res = fail(name, res, shmc_error(p->ring));
+        else
+            res = do_write(p, 1);
+    }
+    p->stream = own;
+    return res;
 }
 
 /* Bursts by a timer; a full ring just makes them late. */
@@ -187,6 +206,8 @@ static int command_do(struct producer *p, const char *line)
         return do_stats(p);
     if (sscanf(line, "%15s %" SCNu64, word, &number) == 2 && strcmp(word, "write") == 0)
         return do_write(p, number);
+    if (number > 0 && strcmp(word, "spread") == 0)
+        return do_spread(p, number);
     if (number > 0 && strcmp(word, "load") == 0)
         return do_load(p, number);
     if (number > 0 && strcmp(word, "keep") == 0)
@@ -214,8 +235,8 @@ static int progress_map(struct producer *p, const char *path)
 int main(int argc, char **argv)
 {
     struct shmc_options opt = SHMC_OPTIONS_INIT;
-    struct producer p = {.id = "p"};
-    const char *stream = "load", *progress = NULL;
+    struct producer p = {.id = "p", .stream_name = "load"};
+    const char *progress = NULL;
     char line[128];
     int c, res;
 
@@ -225,7 +246,7 @@ int main(int argc, char **argv)
     while ((c = getopt(argc, argv, "d:s:i:b:p:f:D")) != -1) {
         switch (c) {
         case 'd': opt.shm_dir = optarg; break;
-        case 's': stream = optarg; break;
+        case 's': p.stream_name = optarg; break;
         case 'i': p.id = opt.name = optarg; break;
         case 'b': opt.ring_bytes = strtoull(optarg, NULL, 10); break;
         case 'p': p.pad_max = strtoull(optarg, NULL, 10); break;
@@ -241,7 +262,7 @@ int main(int argc, char **argv)
     res = shmc_open(&opt, &p.ring);
     if (res < 0)
         return fail("open", res, shmc_error(NULL)) != 0;
-    res = shmc_stream(p.ring, stream, &p.stream);
+    res = shmc_stream(p.ring, p.stream_name, &p.stream);
     if (res < 0)
         return fail("stream", res, shmc_error(p.ring)) != 0;
     printf("ok %s\n", shmc_name(p.ring));

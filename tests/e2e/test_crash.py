@@ -2,6 +2,7 @@
 
 A run prints its seed; HYDRANT_SEED repeats the moments, as far as moments can be repeated.
 """
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ CONFIG = """
 [wal]
 segment_size = 2MiB
 max_bytes = 64MiB
+sync = %s
 [stream *]
 buffer_count = 500
 buffer_time = 100ms
@@ -28,19 +30,37 @@ class Crash(Case):
         super().setUp()
         print("seed %d" % self.seed, end=" ", flush=True)
 
+    def config(self, more=""):
+        """A SIGKILL takes nothing that was written, synced or not: each life syncs in its way."""
+        return CONFIG % self.random.choice(("never", "interval", "always")) + more
+
     def pause(self, seconds):
         """Chooses a moment; nothing is awaited by it."""
         time.sleep(seconds)
 
-    def moment(self):
+    def live_until_killed(self, agent, more=""):
         """Half of the kills hit the start and the recovery, the others the run."""
-        return self.random.uniform(0, 0.08) if self.random.random() < 0.5 \
-            else self.random.uniform(0.08, 0.6)
+        if self.random.random() < 0.5:
+            self.pause(self.random.uniform(0, 0.08))
+        else:
+            agent.wait_ready()
+            self.check_books(agent.status())
+            self.pause(self.random.uniform(0, 0.5))
+        agent.kill()
+        agent.configure(self.config(more))
+
+    def end_of(self, producers):
+        """Ends their loads; what each has written."""
+        for p in producers:
+            p.load_end()
+        return {p.name: p.close() for p in producers}
 
     def check_end(self, agent, counts, stream="load"):
         """After the last start: the books, every file's name, every event."""
         agent.flush()
-        status = agent.status()
+        code, text, err = agent.run("status", "--json")
+        self.assertEqual((code, err), (0, ""))
+        status = json.loads(text)
         self.check_books(status)
         events = agent.events(stream)
         self.check_once_in_order(events, counts)
@@ -53,49 +73,57 @@ class Crash(Case):
         return names
 
     def test_each_event_once_across_kills_of_the_agent(self):
-        agent = Agent(self, CONFIG).start()
+        agent = Agent(self, self.config()).start()
         producers = [Producer(self, "p%d" % i, pad=300) for i in range(4)]
         for p in producers:
             p.tell("load %d" % RATE)
         for _ in range(KILLS):
-            self.pause(self.moment())
-            agent.kill()
+            self.live_until_killed(agent)
             agent.spawn()
         agent.wait_ready()
-        for p in producers:
-            p.load_end()
-        counts = {p.name: p.close() for p in producers}
+        counts = self.end_of(producers)
         names = self.check_end(agent, counts)
         self.assertGreater(len(set(name.split("-")[2] for name in names)), 1, "epochs")
         self.assertGreater(agent.log().count("--- start"), KILLS)
         agent.stop()
         self.check_once_in_order(agent.events(), counts)
 
+    def test_each_event_once_under_all_the_load_there_can_be(self):
+        """Rings are full all the time; as many kills as the disk has room for."""
+        agent = Agent(self, self.config()).start()
+        producers = [Producer(self, "f%d" % i, pad=4000, ring_bytes=1 << 20) for i in range(4)]
+        for p in producers:
+            p.tell("load 1000000")
+        for _ in range(sized(2, 4, 20)):
+            self.live_until_killed(agent)
+            agent.spawn()
+        agent.wait_ready()
+        counts = self.end_of(producers)
+        self.check_end(agent, counts)
+        agent.stop()
+
     def test_each_event_once_across_kills_of_agent_and_producers(self):
         """A dead producer's events count up to the one that it may just have committed."""
-        agent = Agent(self, CONFIG).start()
+        agent = Agent(self, self.config()).start()
         living = [Producer(self, "q%d" % i, pad=300) for i in range(4)]
         counts = {}
         for p in living:
             p.tell("load %d" % RATE)
         for i in range(KILLS):
-            self.pause(self.moment())
             victim = living.pop(self.random.randrange(len(living)))
             if self.random.random() < 0.5:
-                agent.kill()
+                self.live_until_killed(agent)
                 victim.kill()
-                agent.spawn()
             else:
+                self.pause(self.random.uniform(0, 0.1))
                 victim.kill()
-                agent.kill()
-                agent.spawn()
+                self.live_until_killed(agent)
+            agent.spawn()
             counts[victim.name] = (victim.written(), victim.written() + 1)
             living.append(Producer(self, "r%d" % i, pad=300))
             living[-1].tell("load %d" % RATE)
         agent.wait_ready()
-        for p in living:
-            p.load_end()
-            counts[p.name] = p.close()
+        counts.update(self.end_of(living))
         until(lambda: sorted(os.listdir(self.shm)) == [".bell", ".lock"], "rings of the dead go")
         self.check_end(agent, counts)
         agent.stop()
@@ -105,17 +133,16 @@ class Crash(Case):
         far = self.shm + ".out"
         os.mkdir(far)
         self.addCleanup(shutil.rmtree, far, ignore_errors=True)
-        agent = Agent(self, CONFIG + "sinks = local, far\n[sink far]\ntype = file\n"
-                      "directory = %s\n" % far).start()
-        producer = Producer(self, "p", pad=300)
-        producer.tell("load %d" % RATE)
+        more = "sinks = local, far\n[sink far]\ntype = file\ndirectory = %s\n" % far
+        agent = Agent(self, self.config(more)).start()
+        producers = [Producer(self, "p%d" % i, pad=300) for i in range(4)]
+        for p in producers:
+            p.tell("load %d" % (RATE // 2))
         for _ in range(sized(3, 8, 100)):
-            self.pause(self.moment())
-            agent.kill()
+            self.live_until_killed(agent, more)
             agent.spawn()
         agent.wait_ready()
-        producer.load_end()
-        counts = {"p": producer.close()}
+        counts = self.end_of(producers)
         names = self.check_end(agent, counts)
         self.assertEqual(batches(os.path.join(far, "load")), names)
         self.check_once_in_order(agent.events(out=far), counts)
@@ -124,9 +151,10 @@ class Crash(Case):
 
     def test_a_consumer_may_take_files_while_the_agent_dies(self):
         """What was taken away is not delivered again."""
-        agent = Agent(self, CONFIG).start()
-        producer = Producer(self, "p", pad=300)
-        producer.tell("load %d" % RATE)
+        agent = Agent(self, self.config()).start()
+        producers = [Producer(self, "p%d" % i, pad=300) for i in range(4)]
+        for p in producers:
+            p.tell("load %d" % (RATE // 2))
         taken = []
         os.mkdir(self.path("taken"))
 
@@ -137,22 +165,21 @@ class Crash(Case):
                 taken.append(name)
 
         for _ in range(KILLS):
-            end = time.monotonic() + self.moment()
+            end = time.monotonic() + self.random.uniform(0, 0.3)
             until(lambda: take() or time.monotonic() > end, "the next moment")
-            agent.kill()
+            self.live_until_killed(agent)
             take()
             agent.spawn()
         agent.wait_ready()
-        producer.load_end()
-        counts = {"p": producer.close()}
+        counts = self.end_of(producers)
         agent.flush()
         agent.stop()
         take()
         self.check_once_in_order(
-            self.events_of([self.path("taken", name) for name in sorted(taken)]), counts)
+            self.events_of(self.path("taken", name) for name in sorted(taken)), counts)
 
     def test_a_kill_in_the_stop_loses_nothing(self):
-        agent = Agent(self, CONFIG)
+        agent = Agent(self, self.config())
         counts = {}
         for i in range(sized(3, 6, 60)):
             agent.start()

@@ -250,8 +250,9 @@ buffer_size = 1MiB
     def flows(self, log_bytes, rare):
         """Several times what log and memory can hold; the others' batches are due by size alone."""
         agent = self.agent = Agent(self, self.CONFIG % log_bytes).start()
-        for i in range(rare):
-            self.send("rare.%d" % i, b"one\n")
+        spread = Producer(self, "r", stream="rare")
+        spread.do("spread %d" % rare)
+        spread.close()
         self.producer = Producer(self, "p", pad=2000, ring_bytes=1 << 20)
         self.producer.do("write %d" % sized(60_000, 100_000, 1_000_000))
         until(lambda: agent.stream("load")["pending"] < 2000 and not self.pressure(),
@@ -261,7 +262,8 @@ buffer_size = 1MiB
         agent.flush()
         self.check_once_in_order(agent.events(), {"p": count})
         for i in range(rare):
-            self.assertEqual(agent.events("rare.%d" % i), [{"message": "one"}])
+            event, = agent.events("rare.%d" % i)
+            self.assertEqual((event["p"], event["n"]), ("r", i))
         agent.stop()
         return sealed
 

@@ -61,6 +61,20 @@ def until(condition, what, seconds=DEADLINE_S):
         time.sleep(POLL_S)
 
 
+def until_still(value, what, seconds=1):
+    """Polls until the value is true and has been the same for so long."""
+    same, since = None, 0
+
+    def still():
+        nonlocal same, since
+        now = value()
+        if not now or now != same:
+            same, since = now, time.monotonic()
+        return now and time.monotonic() - since >= seconds
+
+    until(still, what)
+
+
 def cpu_seconds(pid):
     """Processor time of a process so far."""
     with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as file:

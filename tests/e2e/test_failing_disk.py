@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 from disks import SHUTDOWN_DEFAULT, SHUTDOWN_NOLOGFLUSH, Ext4
-from harness import Agent, Case, Producer, batches, cpu_seconds, sized, until
+from harness import Agent, Case, Producer, batches, cpu_seconds, sized, until, until_still
 
 MIB = 1 << 20
 RING_EVENTS = 100       # of a producer here, surely in a ring that is full
@@ -97,17 +97,7 @@ class FailingDisk(Case):
         for s in self.senders:
             self.may_miss[s.name].append((s.confirmed, s.sent))
         for p in self.producers[1:]:    # the first one writes too little to fill its ring
-            last = []
-
-            def full():
-                last.append((os.times().elapsed, p.written()))
-                while last[-1][0] - last[0][0] > 0.5:
-                    if last[0][1] == last[-1][1]:
-                        return True
-                    last.pop(0)
-                return False
-
-            until(full, "the ring of %s is full" % p.name)
+            until_still(p.written, "the ring of %s is full" % p.name)
             self.may_miss[p.name].append((p.durable(), p.written() - RING_EVENTS))
         self.may_miss["p0"].append((self.producers[0].durable(), self.producers[0].written() + 1))
 

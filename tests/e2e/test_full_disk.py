@@ -6,7 +6,7 @@ import os
 import shutil
 
 from disks import Ext4, Tmpfs, fill
-from harness import Agent, Case, Producer, batches, sized, until
+from harness import Agent, Case, Producer, batches, sized, until, until_still
 from test_status import parse_metrics
 
 MIB = 1 << 20
@@ -40,13 +40,7 @@ class FullCase(Case):
     def load_until_stuck(self):
         """A full ring has stopped the producer, and the agent says why it is full."""
         self.producer.tell("load 100000")
-        last = [None]
-
-        def stuck():
-            before, last[0] = last[0], self.producer.written()
-            return self.pressure() and before == last[0]
-
-        until(stuck, "back pressure")
+        until_still(lambda: self.pressure() and self.producer.written(), "back pressure")
         return self.pressure()
 
     def load_goes_on(self, meanwhile=lambda: None):

@@ -51,13 +51,13 @@ static int identity_load(struct shard *s, struct errmsg *err)
 {
     uint8_t uuid[16];
     struct wal_dir dir;
-    ssize_t n = -ENOENT;
     int state_dir, fd, r;
+    ssize_t n;
 
     state_dir = file_open(s->data_dir, "state", O_RDONLY | O_DIRECTORY, 0);
     if (state_dir < 0)
         return errmsg_set(err, state_dir, "%s/state: %s", s->opt.data_dir, strerror(-state_dir));
-    fd = file_open(state_dir, "log", O_RDONLY, 0);
+    n = fd = file_open(state_dir, "log", O_RDONLY, 0);
     if (fd >= 0) {
         n = file_read(fd, uuid, sizeof(uuid), 0);
         file_close(fd);
@@ -67,8 +67,15 @@ static int identity_load(struct shard *s, struct errmsg *err)
         file_close(state_dir);
         return 0;
     }
+    /* Under a new uuid every segment would be foreign: none is made while one may be there. */
+    r = n < 0 && n != -ENOENT ? (int)n : 0;
+    if (!r)
+        r = wal_dir_open(s->opt.wal_dir, 0, NULL, false, &dir, NULL);
+    if (r && r != -ENOENT) {
+        file_close(state_dir);
+        return errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r));
+    }
     file_random(s->uuid, sizeof(s->uuid));
-    r = wal_dir_open(s->opt.wal_dir, 0, NULL, false, &dir, NULL);
     if (!r) {
         if (dir.count > 0)
             memcpy(s->uuid, dir.segments[dir.count - 1].header.uuid, sizeof(s->uuid));

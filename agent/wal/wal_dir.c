@@ -107,10 +107,13 @@ static int segment_load(struct wal_dir *dir, struct wal_segment *seg, const uint
     return 0;
 }
 
-/* The file may be as good as any: another attempt can read it. */
-static bool shortage(int err)
+/*
+ * The file may be as good as any: another attempt can read it. Without it the log would end before
+ * it, and what was durable in it would be lost for good.
+ */
+static bool passes(int err)
 {
-    return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EIO;
 }
 
 static int set_aside(struct wal_dir *dir, const char *name)
@@ -210,7 +213,7 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
         r = segment_load(ret_dir, seg, uuid, repair);
         if (!r && before && seg->header.start_lsn < before->header.start_lsn + WAL_BLOCK)
             r = -EBADMSG;
-        if (shortage(r)) {
+        if (passes(r)) {
             r = errmsg_set(err, r, "%s/%s: cannot read: %s", path, seg->name, strerror(-r));
             goto fail;
         }

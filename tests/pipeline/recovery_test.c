@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "support/sim.h"
@@ -122,6 +123,40 @@ static void a_power_cut_while_the_log_rolls(void **state)
     run((struct sim_schedule){.name = "rolling", .prepare = rolling, .power = true, .stride = 67});
 }
 
+/*
+ * A read that fails while a log is opened says nothing of what is there: the start fails, and the
+ * next one finds all of it.
+ */
+static void a_read_error_at_a_start_costs_no_event(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; ; nth++) {
+        uint64_t reads;
+
+        sim_agent_init(&agent, nth);
+        agent.sinks[0].buffer_count = 1000;
+        agent.sinks[0].buffer_time_ns = -1;
+        sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 20);
+        sim_agent_open(&agent);
+        sim_agent_until(&agent, sim_agent_taken, "everything is accepted");
+        sim_agent_close(&agent);
+        agent.may_fail = true;
+        reads = sim_op_count(SIM_READ);
+        sim_fail(SIM_READ, nth, 1, -EIO);
+        sim_agent_open(&agent);
+        sim_fail_clear();
+        reads = sim_op_count(SIM_READ) - reads;
+        assert_true(nth > reads || agent.result == -EIO);
+        sim_agent_close(&agent);
+        agent.may_fail = false;
+        assert_int_equal(sim_agent_life(&agent), 0);
+        sim_agent_check_all(&agent);
+        sim_agent_fini(&agent);
+        if (nth > reads)
+            return;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +169,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_with_several_sinks),
         cmocka_unit_test(a_power_cut_during_the_recovery_from_another),
         cmocka_unit_test(a_power_cut_while_the_log_rolls),
+        cmocka_unit_test(a_read_error_at_a_start_costs_no_event),
     };
 
     return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);

@@ -139,10 +139,12 @@ void room_seal_due(struct shard *s)
 
     if (s->backpressure[BACKPRESSURE_MEMORY])
         seal_for_memory(s);
-    /* Half a log pinned, or as much in open files: what pins it is sealed early. */
+    /* Half a log pinned, or all that there is room for, or as much in open files: early. */
     if (s->spool_open_bytes > s->opt.wal_bytes_max / 2)
         middle = UINT64_MAX;
-    else if (wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2 && s->dir.count > 2)
+    else if ((s->backpressure[BACKPRESSURE_LOG_FULL]
+              || wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2)
+             && s->dir.count > 2)
         middle = s->dir.segments[s->dir.count / 2].header.start_lsn;
     for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
         after = b->all.next;

@@ -268,6 +268,26 @@ static void full_segments_roll_and_are_trimmed(void **state)
     sim_agent_check_clean(&agent);
 }
 
+/* A batch that no trigger ends holds on to what several starts have left of a small log. */
+static void a_small_log_is_freed_by_sealing_what_pins_it(void **state)
+{
+    struct sim_agent_source *src;
+
+    (void)state;
+    agent.opt.wal_bytes_max = 10 << 20;
+    agent.sinks[0].buffer_count = 1000;
+    agent.sinks[0].buffer_time_ns = -1;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    src->burst = 1;                     /* over some turns */
+    for (unsigned start = 0; start < 5; start++) {
+        src->planned += 5;
+        sim_agent_open(&agent);
+        sim_agent_until(&agent, sim_agent_taken, "the events of one more start are taken");
+        sim_agent_close(&agent);
+    }
+    life_and_check();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_stop_ends_in_time_when_a_sink_does_not_take),
         cmocka_unit_test(a_producer_may_go_on_where_the_agent_left),
         cmocka_unit_test(full_segments_roll_and_are_trimmed),
+        cmocka_unit_test(a_small_log_is_freed_by_sealing_what_pins_it),
     };
     struct CMUnitTest each[sizeof(tests) / sizeof(tests[0])];
 

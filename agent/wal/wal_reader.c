@@ -34,17 +34,23 @@ void wal_reader_fini(struct wal_reader *r)
 
 /*
  * Makes file bytes [offset, offset + len) readable at *ret_at. Returns how many there are (fewer
- * than len: the file ends), or -errno.
+ * than len: the file ends), or -errno. What lies beyond lsn_max is not read ahead: it changes.
  */
-static ssize_t window_get(struct wal_reader *r, uint64_t offset, size_t len, const uint8_t **ret_at)
+static ssize_t window_get(struct wal_reader *r, const struct wal_segment *seg, uint64_t offset,
+                          size_t len, const uint8_t **ret_at)
 {
-    size_t want = len < WINDOW_BYTES ? WINDOW_BYTES : len;
+    uint64_t seg_lsn = seg->header.start_lsn;
+    size_t want = WINDOW_BYTES;
     ssize_t n;
 
     if (offset >= r->window_offset && offset + len <= r->window_offset + r->window_len) {
         *ret_at = r->window + (offset - r->window_offset);
         return (ssize_t)len;
     }
+    if (r->window_lsn_max > seg_lsn + offset && want > r->window_lsn_max - seg_lsn - offset)
+        want = (size_t)(r->window_lsn_max - seg_lsn - offset);
+    if (want < len)
+        want = len;
     if (want > r->window_cap) {
         uint8_t *bigger = realloc(r->window, want);
 
@@ -98,7 +104,7 @@ static int commit_find(struct wal_reader *r, const struct wal_segment *seg, uint
         uint64_t lsn = seg->header.start_lsn + at;
         uint32_t bytes;
 
-        n = window_get(r, at, WAL_BLOCK, &block);
+        n = window_get(r, seg, at, WAL_BLOCK, &block);
         if (n < WAL_BLOCK)
             return n < 0 ? (int)n : 0;
         if (!wal_commit_begins(block, lsn))
@@ -106,7 +112,7 @@ static int commit_find(struct wal_reader *r, const struct wal_segment *seg, uint
         bytes = bytes_get_u32(block + 8);
         if (bytes < WAL_BLOCK || bytes % WAL_BLOCK != 0 || at + bytes > limit)
             continue;
-        n = window_get(r, at, bytes, &block);
+        n = window_get(r, seg, at, bytes, &block);
         if (n < (ssize_t)bytes)
             return n < 0 ? (int)n : 0;
         if (wal_commit_parse(&id, block, bytes, lsn, ret_commit) == 0
@@ -125,7 +131,7 @@ static int group_view(struct wal_reader *r, const struct wal_segment *seg,
     uint64_t body_offset = commit->group_lsn - seg->header.start_lsn;
     size_t len = (size_t)(offset - body_offset) + commit->bytes;
     const uint8_t *at;
-    ssize_t n = window_get(r, body_offset, len, &at);
+    ssize_t n = window_get(r, seg, body_offset, len, &at);
 
     if (n < (ssize_t)len)
         return n < 0 ? (int)n : -EBADMSG;

@@ -143,8 +143,8 @@ THREAD_TEST_SRC := $(filter-out tests/libshm-client/nested_test.c, \
 LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
-.PHONY: all deps run check check-full check-built torture lint tests thread-tests fuzzers fuzz \
-        bench benchmarks install uninstall clean help FORCE
+.PHONY: all deps run check check-full check-built torture simulate mutants lint tests thread-tests \
+        fuzzers fuzz bench benchmarks install uninstall clean help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -273,6 +273,14 @@ fuzz:
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run $(FUZZ_SRC:%.c=build/fuzz/%)
 
+# SEEDS of the whole agent simulated, from SEED on; KEEP_GOING=1, VERBOSE=1.
+SEED  ?= 1
+SEEDS ?= 1000
+simulate:
+	@$(MAKE) --no-print-directory $(B)/tests/simulate/simulate_test
+	@$(B)/tests/simulate/simulate_test --seed $(SEED) --seeds $(SEEDS) \
+	  $(if $(KEEP_GOING),--keep-going) $(if $(VERBOSE),--verbose)
+
 bench:
 	@etc/deps build bench
 	@$(MAKE) --no-print-directory MODE=release all benchmarks
@@ -318,6 +326,7 @@ help:
 	@echo 'make torture     kills, failing and full disks for an hour; root, for loop mounts'
 	@echo 'make lint        layers, headers, banned functions, layout of the source'
 	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'make simulate    the whole agent on a simulated host: SEEDS=$(SEEDS) SEED=$(SEED) KEEP_GOING=1'
 	@echo 'make bench       every benchmark, in order'
 	@echo 'make install     below DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it away'
 	@echo 'make clean       remove build/'

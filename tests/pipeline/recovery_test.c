@@ -16,6 +16,8 @@
 #include "support/sim.h"
 #include "support/sim_schedule.h"
 
+static struct sim_agent agent;
+
 static void run(struct sim_schedule s)
 {
     uint64_t stride = getenv("HYDRANT_LONG") ? 1 : s.stride;

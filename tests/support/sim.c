@@ -233,6 +233,79 @@ void sim_set_capacity(const char *path, uint64_t capacity_bytes)
     where.inode->mount->capacity_blocks = capacity_bytes / SIM_BLOCK_BYTES;
 }
 
+void sim_set_free(const char *path, uint64_t free_bytes)
+{
+    struct sim_where where;
+    struct sim_mount *mount;
+
+    if (sim_resolve(sim_root(), path, true, &where) != 0 || where.inode == NULL)
+        sim_die("no %s", path);
+    mount = where.inode->mount;
+    mount->used_blocks -= mount->others_blocks;
+    mount->others_blocks = 0;
+    if (free_bytes / SIM_BLOCK_BYTES < mount->capacity_blocks - mount->used_blocks)
+        mount->others_blocks =
+            mount->capacity_blocks - mount->used_blocks - free_bytes / SIM_BLOCK_BYTES;
+    mount->used_blocks += mount->others_blocks;
+}
+
+/* ---- Witnesses ---- */
+
+void sim_set_witness(sim_witness_fn fn, void *ctx)
+{
+    sim_host.witness = fn;
+    sim_host.witness_ctx = ctx;
+}
+
+static struct sim_sight sight_of(enum sim_kind kind, const struct sim_inode *inode)
+{
+    return (struct sim_sight){
+        .kind = kind, .dir = inode->parent_ino, .ino = inode->ino,
+        .name = inode->name != NULL ? inode->name : "", .seq = sim_host.seq,
+        .file = inode->data, .file_bytes = inode->size,
+    };
+}
+
+void sim_see_write(const struct sim_inode *inode, bool begun, const void *bytes, size_t len,
+                   uint64_t offset)
+{
+    struct sim_sight sight;
+
+    if (sim_host.witness == NULL)
+        return;
+    sight = sight_of(SIM_WRITE, inode);
+    sight.begun = begun;
+    sight.bytes = bytes;
+    sight.len = len;
+    sight.offset = offset;
+    sim_host.witness(sim_host.witness_ctx, &sight);
+}
+
+void sim_see_sync(const struct sim_inode *inode, uint64_t seq, int res)
+{
+    struct sim_sight sight;
+
+    if (sim_host.witness == NULL)
+        return;
+    sight = sight_of(SIM_SYNC, inode);
+    sight.seq = seq;
+    sight.res = res;
+    sim_host.witness(sim_host.witness_ctx, &sight);
+}
+
+void sim_see_name(enum sim_kind kind, const struct sim_where *from, const struct sim_where *to)
+{
+    struct sim_sight sight;
+
+    if (sim_host.witness == NULL)
+        return;
+    sight = sight_of(kind, from->inode);
+    sight.dir = kind == SIM_UNLINK ? from->dir->ino : to->dir->ino;
+    sight.name = from->name;
+    sight.to = to != NULL ? to->name : NULL;
+    sim_host.witness(sim_host.witness_ctx, &sight);
+}
+
 /* ---- Operations ---- */
 
 static void crash_if_due(void)
@@ -275,6 +348,11 @@ void sim_on_op(sim_op_fn fn, void *ctx)
 {
     sim_host.on_op = fn;
     sim_host.on_op_ctx = ctx;
+}
+
+unsigned sim_late(void)
+{
+    return sim_host.stragglers_count;
 }
 
 int sim_enter(enum sim_kind kind)

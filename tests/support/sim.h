@@ -77,6 +77,9 @@ void sim_mount(const char *path, bool tmpfs, uint64_t capacity_bytes);
 /* Of the file system that holds path. Below what is used: full. */
 void sim_set_capacity(const char *path, uint64_t capacity_bytes);
 
+/* Others take all of the file system that holds path but so much; UINT64_MAX: they give it back. */
+void sim_set_free(const char *path, uint64_t free_bytes);
+
 /* ---- Lives of the agent ---- */
 
 typedef int (*sim_main_fn)(void *ctx);
@@ -100,6 +103,7 @@ void sim_power_cut(uint64_t seed);
 
 /* Everything that killed lives left under way lands now. */
 void sim_land(void);
+unsigned sim_late(void);                /* how much that is */
 
 /* ---- Faults ---- */
 
@@ -121,6 +125,33 @@ uint64_t sim_op_count(enum sim_kind kind);
 /* Called before each operation of the agent: strangers act in the middle of it. NULL: none. */
 typedef void (*sim_op_fn)(void *ctx, enum sim_kind kind);
 void sim_on_op(sim_op_fn fn, void *ctx);
+
+/* ---- Witnesses: what happens to files, told to a test at once ---- */
+
+/*
+ * A WRITE of the agent is told twice: when it is handed over (`begun`, the file still as it was)
+ * and when it has taken effect, for its first `len` bytes. SYNC, RENAME, LINK and UNLINK are told
+ * when they have taken effect, a failed SYNC too, and names also when strangers change them. What
+ * lands of a killed life is told as well, what a power cut leaves of a write is not.
+ */
+struct sim_sight {
+    enum sim_kind kind;
+    bool begun;
+    int res;                            /* of SYNC: 0 or the error; else 0 */
+    uint64_t dir, ino;                  /* directory of the name, and the file itself */
+    const char *name;                   /* last component; of RENAME: the old one */
+    const char *to;                     /* RENAME: the new one */
+    const void *bytes;                  /* WRITE */
+    uint64_t offset, len;
+    uint64_t seq;                       /* a SYNC covers effects with a seq not above its own */
+    const uint8_t *file;                /* the file's bytes, NULL when it never had any */
+    uint64_t file_bytes;
+};
+
+typedef void (*sim_witness_fn)(void *ctx, const struct sim_sight *sight);
+void sim_set_witness(sim_witness_fn fn, void *ctx);     /* until the next sim_reset() */
+
+uint64_t sim_ino(const char *path);         /* 0: not there */
 
 /* ---- Time and small things ---- */
 

@@ -27,6 +27,12 @@ static uint8_t *block_bytes(const struct sim_inode *inode, uint32_t block)
     return inode->data + (uint64_t)block * SIM_BLOCK_BYTES;
 }
 
+/* Reserved at most: its bytes are zeros, and their pages were never touched. */
+static bool block_is_blank(const struct sim_inode *inode, uint32_t block)
+{
+    return !inode->exposed && (block >= inode->blocks_cap || !inode->blocks[block].written);
+}
+
 void sim_data_map(struct sim_inode *inode)
 {
     void *p;
@@ -55,11 +61,12 @@ static void versions_free(struct sim_version *version)
 
 static void version_push(const struct sim_inode *inode, struct sim_dirty *dirty, uint64_t seq)
 {
-    bool zero = !inode->blocks[dirty->block].allocated;
+    bool zero = block_is_blank(inode, dirty->block);
     struct sim_version *version = sim_alloc(sizeof(*version) + (zero ? 0 : SIM_BLOCK_BYTES));
 
     version->seq = seq;
     version->zero = zero;
+    version->reserved = inode->blocks[dirty->block].allocated;
     if (!zero)
         memcpy(version->bytes, block_bytes(inode, dirty->block), SIM_BLOCK_BYTES);
     version->older = dirty->older;
@@ -115,8 +122,9 @@ static void block_claim(struct sim_inode *inode, uint32_t block)
 
 static void block_release(struct sim_inode *inode, uint32_t block)
 {
-    memset(block_bytes(inode, block), 0, SIM_BLOCK_BYTES);
-    inode->blocks[block].allocated = false;
+    if (!block_is_blank(inode, block))
+        memset(block_bytes(inode, block), 0, SIM_BLOCK_BYTES);
+    inode->blocks[block].allocated = inode->blocks[block].written = false;
     inode->allocated_blocks--;
     if (inode->accounted)
         inode->mount->used_blocks--;
@@ -142,10 +150,19 @@ size_t sim_data_read(const struct sim_inode *inode, void *buf, size_t len, uint6
         return 0;
     if (len > inode->size - offset)
         len = (size_t)(inode->size - offset);
-    if (inode->data != NULL)
-        memcpy(buf, inode->data + offset, len);
-    else
-        memset(buf, 0, len);
+    for (size_t done = 0; done < len; ) {
+        uint64_t at = offset + done;
+        size_t part = SIM_BLOCK_BYTES - (size_t)(at % SIM_BLOCK_BYTES);
+
+        if (part > len - done)
+            part = len - done;
+        /* Without touching their pages. */
+        if (inode->data == NULL || block_is_blank(inode, (uint32_t)(at / SIM_BLOCK_BYTES)))
+            memset((uint8_t *)buf + done, 0, part);
+        else
+            memcpy((uint8_t *)buf + done, inode->data + at, part);
+        done += part;
+    }
     return len;
 }
 
@@ -176,6 +193,7 @@ ssize_t sim_data_write(struct sim_inode *inode, const void *buf, size_t len, uin
             part = len - done;
         block_dirty(inode, block, seq);
         block_claim(inode, block);
+        inode->blocks[block].written = true;
         memcpy(inode->data + at, (const uint8_t *)buf + done, part);
         done += part;
     }
@@ -257,18 +275,25 @@ static void change_free(struct sim_change *change)
     free(change->name);
 }
 
-/* Drops what is marked: it is on the disk now, and so is that no older change of its name is. */
-static void changes_drop(struct sim_inode *dir, bool *drop)
+/* What is marked is on the disk now, and so is that no older change of its name is. */
+static void changes_cover(const struct sim_inode *dir, bool *drop)
 {
-    struct sim_change *changes = dir->changes;
-    uint32_t kept = 0, count = dir->changes_count, last = 0;
+    const struct sim_change *changes = dir->changes;
+    uint32_t last = 0;
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < dir->changes_count; i++)
         last = drop[i] ? i : last;
     for (uint32_t i = 0; i < last; i++) {
         for (uint32_t k = i + 1; k <= last && !drop[i]; k++)
             drop[i] = drop[k] && strcmp(changes[k].name, changes[i].name) == 0;
     }
+}
+
+static void changes_drop(struct sim_inode *dir, const bool *drop)
+{
+    struct sim_change *changes = dir->changes;
+    uint32_t kept = 0, count = dir->changes_count;
+
     for (uint32_t i = 0; i < count; i++) {
         if (!drop[i]) {
             changes[kept++] = changes[i];
@@ -279,20 +304,43 @@ static void changes_drop(struct sim_inode *dir, bool *drop)
     dir->changes_count = kept;
 }
 
-/* The other half of a rename goes to the journal with this one. */
-static void group_sync_elsewhere(const struct sim_inode *dir, uint64_t group)
-{
-    for (struct sim_inode *inode = sim_host.inodes; inode != NULL; inode = inode->all_next)
-        if (inode != dir && inode->changes_count > 0)
-            sim_sync_group(inode, group);
-}
-
 /* One answer for all directories that the group has changed. */
 static bool group_kept(uint64_t group, unsigned keep_permille)
 {
     uint64_t state = sim_host.cut_salt ^ group;
 
     return sim_random_next(&state) % 1000 < keep_permille;
+}
+
+/* What a sync lets go of may be the last of an inode: the present one is held. */
+static void group_sync_elsewhere(const struct sim_inode *dir, uint64_t group)
+{
+    for (struct sim_inode *inode = sim_host.inodes, *next; inode != NULL; inode = next) {
+        sim_inode_ref(inode);
+        if (inode != dir)
+            sim_sync_group(inode, group);
+        next = inode->all_next;
+        sim_inode_unref(inode);
+    }
+}
+
+/*
+ * What is marked goes to the disk, and where file systems keep a journal the other halves of its
+ * renames go with it.
+ */
+static void changes_settle(struct sim_inode *dir, bool *drop)
+{
+    uint64_t *groups = sim_alloc(dir->changes_count * sizeof(*groups));
+    uint32_t count = 0;
+
+    changes_cover(dir, drop);
+    for (uint32_t i = 0; sim_host.journal && i < dir->changes_count; i++)
+        if (drop[i])
+            groups[count++] = dir->changes[i].group;
+    changes_drop(dir, drop);
+    for (uint32_t i = 0; i < count; i++)
+        group_sync_elsewhere(dir, groups[i]);
+    free(groups);
 }
 
 /* What a failed sync covered stays in doubt; everything else up to seq is on the disk. */
@@ -305,10 +353,7 @@ static void changes_sync(struct sim_inode *dir, uint64_t seq)
     drop = sim_alloc(dir->changes_count);
     for (uint32_t i = 0; i < dir->changes_count; i++)
         drop[i] = dir->changes[i].seq <= seq && !dir->changes[i].doomed;
-    for (uint32_t i = 0; sim_host.journal && i < dir->changes_count; i++)
-        if (drop[i])
-            group_sync_elsewhere(dir, dir->changes[i].group);
-    changes_drop(dir, drop);
+    changes_settle(dir, drop);
     free(drop);
 }
 
@@ -321,7 +366,7 @@ void sim_sync_group(struct sim_inode *dir, uint64_t group)
     drop = sim_alloc(dir->changes_count);
     for (uint32_t i = 0; i < dir->changes_count; i++)
         drop[i] = dir->changes[i].group == group;
-    changes_drop(dir, drop);
+    changes_settle(dir, drop);
     free(drop);
 }
 
@@ -413,9 +458,12 @@ static void block_cut(struct sim_inode *inode, const struct sim_dirty *dirty,
     if (version->zero && !torn) {
         if (inode->blocks[dirty->block].allocated)
             block_release(inode, dirty->block);
+        if (version->reserved)
+            block_claim(inode, dirty->block);
         return;
     }
     block_claim(inode, dirty->block);
+    inode->blocks[dirty->block].written = true;
     bytes = block_bytes(inode, dirty->block);
     for (size_t at = 0; at < SIM_BLOCK_BYTES; at += SIM_SECTOR_BYTES) {
         if (torn && sim_below(2) == 0)

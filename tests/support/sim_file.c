@@ -246,8 +246,12 @@ int file_write(int fd, const void *buf, size_t len, uint64_t offset)
     if (rc == 0 && is_misaligned(file, buf, len, offset))
         rc = -EINVAL;
     if (rc == 0) {
-        ssize_t n = sim_data_write(file->inode, buf, len, offset);
+        ssize_t n;
 
+        sim_see_write(file->inode, true, buf, len, offset);
+        n = sim_data_write(file->inode, buf, len, offset);
+        if (n > 0)
+            sim_see_write(file->inode, false, buf, (size_t)n, offset);
         rc = n < 0 ? (int)n : (size_t)n < len ? -ENOSPC : 0;
     }
     return sim_leave(rc);
@@ -287,6 +291,7 @@ int file_sync(int fd)
 
         sim_sync_begin(file->inode, &seq, &size);
         sim_sync_end(file->inode, seq, size, rc);
+        sim_see_sync(file->inode, seq, rc);
     }
     return sim_leave(rc != 0 ? rc : bad);
 }

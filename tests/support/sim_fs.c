@@ -340,6 +340,8 @@ int sim_fs_rename(struct sim_inode *from_dir, const char *from, struct sim_inode
     sim_inode_unref(inode);
     sim_notify(a.dir->ino, FILE_EVENT_REMOVED, a.name);
     sim_notify(b.dir->ino, FILE_EVENT_ADDED, b.name);
+    a.inode = inode;
+    sim_see_name(SIM_RENAME, &a, &b);
     return 0;
 }
 
@@ -358,6 +360,7 @@ int sim_fs_link(struct sim_inode *from_dir, const char *from, struct sim_inode *
     sim_host.group++;
     entry_change(b.dir, b.name, a.inode);
     sim_notify(b.dir->ino, FILE_EVENT_ADDED, b.name);
+    sim_see_name(SIM_LINK, &a, &b);
     return 0;
 }
 
@@ -373,7 +376,10 @@ int sim_fs_unlink(struct sim_inode *at, const char *path)
     if (where.dir == NULL || S_ISDIR(where.inode->mode))
         return -EISDIR;
     sim_host.group++;
+    sim_inode_ref(where.inode);
     entry_change(where.dir, where.name, NULL);
     sim_notify(where.dir->ino, FILE_EVENT_REMOVED, where.name);
+    sim_see_name(SIM_UNLINK, &where, NULL);
+    sim_inode_unref(where.inode);
     return 0;
 }

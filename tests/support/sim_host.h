@@ -35,6 +35,7 @@ struct sim_mount {
     struct sim_mount *next;
     struct sim_inode *root;             /* owned reference */
     uint64_t dev, capacity_blocks, used_blocks;
+    uint64_t others_blocks;             /* of the used ones: see sim_set_free() */
     bool tmpfs;
 };
 
@@ -43,6 +44,7 @@ struct sim_version {
     struct sim_version *older;
     uint64_t seq;
     bool zero;                          /* then without bytes */
+    bool reserved;                      /* zero, and has a block */
     uint8_t bytes[];
 };
 
@@ -56,6 +58,7 @@ struct sim_dirty {
 struct sim_block {
     uint32_t dirty;                     /* index + 1 */
     bool allocated;
+    bool written;                       /* since it was allocated; else it is zeros */
 };
 
 struct sim_entry {
@@ -87,6 +90,7 @@ struct sim_inode {
     char *target;                       /* of a symlink */
 
     uint8_t *data;                      /* SIM_FILE_BYTES_MAX of address space, or NULL */
+    bool exposed;                       /* somebody has its address: any block may be written */
     uint64_t size, durable_size;
     struct sim_block *blocks;
     uint32_t blocks_cap;
@@ -180,6 +184,7 @@ struct sim_host {
     struct io_loop *loops;
     struct sim_file **watches;
     uint32_t watches_count, watches_cap;
+    struct sim_file *watch_read;        /* reference; its events are being told */
     struct sim_guard *guards;           /* FILE_GUARDS_MAX */
     int guards_used, *free_guards, free_guards_count;
 
@@ -196,6 +201,8 @@ struct sim_host {
 
     sim_op_fn on_op;
     void *on_op_ctx;
+    sim_witness_fn witness;
+    void *witness_ctx;
     bool running, crashed;
     jmp_buf crash;
 };
@@ -217,6 +224,13 @@ uint64_t sim_random_next(uint64_t *state);
  */
 int sim_enter(enum sim_kind kind);
 int sim_leave(int rc);
+
+/* Tells the witness, if there is one. */
+struct sim_where;
+void sim_see_write(const struct sim_inode *inode, bool begun, const void *bytes, size_t len,
+                   uint64_t offset);
+void sim_see_sync(const struct sim_inode *inode, uint64_t seq, int res);
+void sim_see_name(enum sim_kind kind, const struct sim_where *from, const struct sim_where *to);
 
 /* sim_fs.c */
 struct sim_where {

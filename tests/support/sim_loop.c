@@ -55,6 +55,7 @@ static ssize_t transfer(struct sim_op *op)
 {
     struct sim_inode *inode = op->file->inode;
     size_t len = op->len;
+    ssize_t n;
 
     if (S_ISDIR(inode->mode))
         return -EISDIR;
@@ -71,7 +72,10 @@ static ssize_t transfer(struct sim_op *op)
     }
     if (op->kind == SIM_READ)
         return (ssize_t)sim_data_read(inode, op->buf, len, op->offset);
-    return sim_data_write(inode, op->copy != NULL ? op->copy : op->buf, len, op->offset);
+    n = sim_data_write(inode, op->copy != NULL ? op->copy : op->buf, len, op->offset);
+    if (n > 0)
+        sim_see_write(inode, false, op->copy != NULL ? op->copy : op->buf, (size_t)n, op->offset);
+    return n;
 }
 
 /* Lets the operation take effect. */
@@ -102,8 +106,10 @@ static int op_run(struct sim_op *op)
         sim_die("the buffer of a write of %zu bytes at %llu changed while it was under way",
                 op->len, (unsigned long long)op->offset);
     if (op->kind == SIM_SYNC) {
-        if (op->bad == 0)
+        if (op->bad == 0) {
             sim_sync_end(op->file->inode, op->sync_seq, op->sync_size, rc);
+            sim_see_sync(op->file->inode, op->sync_seq, rc);
+        }
         if (rc == 0)
             rc = op->bad;
     } else if (rc == 0) {
@@ -390,6 +396,8 @@ void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, s
     sim_op->len = len;
     sim_op->offset = offset;
     sim_op->check = checksum(buf, len);
+    if (sim_op->bad == 0)
+        sim_see_write(sim_op->file->inode, true, buf, len, offset);
 }
 
 void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done)

@@ -237,6 +237,13 @@ int sim_chown(const char *path, uint32_t uid, uint32_t gid)
     return rc;
 }
 
+uint64_t sim_ino(const char *path)
+{
+    struct sim_where where;
+
+    return find(path, false, &where) == 0 ? where.inode->ino : 0;
+}
+
 bool sim_exists(const char *path)
 {
     struct sim_where where;
@@ -289,6 +296,7 @@ uint8_t *sim_bytes(const char *path)
     if (find_file(path, &inode) != 0)
         sim_die("no file %s", path);
     sim_data_map(inode);
+    inode->exposed = true;
     return inode->data;
 }
 
@@ -300,6 +308,7 @@ int sim_map(const char *path, uint8_t **ret_bytes)
     if (rc != 0)
         return rc;
     sim_data_map(inode);
+    inode->exposed = true;
     sim_inode_ref(inode);
     inode->mapped++;
     *ret_bytes = inode->data;

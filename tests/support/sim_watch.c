@@ -132,6 +132,8 @@ void sim_fds_close_all(void)
             sim_file_unref(file);
         }
     }
+    sim_file_unref(sim_host.watch_read);
+    sim_host.watch_read = NULL;
     sim_host.free_fds_count = 0;
     sim_host.fds_first = sim_host.fds_used;
 }
@@ -192,8 +194,9 @@ int file_watch_read(int watch, file_event_fn on_event, void *ctx)
     rc = sim_leave(rc);
     if (rc < 0)
         return rc;
-    /* Held: on_event may close the watch, and may add to the queue. */
+    /* Held: on_event may close the watch, and may add to the queue. Or crash: then it is let go. */
     sim_file_ref(file);
+    sim_host.watch_read = file;
     while (file->queue_first < file->queue_count) {
         struct sim_event event = file->queue[file->queue_first++];
 
@@ -207,6 +210,7 @@ int file_watch_read(int watch, file_event_fn on_event, void *ctx)
         on_event(ctx, FILE_EVENT_OVERFLOW, NULL);
         count++;
     }
+    sim_host.watch_read = NULL;
     sim_file_unref(file);
     return count;
 }
@@ -315,6 +319,7 @@ int file_guard_map(int fd, uint64_t offset, size_t len, struct file_guard *ret_g
                    : sim_host.guards_used++;
         guard = &sim_host.guards[slot];
         sim_data_map(file->inode);
+        file->inode->exposed = true;
         sim_inode_ref(file->inode);
         guard->inode = file->inode;
         guard->end = pages_end(offset + len);

@@ -1,0 +1,303 @@
+/*
+ * sim_invariants_files: what gets a name and what loses it: delivered files, spool files, rings.
+ *
+ * Owns:   the pool of blocks in which files are encoded again.
+ * Thread: one.
+ * Units:  see sim_invariants.h.
+ */
+#include "support/sim_invariants.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/file.h"
+
+enum { POOL_BYTES = 64 << 20, PATH_BYTES_MAX = 1200 };
+
+typedef unsigned long long ull;
+
+static struct block_pool pool;
+
+/* ---- What a file must hold ---- */
+
+/* Compares and forgets what is encoded so far. */
+static bool chain_matches(struct block_chain *chain, bool all, const uint8_t *data, uint64_t len,
+                          uint64_t *at)
+{
+    struct block *block;
+    bool same = true;
+
+    while ((block = chain_shift(chain, all)) != NULL) {
+        same = same && block->len <= len - *at && memcmp(data + *at, block->data, block->len) == 0;
+        *at += same ? block->len : 0;
+        block_give(&pool, block);
+    }
+    return same;
+}
+
+void inv_file_is_its_events(struct inv *v, const struct inv_seal *seal, uint32_t target,
+                            const uint8_t *data, uint64_t len)
+{
+    const struct inv_version *version = inv_version_of(v, seal->stream, seal->version);
+    const struct encoder *enc = version->encoder[seal->output];
+    const struct encoder_settings set = {(const uint8_t *)"\n", 1};
+    uint32_t me = (uint32_t)(seal - v->seals) + 1;
+    struct block_chain chain;
+    uint64_t at = 0;
+
+    if (pool.max == 0)
+        block_pool_init(&pool, POOL_BYTES);
+    chain_init(&chain, &pool);
+    for (uint32_t i = inv_event_from(v, seal->first_lsn);
+         i < v->events_count && v->events[i].lsn <= seal->last_lsn; i++) {
+        const struct inv_event *ev = &v->events[i];
+        struct event event = {v->payloads + ev->payload, ev->len, ev->kind, 0};
+
+        if (ev->seal[seal->output] != me || ev->stream != seal->stream
+            || ev->version != seal->version)
+            continue;
+        if (!chain_reserve(&chain, enc->bytes_max(&set, &event)))
+            inv_fail(v, __func__, "no blocks to compare %s with", seal->target[target].path);
+        enc->event(&set, &event, &chain);
+        INV_CHECK(v, chain_matches(&chain, false, data, len, &at), "%s differs before byte %llu",
+                  seal->target[target].path, (ull)at);
+    }
+    INV_CHECK(v, chain_matches(&chain, true, data, len, &at) && at == len,
+              "%s: %llu bytes, %llu are those of its events", seal->target[target].path,
+              (ull)len, (ull)at);
+    chain_fini(&chain);
+}
+
+/* ---- Acknowledged ---- */
+
+bool inv_sealed(const struct inv *v, const struct inv_event *ev, uint16_t output)
+{
+    const struct inv_seal *seal;
+
+    if (ev->seal[output] == 0)
+        return false;
+    seal = &v->seals[ev->seal[output] - 1];
+    for (uint16_t t = 0; t < seal->targets; t++)
+        if (seal->target[t].ack_lsn == 0 || seal->target[t].ack_lsn > v->synced_lsn)
+            return false;
+    return true;
+}
+
+bool inv_acknowledged(struct inv *v, const struct inv_event *ev)
+{
+    const struct inv_version *version = inv_version_of(v, ev->stream, ev->version);
+
+    if (ev->lost_lsn != 0)
+        return true;
+    for (uint16_t o = 0; o < version->outputs; o++)
+        if (!inv_sealed(v, ev, o))
+            return false;
+    return true;
+}
+
+/* ---- Names ---- */
+
+static struct inv_target *target_find(struct inv *v, const struct sim_sight *sight,
+                                      struct inv_seal **ret_seal)
+{
+    for (uint32_t i = v->seals_count; i-- > 0; ) {
+        for (uint16_t t = 0; t < v->seals[i].targets; t++) {
+            struct inv_target *target = &v->seals[i].target[t];
+            size_t folder = (size_t)(strrchr(target->path, '/') - target->path);
+            char above[sizeof(target->path)];
+
+            if (strcmp(target->path + folder + 1, sight->to) != 0)
+                continue;
+            memcpy(above, target->path, folder);
+            above[folder] = '\0';
+            if (sim_ino(above) == sight->dir) {     /* links of one file go to several folders */
+                *ret_seal = &v->seals[i];
+                return target;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void a_seal_is_synced_before_its_first_byte(struct inv *v, const struct inv_seal *seal,
+                                                   const struct inv_target *target)
+{
+    INV_CHECK(v, seal->end_lsn <= v->synced_lsn, "%s is delivered, its seal at %llu is not synced "
+              "(%llu)", target->path, (ull)seal->end_lsn, (ull)v->synced_lsn);
+    INV_CHECK(v, target->staged || (target->staged_lsn != 0
+                                    && target->staged_lsn <= v->synced_lsn),
+              "%s is delivered, and that it was staged is not synced", target->path);
+}
+
+static void a_file_is_delivered_once(struct inv *v, const struct inv_target *target)
+{
+    INV_CHECK(v, target->file == INV_ABSENT, "%s for the second time%s", target->path,
+              target->file == INV_TAKEN ? "; it was taken away" : "");
+    INV_CHECK(v, target->ack_lsn == 0, "%s is delivered and was acknowledged before",
+              target->path);
+}
+
+/* From staging to its name. */
+static void delivery(struct inv *v, const struct sim_sight *sight)
+{
+    struct inv_seal *seal;
+    struct inv_target *target = target_find(v, sight, &seal);
+
+    if (!target)
+        inv_fail(v, "only_sealed_batches_are_delivered", "%s becomes %s", sight->name, sight->to);
+    a_seal_is_synced_before_its_first_byte(v, seal, target);
+    a_file_is_delivered_once(v, target);
+    inv_file_is_its_events(v, seal, (uint32_t)(target - seal->target), sight->file,
+                           sight->file_bytes);
+    target->file = INV_VISIBLE;
+    inv_count(v, COVER_deliveries);
+}
+
+/*
+ * D8: what a seal names stays until every sink has confirmed it, and that is synced. What a start
+ * removes is judged when it has said where the log ends.
+ */
+static void a_spool_file_outlives_its_seal(struct inv *v, const struct sim_sight *sight)
+{
+    ull epoch, number;
+    unsigned shard;
+
+    if (sscanf(sight->name, "%llx-%u-%llu", &epoch, &shard, &number) != 3)
+        inv_fail(v, __func__, "%s", sight->name);
+    for (uint32_t i = v->seals_count; i-- > 0; ) {
+        struct inv_seal *seal = &v->seals[i];
+
+        if (seal->epoch != epoch || seal->number != number)
+            continue;
+        if (v->over) {
+            seal->spool_removed = true;
+            return;
+        }
+        for (uint16_t t = 0; t < seal->targets; t++)
+            INV_CHECK(v, seal->target[t].ack_lsn != 0
+                      && seal->target[t].ack_lsn <= v->synced_lsn,
+                      "%s is removed, %s is not acknowledged", sight->name, seal->target[t].path);
+        return;
+    }
+}
+
+static void a_ring_goes_when_all_of_it_is_logged(struct inv *v, const struct sim_sight *sight)
+{
+    for (uint32_t i = 0; i < v->sources_count; i++) {
+        const struct inv_source *src = &v->sources[i];
+
+        if (src->gone || strcmp(src->name, sight->name) != 0)
+            continue;
+        inv_count(v, COVER_rings_removed);
+        if (src->lies)
+            return;
+        INV_CHECK(v, !src->ring->open, "%s is removed, its producer lives", src->name);
+        for (uint32_t k = 0; k < src->written_count; k++) {
+            uint32_t at = src->written[k].event;
+
+            INV_CHECK(v, at != 0 && v->events[at - 1].end_lsn <= v->synced_lsn,
+                      "%s is removed, the event before %llu is not durable", src->name,
+                      (ull)src->written[k].end_pos);
+        }
+    }
+}
+
+void inv_see_name(struct inv *v, const struct sim_sight *sight)
+{
+    inv_see_segment_name(v, sight);
+    if (sight->kind == SIM_RENAME && (inv_name_ends(sight->to, ".json")
+                                      || inv_name_ends(sight->to, ".raw")))
+        delivery(v, sight);
+    if (sight->kind != SIM_UNLINK)
+        return;
+    if (inv_name_ends(sight->name, ".spool"))
+        a_spool_file_outlives_its_seal(v, sight);
+    else if (inv_name_ends(sight->name, ".ring"))
+        a_ring_goes_when_all_of_it_is_logged(v, sight);
+}
+
+/* ---- Consumers, power cuts, the end ---- */
+
+void inv_take(struct inv *v, unsigned permille)
+{
+    for (uint32_t i = 0; i < v->seals_count; i++) {
+        for (uint16_t t = 0; t < v->seals[i].targets; t++) {
+            struct inv_target *target = &v->seals[i].target[t];
+
+            if (target->file != INV_VISIBLE || sim_random() % 1000 >= permille)
+                continue;
+            target->file = INV_TAKEN;
+            inv_count(v, COVER_files_taken);
+            if (sim_unlink(target->path) != 0)
+                inv_fail(v, __func__, "%s cannot be taken", target->path);
+        }
+    }
+}
+
+static void an_acknowledged_file_is_durable(struct inv *v, struct inv_target *target)
+{
+    if (target->file != INV_VISIBLE || sim_exists(target->path))
+        return;
+    INV_CHECK(v, target->ack_lsn == 0 || target->ack_lsn > v->synced_lsn,
+              "%s is acknowledged, and the power cut took it", target->path);
+    target->file = INV_ABSENT;
+    inv_count(v, COVER_deliveries_undone);
+}
+
+void inv_files_after_cut(struct inv *v)
+{
+    for (uint32_t i = 0; i < v->seals_count; i++)
+        for (uint16_t t = 0; t < v->seals[i].targets; t++)
+            an_acknowledged_file_is_durable(v, &v->seals[i].target[t]);
+}
+
+static unsigned files_below(const char *path)
+{
+    char **names, below[PATH_BYTES_MAX];
+    unsigned files = 0;
+    size_t count;
+
+    if (sim_list(path, &names, &count) != 0)
+        return 1;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(below, sizeof(below), "%s/%s", path, names[i]);
+        if (strcmp(names[i], FILE_SINK_STAGING) != 0)
+            files += files_below(below);
+    }
+    free(names);
+    return files;
+}
+
+/* What was delivered is there, and nothing else. */
+void inv_files_end(struct inv *v)
+{
+    unsigned visible = 0, there = 0;
+
+    for (uint32_t i = 0; i < v->seals_count; i++) {
+        for (uint16_t t = 0; t < v->seals[i].targets; t++) {
+            const struct inv_target *target = &v->seals[i].target[t];
+            uint8_t *data;
+            size_t len;
+
+            INV_CHECK(v, target->file != INV_ABSENT && target->ack_lsn != 0,
+                      "%s is not delivered", target->path);
+            if (target->file == INV_TAKEN) {
+                INV_CHECK(v, !sim_exists(target->path), "%s was taken and is there again",
+                          target->path);
+                continue;
+            }
+            visible++;
+            INV_CHECK(v, sim_read_file(target->path, &data, &len) == 0, "%s is gone",
+                      target->path);
+            inv_file_is_its_events(v, &v->seals[i], t, data, len);
+            free(data);
+        }
+    }
+    if (sim_exists("/out"))
+        there += files_below("/out");
+    if (sim_exists("/far"))
+        there += files_below("/far");
+    INV_CHECK(v, visible == there, "%u files are there, %u were delivered and not taken", there,
+              visible);
+}

@@ -1,0 +1,383 @@
+/*
+ * sim_invariants_items: what the COMMITs of the log say, item by item: events, rings, settings,
+ * seals, acknowledgements.
+ *
+ * Owns:   nothing beyond the ledger.
+ * Thread: one.
+ * Units:  see sim_invariants.h.
+ */
+#include "support/sim_invariants.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "flow/settings.h"
+
+typedef unsigned long long ull;
+
+struct inv_ring *inv_ring_of(struct inv *v, uint32_t id)
+{
+    for (uint32_t i = v->rings_count; i-- > 0; )
+        if (v->rings[i].id == id)
+            return &v->rings[i];
+    return NULL;
+}
+
+struct inv_version *inv_version_of(struct inv *v, uint32_t stream, uint32_t version)
+{
+    for (uint32_t i = v->versions_count; i-- > 0; )
+        if (v->versions[i].stream == stream
+            && (version == 0 || v->versions[i].version == version))
+            return &v->versions[i];
+    return NULL;
+}
+
+uint32_t inv_event_from(const struct inv *v, uint64_t lsn)
+{
+    uint32_t lo = 0, hi = v->events_count;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+
+        if (v->events[mid].lsn < lsn)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static void spans_of_a_ring_follow_each_other(struct inv *v, const struct inv_ring *ring,
+                                              uint64_t from)
+{
+    if (ring->source != INV_STRANGER && !v->sources[ring->source].lies)
+        INV_CHECK(v, from == ring->to, "ring %u: a span from %llu follows one to %llu", ring->id,
+                  (ull)from, (ull)ring->to);
+}
+
+/* The frame that ends at this position is the one that its producer wrote there. */
+static void nothing_is_logged_that_was_not_written(struct inv *v, struct inv_event *ev,
+                                                   const uint8_t *payload)
+{
+    struct inv_source *src = &v->sources[ev->source];
+    uint32_t lo = 0, hi = src->written_count;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+
+        if (src->written[mid].end_pos < ev->end_pos)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo < src->written_count && src->written[lo].end_pos == ev->end_pos
+        && src->written[lo].len == ev->len
+        && src->written[lo].crc32c == crc32c(0, payload, ev->len)) {
+        INV_CHECK(v, src->written[lo].event == 0, "%s: the event before %llu for the second time",
+                  src->name, (ull)ev->end_pos);
+        src->written[lo].event = v->events_count;
+        ev->index = lo;
+        return;
+    }
+    INV_CHECK(v, src->lies, "%s: %u bytes before position %llu", src->name, ev->len,
+              (ull)ev->end_pos);
+    ev->source = INV_STRANGER;
+}
+
+static uint32_t def_stream(const struct inv *v, uint32_t ring, uint16_t number)
+{
+    for (uint32_t i = v->defs_count; i-- > 0; )
+        if (v->defs[i].ring == ring && v->defs[i].number == number)
+            return v->defs[i].stream;
+    return 0;
+}
+
+/* `place`: where in log and ring it is. */
+static void event_add(struct inv *v, const struct inv_ring *ring, const struct shm_frame *frame,
+                      const uint8_t *payload, const struct inv_event *place)
+{
+    uint32_t stream = def_stream(v, ring->id, frame->def);
+    const struct inv_version *version = inv_version_of(v, stream, 0);
+    struct inv_event *ev;
+
+    if (!version)
+        inv_fail(v, __func__, "ring %u: definition %u has no stream with settings", ring->id,
+                 frame->def);
+    if (v->payloads_len + frame->len > INV_PAYLOAD_MAX)
+        inv_fail(v, __func__, "more payload than the ledger keeps");
+    ev = inv_append((void **)&v->events, &v->events_count, &v->events_cap, sizeof(*ev));
+    *ev = *place;
+    ev->ring = ring->id;
+    ev->source = ring->source;
+    ev->stream = stream;
+    ev->version = version->version;
+    ev->payload = v->payloads_len;
+    ev->len = frame->len;
+    ev->kind = frame->kind;
+    memcpy(v->payloads + v->payloads_len, payload, frame->len);
+    v->payloads_len += frame->len;
+    if (ev->source != INV_STRANGER)
+        nothing_is_logged_that_was_not_written(v, ev, payload);
+    inv_count(v, COVER_events_accepted);
+}
+
+/* D3: when a COMMIT is handed over, the bodies that it lists are in the file. */
+static void bodies_are_there_before_their_commit(struct inv *v, const struct sim_sight *sight,
+                                                 const struct wal_item *it, uint64_t at)
+{
+    uint64_t len = it->u.span.to - it->u.span.from;
+
+    INV_CHECK(v, at + len <= sight->offset && at + len <= sight->file_bytes
+              && crc32c(0, sight->file + at, len) == it->u.span.crc32c,
+              "the span at offset %llu of %s", (ull)at, sight->name);
+}
+
+static void span_take(struct inv *v, const struct sim_sight *sight, const struct wal_commit *c,
+                      const struct wal_item *it)
+{
+    struct inv_ring *ring = inv_ring_of(v, it->u.span.ring);
+    uint64_t at = sight->offset - (c->lsn - c->group_lsn) + it->u.span.offset;
+    uint64_t len = it->u.span.to - it->u.span.from, events = 0;
+    const uint8_t *span;
+
+    if (!ring)
+        inv_fail(v, __func__, "a span of ring %u, which was not attached", it->u.span.ring);
+    bodies_are_there_before_their_commit(v, sight, it, at);
+    spans_of_a_ring_follow_each_other(v, ring, it->u.span.from);
+    span = sight->file + at;
+    for (uint64_t done = 0; done < len; events++) {
+        struct inv_event place = {.span_lsn = c->group_lsn + it->u.span.offset,
+                                  .end_lsn = c->lsn + c->bytes};
+        struct shm_frame frame;
+        uint64_t bytes;
+
+        memcpy(&frame, span + done, sizeof(frame));
+        bytes = shm_frame_bytes(frame.len);
+        if (bytes > len - done)
+            inv_fail(v, __func__, "a frame of %u bytes in a span of %llu", frame.len, (ull)len);
+        place.lsn = place.span_lsn + done;
+        done += bytes;
+        place.end_pos = it->u.span.from + done;
+        event_add(v, ring, &frame, span + done - bytes + sizeof(frame), &place);
+    }
+    ring->to = it->u.span.to;
+    if (events != it->u.span.events)
+        inv_fail(v, __func__, "%llu events in a span of %u", (ull)events, it->u.span.events);
+}
+
+static void attach_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    struct inv_ring *ring = inv_ring_of(v, it->u.attach.ring);
+
+    if (!ring) {
+        if (v->rings_count == INV_RINGS_MAX)
+            inv_fail(v, __func__, "more rings than the ledger keeps");
+        ring = &v->rings[v->rings_count++];
+        *ring = (struct inv_ring){.id = it->u.attach.ring, .end_lsn = end_lsn,
+                                  .attach_pos = it->u.attach.pos, .source = INV_STRANGER};
+        for (uint32_t i = 0; i < v->sources_count; i++)
+            if (memcmp(v->sources[i].uuid, it->u.attach.uuid, 16) == 0)
+                ring->source = i;
+    }
+    ring->to = it->u.attach.pos;
+}
+
+static void stream_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    struct stream_settings set;
+    struct inv_version *version;
+
+    if (stream_settings_parse(it->u.stream.settings.at, it->u.stream.settings.len, &set))
+        inv_fail(v, __func__, "settings of stream %u cannot be read", it->u.stream.stream);
+    version = inv_append((void **)&v->versions, &v->versions_count, &v->versions_cap,
+                         sizeof(*version));
+    *version = (struct inv_version){.stream = it->u.stream.stream, .outputs = set.outputs,
+                                    .version = it->u.stream.version, .end_lsn = end_lsn};
+    if (set.outputs > INV_OUTPUTS_MAX)
+        inv_fail(v, __func__, "%u outputs", set.outputs);
+    for (uint16_t o = 0; o < set.outputs; o++) {
+        version->encoder[o] = encoder_find(set.output[o].format);
+        version->targets[o] = set.output[o].targets;
+        for (uint16_t t = 0; t < set.output[o].targets; t++)
+            snprintf(version->sink[o][t], sizeof(version->sink[o][t]), "%s",
+                     set.output[o].target[t].sink);
+    }
+    stream_settings_fini(&set);
+}
+
+static void seals_never_overlap(struct inv *v, const struct inv_version *version,
+                                const struct wal_item *it)
+{
+    uint64_t before = version->sealed_lsn[it->u.seal.output];
+
+    INV_CHECK(v, it->u.seal.first_lsn > before && it->u.seal.last_lsn >= it->u.seal.first_lsn,
+              "batch %llu: a seal from %llu to %llu follows one to %llu",
+              (ull)it->u.seal.number, (ull)it->u.seal.first_lsn, (ull)it->u.seal.last_lsn,
+              (ull)before);
+}
+
+/* Each event is in exactly one seal of each output: none is passed over, none comes twice. */
+static void seals_take_every_event_once(struct inv *v, const struct inv_version *version,
+                                        const struct wal_item *it)
+{
+    uint32_t i = inv_event_from(v, version->sealed_lsn[it->u.seal.output] + 1);
+    uint16_t output = it->u.seal.output;
+    uint64_t events = 0;
+
+    for (; i < v->events_count && v->events[i].lsn <= it->u.seal.last_lsn; i++) {
+        struct inv_event *ev = &v->events[i];
+
+        if (ev->stream != version->stream || ev->version != version->version)
+            continue;
+        if (ev->lost_lsn != 0 && ev->seal[output] == 0)
+            continue;
+        INV_CHECK(v, ev->lsn >= it->u.seal.first_lsn, "batch %llu from %llu on passes over the "
+                  "event at %llu", (ull)it->u.seal.number, (ull)it->u.seal.first_lsn,
+                  (ull)ev->lsn);
+        INV_CHECK(v, ev->seal[output] == 0, "batch %llu: the event at %llu is sealed already",
+                  (ull)it->u.seal.number, (ull)ev->lsn);
+        ev->seal[output] = v->seals_count + 1;
+        events++;
+    }
+    INV_CHECK(v, events == it->u.seal.events, "batch %llu from %llu to %llu has %llu events, its "
+              "seal says %llu", (ull)it->u.seal.number, (ull)it->u.seal.first_lsn,
+              (ull)it->u.seal.last_lsn, (ull)events, (ull)it->u.seal.events);
+}
+
+static void a_key_is_used_once(struct inv *v, const char *path)
+{
+    for (uint32_t i = 0; i + 1 < v->seals_count; i++)
+        for (uint16_t t = 0; t < v->seals[i].targets; t++)
+            INV_CHECK(v, strcmp(v->seals[i].target[t].path, path) != 0, "%s: batches %llu and "
+                      "%llu", path, (ull)v->seals[i].number,
+                      (ull)v->seals[v->seals_count - 1].number);
+}
+
+static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    struct inv_version *version = inv_version_of(v, it->u.seal.stream, it->u.seal.version);
+    struct inv_seal *seal;
+
+    if (!version || it->u.seal.output >= version->outputs
+        || it->u.seal.targets != version->targets[it->u.seal.output])
+        inv_fail(v, __func__, "batch %llu: stream %u, version %u, output %u",
+                 (ull)it->u.seal.number, it->u.seal.stream, it->u.seal.version,
+                 it->u.seal.output);
+    seals_never_overlap(v, version, it);
+    seals_take_every_event_once(v, version, it);
+    version->sealed_lsn[it->u.seal.output] = it->u.seal.last_lsn;
+    seal = inv_append((void **)&v->seals, &v->seals_count, &v->seals_cap, sizeof(*seal));
+    *seal = (struct inv_seal){
+        .epoch = it->u.seal.epoch, .number = it->u.seal.number, .end_lsn = end_lsn,
+        .first_lsn = it->u.seal.first_lsn, .last_lsn = it->u.seal.last_lsn,
+        .file_bytes = it->u.seal.file_bytes, .stream = it->u.seal.stream,
+        .version = it->u.seal.version, .output = it->u.seal.output,
+        .targets = it->u.seal.targets,
+    };
+    inv_count(v, COVER_seals);
+    for (uint16_t t = 0; t < seal->targets; t++) {
+        const struct wal_target *from = &it->u.seal.target[t];
+        struct inv_target *target = &seal->target[t];
+
+        snprintf(target->path, sizeof(target->path), "%.*s/%.*s", (int)from->directory.len,
+                 from->directory.at, (int)from->key.len, from->key.at);
+        target->staged = from->staged;
+        if (!from->staged)
+            inv_count(v, COVER_unstaged_seals);
+        a_key_is_used_once(v, target->path);
+    }
+}
+
+static struct inv_target *target_of(struct inv *v, const struct wal_item *it)
+{
+    for (uint32_t i = v->seals_count; i-- > 0; )
+        if (v->seals[i].epoch == it->u.ack.epoch && v->seals[i].number == it->u.ack.number
+            && it->u.ack.target < v->seals[i].targets)
+            return &v->seals[i].target[it->u.ack.target];
+    inv_fail(v, __func__, "no batch %llu with a target %u", (ull)it->u.ack.number,
+             it->u.ack.target);
+}
+
+static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    struct inv_target *target = target_of(v, it);
+
+    INV_CHECK(v, it->u.ack.how == WAL_ACK_DELIVERED, "%s was given up", target->path);
+    INV_CHECK(v, target->file != INV_ABSENT, "%s is acknowledged and was not delivered",
+              target->path);
+    if (target->ack_lsn == 0)
+        target->ack_lsn = end_lsn;
+    inv_count(v, COVER_acks);
+}
+
+/* Lost is only what was not synced when the power went. */
+static void nothing_durable_is_lost(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    for (uint32_t i = inv_event_from(v, it->u.lost.lsn); i < v->events_count; i++) {
+        struct inv_event *ev = &v->events[i];
+
+        if (ev->span_lsn != it->u.lost.lsn)
+            break;
+        if (ev->stream != it->u.lost.stream)
+            continue;
+        INV_CHECK(v, ev->doubtful, "the event at %llu was synced", (ull)ev->lsn);
+        ev->lost_lsn = end_lsn;
+        inv_count(v, COVER_events_lost);
+    }
+}
+
+static void trim_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    struct inv_trim *trim = inv_append((void **)&v->trims, &v->trims_count, &v->trims_cap,
+                                       sizeof(*trim));
+
+    *trim = (struct inv_trim){it->u.trim.lsn, end_lsn};
+}
+
+void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_commit *c,
+              const struct wal_item *it)
+{
+    uint64_t end_lsn = c->lsn + c->bytes;
+    struct inv_ring *ring;
+    struct inv_def *def;
+
+    switch (it->type) {
+    case WAL_SPAN:
+        span_take(v, sight, c, it);
+        break;
+    case WAL_ATTACH:
+        attach_take(v, it, end_lsn);
+        break;
+    case WAL_RETIRE:
+        ring = inv_ring_of(v, it->u.retire.ring);
+        if (ring)
+            ring->retired = true;
+        break;
+    case WAL_DEF:
+        def = inv_append((void **)&v->defs, &v->defs_count, &v->defs_cap, sizeof(*def));
+        *def = (struct inv_def){it->u.def.ring, it->u.def.stream, it->u.def.number, end_lsn};
+        break;
+    case WAL_STREAM:
+        stream_take(v, it, end_lsn);
+        break;
+    case WAL_SEAL:
+        seal_take(v, it, end_lsn);
+        break;
+    case WAL_ACK:
+        an_ack_follows_its_delivery(v, it, end_lsn);
+        break;
+    case WAL_STAGED:
+        target_of(v, it)->staged_lsn = end_lsn;
+        inv_count(v, COVER_copies);
+        break;
+    case WAL_LOST:
+        nothing_durable_is_lost(v, it, end_lsn);
+        break;
+    case WAL_TRIM:
+        trim_take(v, it, end_lsn);
+        break;
+    default:
+        break;
+    }
+}

@@ -204,6 +204,9 @@ int wal_books_stream(struct wal_state *s, const struct wal_item *it)
         if (s->next_stream <= st->id)
             s->next_stream = st->id + 1;
     }
+    if (st->versions_count > 0
+        && it->u.stream.version < st->versions[st->versions_count - 1].version)
+        return 0;                               /* said again, and there is a newer one */
     memcpy(st->name, it->u.stream.name.at, it->u.stream.name.len);
     st->name[it->u.stream.name.len] = '\0';
     st->incarnation = it->u.stream.incarnation;
@@ -236,6 +239,10 @@ int wal_books_seal(struct wal_state *s, const struct wal_item *it)
         || it->u.seal.first_lsn > it->u.seal.last_lsn)
         return -EBADMSG;
     seal = wal_state_seal(s, it->u.seal.epoch, it->u.seal.number);
+    if (!seal && !s->restating && it->u.seal.last_lsn <= v->sealed_lsn[it->u.seal.output])
+        return 0;                               /* said again, and acknowledged in between */
+    if (seal && !s->restating)                  /* said again: what changed since is right */
+        return 0;
     if (seal) {                                 /* said again by a checkpoint */
         seal->restated = true;
         seal->file_bytes = it->u.seal.file_bytes;

@@ -43,9 +43,16 @@ void wal_segment_header_format(struct wal_segment_header *header)
     header->crc32c = crc32c(0, header, offsetof(struct wal_segment_header, crc32c));
 }
 
-int wal_segment_header_parse(const void *block, struct wal_segment_header *ret_header)
+void wal_segment_header_put(const struct wal_segment_header *header, uint8_t *block)
 {
-    memcpy(ret_header, block, sizeof(*ret_header));
+    memset(block, 0, WAL_BLOCK);
+    memcpy(block, header, sizeof(*header));
+    memcpy(block + WAL_HEADER_AGAIN, header, sizeof(*header));
+}
+
+static int header_parse(const uint8_t *at, struct wal_segment_header *ret_header)
+{
+    memcpy(ret_header, at, sizeof(*ret_header));
     if (ret_header->magic != WAL_SEGMENT_MAGIC || ret_header->version != WAL_VERSION)
         return -EBADMSG;
     if (ret_header->crc32c
@@ -55,6 +62,14 @@ int wal_segment_header_parse(const void *block, struct wal_segment_header *ret_h
         || ret_header->start_lsn % WAL_BLOCK != 0 || ret_header->start_lsn > UINT64_MAX / 2)
         return -EBADMSG;
     return 0;
+}
+
+int wal_segment_header_parse(const void *block, struct wal_segment_header *ret_header)
+{
+    const uint8_t *at = block;
+    int err = header_parse(at, ret_header);
+
+    return err ? header_parse(at + WAL_HEADER_AGAIN, ret_header) : 0;
 }
 
 uint32_t wal_commit_bytes(uint32_t item_bytes)

@@ -6,7 +6,7 @@
  *   wal/<shard %03u>-<epoch %016x>-<number %010u>.seg     (.new until header and CHECKPOINT are
  *                                                          synced: it holds nothing yet)
  *
- *   block 0          struct wal_segment_header, the rest zero
+ *   block 0          struct wal_segment_header, again at byte 2048, the rest zero
  *   block 1..        groups, one after the other
  *
  * lsn: position in the shard's log, counted on through all segments; byte b of a segment has lsn
@@ -34,8 +34,10 @@
  * epoch, segment number and lsn, so that old groups of a recycled segment, groups of other logs,
  * and copies of log blocks inside a payload never pass.
  *
- * The first group of every segment is a CHECKPOINT: items from CHECKPOINT to CHECKPOINT_END that
- * restate everything needed from earlier segments.
+ * The first two groups of every segment are the same CHECKPOINT: items from CHECKPOINT to
+ * CHECKPOINT_END that restate everything needed from earlier segments. With the header twice, and
+ * definitions and seals in two groups each (wal_writer.h), no damaged block takes more from the log
+ * than the events of its own group.
  */
 #ifndef WAL_WAL_FORMAT_H
 #define WAL_WAL_FORMAT_H
@@ -48,6 +50,7 @@
 #include "io/file.h"
 #include "shm_wire.h"
 
+enum { WAL_HEADER_AGAIN = 2048, WAL_CHECKPOINTS = 2 };
 enum { WAL_BLOCK = FILE_BLOCK_BYTES, WAL_NAME_MAX = 48, WAL_DEFS_MAX = SHM_DEFS_MAX };
 enum { WAL_OUTPUTS_MAX = 16, WAL_TARGETS_MAX = 16 };
 
@@ -96,8 +99,9 @@ struct wal_identity {
 
 uint32_t wal_crc_seed(const struct wal_identity *id, uint64_t lsn);
 
-/* Fills a zeroed block. Parse: 0 or -EBADMSG. */
+/* Sums the header, and lays it out twice in a block. Parse: 0 or -EBADMSG; either copy will do. */
 void wal_segment_header_format(struct wal_segment_header *header);
+void wal_segment_header_put(const struct wal_segment_header *header, uint8_t *block);
 int wal_segment_header_parse(const void *block, struct wal_segment_header *ret_header);
 
 uint32_t wal_commit_bytes(uint32_t item_bytes);

@@ -55,27 +55,29 @@ static int segment_format(struct wal_writer *w, uint64_t start_lsn, uint64_t roo
     seg->header.real_ns = loop_real_ns(w->loop);
     wal_segment_header_format(&seg->header);
     err = wal_state_checkpoint(w->state, &items);
-    if (!err && items.len > UINT32_MAX / 2)
+    if (!err && items.len > UINT32_MAX / 2 / WAL_CHECKPOINTS)
         err = -EFBIG;
     if (err)
         goto out;
     record_bytes = wal_commit_bytes((uint32_t)items.len);
-    roll->len = WAL_BLOCK + record_bytes;
+    roll->len = WAL_BLOCK + WAL_CHECKPOINTS * record_bytes;
     roll->buffer = aligned_alloc(WAL_BLOCK, roll->len);
     if (!roll->buffer) {
         err = -ENOMEM;
         goto out;
     }
-    memset(roll->buffer, 0, WAL_BLOCK);
-    memcpy(roll->buffer, &seg->header, sizeof(seg->header));
-    commit.lsn = commit.group_lsn = start_lsn + WAL_BLOCK;
+    wal_segment_header_put(&seg->header, roll->buffer);
     commit.synced_lsn = w->synced_lsn;
     commit.real_ns = seg->header.real_ns;
     commit.boot_ns = loop_now_ns(w->loop);
     commit.item_bytes = (uint32_t)items.len;
     for (at = items.data; at < items.data + items.len; commit.items++)
         at += 8 + bytes_round_up(bytes_get_u32(at + 4), 8);
-    wal_commit_format(&w->roll_id, &commit, items.data, roll->buffer + WAL_BLOCK);
+    for (uint32_t offset = WAL_BLOCK; offset < roll->len; offset += record_bytes) {
+        commit.lsn = commit.group_lsn = start_lsn + offset;
+        commit.bytes = record_bytes;
+        wal_commit_format(&w->roll_id, &commit, items.data, roll->buffer + offset);
+    }
     seg->size_bytes = roll->allocated_bytes;
     if (seg->size_bytes < roll->len + room)     /* however large the checkpoint is */
         seg->size_bytes = roll->len + room;

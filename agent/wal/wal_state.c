@@ -137,7 +137,10 @@ static int apply_attach(struct wal_state *s, const struct wal_item *it)
 
     if (it->u.attach.name.len > SHM_RING_NAME_MAX)
         return -EBADMSG;
-    if (r && it->u.attach.lsn > 0 && r->end_pos == it->u.attach.pos) {  /* a later checkpoint */
+    /* A later checkpoint, or the group behind the one that said it first. */
+    if (r && memcmp(r->uuid, it->u.attach.uuid, 16) == 0
+        && (s->restating ? it->u.attach.lsn > 0 && r->end_pos == it->u.attach.pos
+                         : (int64_t)(r->end_pos - it->u.attach.pos) >= 0)) {
         r->restated = true;
         return 0;
     }
@@ -266,6 +269,7 @@ static void apply_checkpoint(struct wal_state *s, const struct wal_item *it)
             s->streams[i]->versions[k].restated = false;
     for (struct wal_seal *seal = s->seals; seal; seal = seal->next)
         seal->restated = false;
+    s->restating = true;
     trim(s, it->u.checkpoint.trim_lsn);
     if (s->last_name_time_ns < it->u.checkpoint.last_name_time_ns)
         s->last_name_time_ns = it->u.checkpoint.last_name_time_ns;
@@ -306,6 +310,7 @@ static void apply_checkpoint_end(struct wal_state *s)
                 st->versions[kept++] = st->versions[k];
         st->versions_count = kept;
     }
+    s->restating = false;
     s->checkpointed = true;
 }
 

@@ -126,6 +126,7 @@ struct wal_state {
     uint64_t lost_bytes[WAL_LOST_REASON_COUNT];     /* unreadable ranges of the log */
     uint64_t intake_drops[SHM_DROP_COUNT];          /* of all rings, those gone included */
     bool checkpointed;              /* a CHECKPOINT was seen to its end */
+    bool restating;                 /* one is being applied */
 };
 
 int wal_state_init(struct wal_state *s);

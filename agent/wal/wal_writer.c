@@ -25,6 +25,21 @@ enum {
 
 static void commits_start(struct wal_writer *w);
 
+/* Said by two groups, so that no damaged one takes more than its own events. Idempotent. */
+static bool item_twice(enum wal_item_type type)
+{
+    switch (type) {
+    case WAL_ATTACH:
+    case WAL_DEF:
+    case WAL_STREAM:
+    case WAL_SEAL:
+    case WAL_STAGED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void wal_writer_fail(struct wal_writer *w, int err, const char *what)
 {
     if (w->error)
@@ -117,6 +132,7 @@ void wal_writer_close(struct wal_writer *w)
     wal_segment_drop(w);
     free(w->zeros);
     w->zeros = NULL;
+    bytes_free(&w->again);
     if (w->dir)
         wal_dir_drop_spares(w->dir);
     for (int i = 0; i < WAL_GROUPS; i++) {
@@ -156,9 +172,17 @@ static struct wal_group *group_take(struct wal_writer *w, bool routes)
     found->state = WAL_GROUP_FILLING;
     found->body_len = 0;
     found->items_count = 0;
-    found->routes = false;
+    found->routes = found->again = false;
     found->body_written = found->commit_written = 0;
     bytes_clear(&found->items);
+    if (bytes_append(&found->items, w->again.data, w->again.len)) {
+        found->state = WAL_GROUP_FREE;
+        return NULL;
+    }
+    found->items_count = w->again_count;
+    found->repeated = (uint32_t)w->again.len;
+    bytes_clear(&w->again);
+    w->again_count = 0;
     w->filling = found;
     return found;
 }
@@ -209,13 +233,17 @@ int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
         return err;
     g->items_count++;
     g->routes |= routes;
+    g->again |= item_twice(item->type);
     return 0;
 }
 
-/* A group gets its lsn only when it is closed, but its number in the row of COMMITs is known. */
+/*
+ * A group gets its lsn only when it is closed, but its number in the row of COMMITs is known. What
+ * is said again counts from then on.
+ */
 uint64_t wal_writer_barrier(const struct wal_writer *w)
 {
-    return w->commits + w->flight_count + 1;
+    return w->commits + w->flight_count + 1 + (w->filling && w->filling->again);
 }
 
 bool wal_writer_barrier_synced(const struct wal_writer *w, uint64_t barrier)
@@ -297,7 +325,7 @@ static void commits_start(struct wal_writer *w)
 
 static void group_apply(struct wal_writer *w, struct wal_group *g)
 {
-    const uint8_t *at = g->items.data, *end = at + g->items.len;
+    const uint8_t *at = g->items.data + g->repeated, *end = g->items.data + g->items.len;
     struct wal_item item;
 
     while (at < end) {
@@ -347,6 +375,26 @@ static void on_commit(struct io_op *op, int res)
     commits_start(w);
 }
 
+/* Leaves to the next group what it has to say again. 0 or -ENOMEM. */
+static int items_again(struct wal_writer *w, const struct wal_group *g)
+{
+    const uint8_t *at = g->items.data + g->repeated, *end = g->items.data + g->items.len;
+    struct wal_item item;
+    int err = 0;
+
+    while (g->again && !err && at < end) {
+        const uint8_t *from = at;
+
+        err = wal_item_next(&at, end, &item);
+        INVARIANT(err == 0);    /* these are our own items */
+        if (!item_twice(item.type))
+            continue;
+        err = bytes_append(&w->again, from, (size_t)(at - from));
+        w->again_count++;
+    }
+    return err;
+}
+
 /* Gives the filling group its place and starts writing. False: the segment is full. */
 static bool group_close(struct wal_writer *w)
 {
@@ -365,6 +413,10 @@ static bool group_close(struct wal_writer *w)
             return false;
         }
         g->record_cap = record;
+    }
+    if (items_again(w, g)) {
+        wal_writer_fail(w, -ENOMEM, "no memory for items");
+        return false;
     }
     if (body > g->body_len)
         memset(g->chunk + g->body_len, 0, body - g->body_len);
@@ -518,6 +570,8 @@ void wal_writer_step(struct wal_writer *w, bool flush)
 
     if (w->error || wal_roll_active(&w->roll) || w->wearing_in)
         return;
+    if (!g && w->again.len > 0)
+        g = group_take(w, false);
     if (w->roll_asked && w->flight_count == 0 && !w->sync_in_flight) {
         w->roll_asked = false;
         wal_segment_roll(w);
@@ -548,6 +602,7 @@ void wal_writer_release(struct wal_writer *w, struct wal_group *g)
 
 bool wal_writer_idle(const struct wal_writer *w)
 {
-    return (!w->filling || w->filling->items_count == 0) && w->flight_count == 0
+    return (!w->filling || w->filling->items_count == 0) && w->again.len == 0
+           && w->flight_count == 0
            && !w->sync_in_flight && !w->roll_asked && !w->wearing_in && !wal_roll_active(&w->roll);
 }

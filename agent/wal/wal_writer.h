@@ -6,6 +6,10 @@
  * Groups with something to route are handed to the caller in log order and come back by
  * wal_writer_release().
  *
+ * What later groups build on, definitions, settings, seals, is said again by the next group,
+ * whether or not that has anything else to say: then one damaged group costs its own events alone.
+ * A barrier of such an item is that of the second time.
+ *
  * Rules kept here (agent/DESIGN.md): a COMMIT follows its bodies and the COMMIT before it; every
  * start and every full segment takes a new file whose header and CHECKPOINT are synced, with its
  * directory, before the first group; a sync covers the groups committed when it was asked for; a
@@ -52,7 +56,9 @@ struct wal_group {
     uint32_t body_len;                      /* used, a multiple of 8 */
     struct bytes items;
     uint32_t items_count;
-    bool routes;                            /* has SPAN or STREAM items */
+    uint32_t repeated;                      /* bytes of items that the group before has said */
+    bool again;                             /* has items that the next one will repeat */
+    bool routes;                            /* has SPAN or STREAM items of its own */
     uint8_t *record;                        /* owned; the COMMIT */
     uint32_t record_cap;
     struct wal_commit commit;
@@ -90,6 +96,8 @@ struct wal_writer {
 
     struct wal_group groups[WAL_GROUPS];
     struct wal_group *filling;
+    struct bytes again;                     /* items that the next group says again */
+    uint32_t again_count;
     struct wal_group *flight_first, **flight_last;      /* closed, not committed; log order */
     struct wal_group *done_first, **done_last;          /* committed, to be routed */
     unsigned flight_count;

@@ -631,6 +631,29 @@ static void a_segment_header_survives_and_a_flipped_bit_is_found(void **state)
     }
 }
 
+static void a_segment_header_is_read_from_either_place(void **state)
+{
+    struct wal_segment_header in = {.shard = 12, .epoch = 3, .number = 77}, out;
+    uint8_t block[WAL_BLOCK];
+
+    (void)state;
+    wal_segment_header_format(&in);
+    wal_segment_header_put(&in, block);
+    for (size_t bit = 0; bit < 8 * sizeof(in); bit++)
+        for (size_t place = 0; place <= WAL_HEADER_AGAIN; place += WAL_HEADER_AGAIN) {
+            uint8_t *at = block + place + bit / 8;
+
+            *at ^= (uint8_t)(1U << bit % 8);
+            assert_int_equal(wal_segment_header_parse(block, &out), 0);
+            assert_memory_equal(&in, &out, sizeof(in));
+            *at ^= (uint8_t)(1U << bit % 8);
+        }
+    memset(block, 0, sizeof(in));
+    assert_int_equal(wal_segment_header_parse(block, &out), 0);
+    memset(block + WAL_HEADER_AGAIN, 0, sizeof(in));
+    assert_int_equal(wal_segment_header_parse(block, &out), -EBADMSG);
+}
+
 static void a_segment_begins_on_a_block_behind_the_one_before(void **state)
 {
     static const uint64_t starts[][2] = {{1, 1}, {WAL_BLOCK, 0}, {1ULL << 63, 1ULL << 63}};
@@ -690,6 +713,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_in_a_commit_is_found),
         cmocka_unit_test(a_commit_of_another_place_never_parses),
         cmocka_unit_test(a_segment_header_survives_and_a_flipped_bit_is_found),
+        cmocka_unit_test(a_segment_header_is_read_from_either_place),
         cmocka_unit_test(a_segment_begins_on_a_block_behind_the_one_before),
         cmocka_unit_test(a_segment_name_survives_and_others_are_refused),
     };

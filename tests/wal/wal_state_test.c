@@ -153,7 +153,12 @@ static void positions_wrap(void **state)
 
     (void)state;
     small_state(&s);
+    it = (struct wal_item){.type = WAL_RETIRE};
+    it.u.retire.ring = 1;
+    applied(&s, &it, 0);
     it = built_attach(1, UINT64_MAX - 15);
+    applied(&s, &it, 0);
+    it = built_def(1, 1, 1);
     applied(&s, &it, 0);
     span(&s, UINT64_MAX - 15, 32, 4, 8192);
     assert_int_equal(wal_state_ring(&s, 1)->end_pos, 16);
@@ -185,6 +190,39 @@ static void a_restated_ring_is_as_far_as_its_last_mark(void **state)
     bytes_free(&b);
     wal_state_fini(&s);
     wal_state_fini(&live);
+}
+
+/* As a group does with what the one before it has said, spans and acknowledgements in between. */
+static void what_is_said_again_changes_nothing(void **state)
+{
+    struct wal_item seal = built_seal(1, 1, 2, 0, 10), ack;
+    struct wal_item attach = built_attach(1, 0), def = built_def(1, 1, 1);
+    struct wal_item old = built_stream(1, 1, "orders", 1), now = built_stream(1, 2, "orders", 1);
+    struct bytes before = BYTES_INIT, after = BYTES_INIT;
+    struct wal_state s;
+
+    (void)state;
+    small_state(&s);
+    applied(&s, &now, 4096);
+    span(&s, 0, 80, 10, 8192);
+    applied(&s, &seal, 12288);
+    for (uint16_t i = 0; i < 2; i++) {
+        ack = built_ack(1, i, WAL_ACK_DELIVERED);
+        applied(&s, &ack, 16384);
+    }
+    checkpoint(&s, &before);
+    applied(&s, &attach, 20480);
+    applied(&s, &old, 20480);
+    applied(&s, &now, 20480);
+    applied(&s, &def, 20480);
+    applied(&s, &seal, 20480);
+    checkpoint(&s, &after);
+    assert_int_equal(after.len, before.len);
+    assert_memory_equal(after.data, before.data, before.len);
+    assert_int_equal(s.seals_count, 0);
+    bytes_free(&before);
+    bytes_free(&after);
+    wal_state_fini(&s);
 }
 
 static void lost_spans_are_remembered_until_they_are_trimmed(void **state)
@@ -400,6 +438,7 @@ int main(void)
         cmocka_unit_test(spans_of_one_group_share_a_mark),
         cmocka_unit_test(positions_wrap),
         cmocka_unit_test(a_restated_ring_is_as_far_as_its_last_mark),
+        cmocka_unit_test(what_is_said_again_changes_nothing),
         cmocka_unit_test(lost_spans_are_remembered_until_they_are_trimmed),
         cmocka_unit_test(ids_are_not_given_twice),
         cmocka_unit_test(drops_of_rings_add_up_and_stay),

@@ -359,6 +359,58 @@ static void each_policy_syncs_when_it_says(void **state)
     life_close(&life);
 }
 
+/* Items of a type in the log of the segment, by group. */
+static unsigned items_in_log(const struct wal_dir *dir, enum wal_item_type type,
+                             unsigned *ret_groups)
+{
+    struct wal_group_view g;
+    struct wal_reader r;
+    unsigned items = 0;
+
+    *ret_groups = 0;
+    wal_reader_init(&r, dir);
+    while (wal_reader_next(&r, UINT64_MAX, &g) > 0) {
+        const uint8_t *at = g.items;
+        unsigned before = items;
+        struct wal_item it;
+
+        while (at < g.items_end) {
+            assert_int_equal(wal_item_next(&at, g.items_end, &it), 0);
+            items += it.type == type;
+        }
+        *ret_groups += items > before;
+    }
+    wal_reader_fini(&r);
+    return items;
+}
+
+/* Once in each of two groups, whatever else there is to say; what is counted is said once. */
+static void definitions_are_said_again_by_the_next_group(void **state)
+{
+    struct wal_item stream = built_stream(7, 1, "other", 1), drops = {.type = WAL_INTAKE_DROPS};
+    struct world world;
+    struct life life;
+    uint64_t barrier;
+    unsigned groups;
+
+    (void)state;
+    opened(&life, &world);
+    assert_int_equal(wal_writer_item(&life.writer, &stream, NULL), 0);
+    assert_int_equal(wal_writer_item(&life.writer, &drops, NULL), 0);
+    barrier = wal_writer_barrier(&life.writer);
+    assert_int_equal(barrier, life.writer.commits + 2);
+    wal_writer_want_sync(&life.writer, barrier);
+    turns_until_idle(&life);
+    assert_int_equal(life.writer.commits, barrier);
+    turns_until_idle(&life);
+    assert_true(wal_writer_barrier_synced(&life.writer, barrier));
+    assert_int_equal(items_in_log(&life.dir, WAL_STREAM, &groups), 2);
+    assert_int_equal(groups, 2);
+    assert_int_equal(items_in_log(&life.dir, WAL_INTAKE_DROPS, &groups), WAL_CHECKPOINTS + 1);
+    assert_int_equal(items_in_log(&life.dir, WAL_CHECKPOINT_END, &groups), WAL_CHECKPOINTS);
+    life_close(&life);
+}
+
 static void groups_are_left_for_items_while_routing_waits(void **state)
 {
     struct wal_item stream = built_stream(1, 1, "orders", 1);
@@ -547,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_commit_that_ends_after_a_failed_sync_is_not_accepted),
         cmocka_unit_test(later_wishes_do_not_starve_an_earlier_one),
         cmocka_unit_test(each_policy_syncs_when_it_says),
+        cmocka_unit_test(definitions_are_said_again_by_the_next_group),
         cmocka_unit_test(groups_are_left_for_items_while_routing_waits),
         cmocka_unit_test(a_long_list_of_items_takes_no_more_spans_and_still_fits),
         cmocka_unit_test(the_log_from_any_segment_on_gives_the_live_state),

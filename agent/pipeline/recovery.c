@@ -12,11 +12,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/crc32c.h"
 #include "base/invariant.h"
 #include "pipeline/parts.h"
 
-enum { DIR_MODE = 0750, SEGMENT_BYTES_MIN = 2 * 1024 * 1024 };
+enum { DIR_MODE = 0750, SEGMENT_BYTES_MIN = 2 * 1024 * 1024, ASIDE_MAX = 1000 };
+
+/*
+ * R1: what stands in the place of one of our files or directories and is none is set aside, never
+ * deleted. `type` is what should be there, `path` says where. 0: the name is free or right, else
+ * -errno.
+ */
+static int place_clear(int dir, const char *path, const char *name, uint32_t type)
+{
+    char aside[SPOOL_NAME_MAX + 32];
+    struct file_stat st;
+    int r = file_stat_at(dir, name, &st);
+
+    if (!r && S_ISLNK(st.mode) && type == S_IFDIR)
+        return 0;       /* to wherever somebody wants it */
+    if (r || (st.mode & S_IFMT) == type)
+        return r == -ENOENT ? 0 : r;
+    r = -EEXIST;
+    for (unsigned i = 0; r == -EEXIST && i < ASIDE_MAX; i++) {
+        snprintf(aside, sizeof(aside), "%s.aside.%u", name, i);
+        r = file_rename(dir, name, dir, aside);
+    }
+    if (!r)
+        log_error("%s/%s is no %s and was set aside as %s", path, name,
+                  type == S_IFDIR ? "directory" : "plain file", aside);
+    return r;
+}
 
 /* R1: one agent a data directory. */
 static int data_dir_open(struct shard *s, struct errmsg *err)
@@ -34,7 +62,11 @@ static int data_dir_open(struct shard *s, struct errmsg *err)
                           "data_dir %s: another agent uses it; stop that one, or give this one a "
                           "data_dir of its own",
                           s->opt.data_dir);
-    r = file_mkdir(s->data_dir, "spool", 0700);
+    r = place_clear(s->data_dir, s->opt.data_dir, "spool", S_IFDIR);
+    if (!r)
+        r = place_clear(s->data_dir, s->opt.data_dir, "state", S_IFDIR);
+    if (!r)
+        r = file_mkdir(s->data_dir, "spool", 0700);
     if (!r)
         r = file_mkdir(s->data_dir, "state", 0700);
     if (!r)
@@ -46,44 +78,35 @@ static int data_dir_open(struct shard *s, struct errmsg *err)
     return 0;
 }
 
-/* The log's uuid: in state/log, made with the directory; if that is lost, any segment has it. */
-static int identity_load(struct shard *s, struct errmsg *err)
-{
+/* state/log: the log's uuid and its sum. */
+struct identity {
     uint8_t uuid[16];
-    struct wal_dir dir;
-    int state_dir, fd, r;
-    ssize_t n;
+    uint32_t crc32c;
+};
+_Static_assert(sizeof(struct identity) == 20, "state/log");
 
-    state_dir = file_open(s->data_dir, "state", O_RDONLY | O_DIRECTORY, 0);
-    if (state_dir < 0)
-        return errmsg_set(err, state_dir, "%s/state: %s", s->opt.data_dir, strerror(-state_dir));
-    n = fd = file_open(state_dir, "log", O_RDONLY, 0);
-    if (fd >= 0) {
-        n = file_read(fd, uuid, sizeof(uuid), 0);
-        file_close(fd);
-    }
-    if (n == (ssize_t)sizeof(uuid)) {
-        memcpy(s->uuid, uuid, sizeof(uuid));
-        file_close(state_dir);
-        return 0;
-    }
-    /* Under a new uuid every segment would be foreign: none is made while one may be there. */
-    r = n < 0 && n != -ENOENT ? (int)n : 0;
-    if (!r)
-        r = wal_dir_open(s->opt.wal_dir, 0, NULL, false, &dir, NULL);
-    if (r && r != -ENOENT) {
-        file_close(state_dir);
-        return errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r));
-    }
-    file_random(s->uuid, sizeof(s->uuid));
-    if (!r) {
-        if (dir.count > 0)
-            memcpy(s->uuid, dir.segments[dir.count - 1].header.uuid, sizeof(s->uuid));
-        wal_dir_close(&dir);
-    }
-    r = fd = file_open(state_dir, "log.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+/* 0, -ENOENT, -EBADMSG, or another -errno. */
+static int identity_read(int state_dir, struct identity *ret_id)
+{
+    int fd = file_open(state_dir, "log", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    ssize_t n = fd < 0 ? fd : file_read(fd, ret_id, sizeof(*ret_id), 0);
+
+    file_close(fd);
+    if (n < 0)
+        return (int)n;
+    return n == (ssize_t)sizeof(*ret_id)
+                   && ret_id->crc32c == crc32c(0, ret_id->uuid, sizeof(ret_id->uuid))
+               ? 0 : -EBADMSG;
+}
+
+static int identity_write(int state_dir, struct identity *id)
+{
+    int fd, r;
+
+    id->crc32c = crc32c(0, id->uuid, sizeof(id->uuid));
+    r = fd = file_open(state_dir, "log.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (r >= 0)
-        r = file_write(fd, s->uuid, sizeof(s->uuid), 0);
+        r = file_write(fd, id, sizeof(*id), 0);
     if (!r)
         r = file_sync(fd);
     file_close(fd);
@@ -91,8 +114,56 @@ static int identity_load(struct shard *s, struct errmsg *err)
         r = file_replace(state_dir, "log.new", state_dir, "log");
     if (!r)
         r = file_sync(state_dir);
+    return r;
+}
+
+/*
+ * The log's uuid: in state/log, made with the directory. If that is lost or damaged, any segment
+ * has it. Under a new uuid every segment would be foreign: none is made while one may be there.
+ */
+static int identity_load(struct shard *s, int state_dir)
+{
+    struct identity id;
+    struct wal_dir dir;
+    bool known;
+    int read, r = place_clear(state_dir, "state", "log", S_IFREG);
+
+    if (!r)
+        r = place_clear(state_dir, "state", "log.new", S_IFREG);
+    if (r)
+        return r;
+    read = identity_read(state_dir, &id);
+    if (read) {
+        r = wal_dir_open(s->opt.wal_dir, 0, NULL, false, &dir, NULL);
+        if (r && r != -ENOENT)
+            return r;
+        known = !r && dir.count > 0;
+        file_random(id.uuid, sizeof(id.uuid));
+        if (known)
+            memcpy(id.uuid, dir.segments[dir.count - 1].header.uuid, sizeof(id.uuid));
+        if (!r)
+            wal_dir_close(&dir);
+        if (!known && read != -ENOENT && read != -EBADMSG)
+            return read;
+        if (read != -ENOENT)
+            log_error("%s/state/log cannot be read; the log's segments say which log it is",
+                      s->opt.data_dir);
+        r = identity_write(state_dir, &id);
+    }
+    memcpy(s->uuid, id.uuid, sizeof(s->uuid));
+    return r;
+}
+
+/* What state/ says: which log this is. */
+static int state_load(struct shard *s, struct errmsg *err)
+{
+    int state_dir = file_open(s->data_dir, "state", O_RDONLY | O_DIRECTORY, 0), r;
+
+    if (state_dir < 0)
+        return errmsg_set(err, state_dir, "%s/state: %s", s->opt.data_dir, strerror(-state_dir));
+    r = identity_load(s, state_dir);
     file_close(state_dir);
-    return r < 0 ? errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r)) : 0;
+    return r ? errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r)) : 0;
 }
 
 /*
@@ -194,14 +265,21 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
     return 0;
 }
 
-/* R5: what no seal claims is thrown away; its events are still in the log. */
+/*
+ * R5: what no seal claims is thrown away; its events are still in the log. A file that stays is in
+ * nobody's way: this life has an epoch, and so names, of its own.
+ */
 static int on_spool_name(void *ctx, const char *name)
 {
     struct shard *s = ctx;
     char claimed[SPOOL_NAME_MAX];
     const char *dot = strrchr(name, '.');
+    size_t len = strlen(name);
+    int r;
 
     if (!dot || (strcmp(dot, ".spool") != 0 && strcmp(dot, ".damaged") != 0))
+        return 0;
+    if (len >= sizeof(claimed) || place_clear(s->spool_dir, "spool", name, S_IFREG))
         return 0;
     for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
         struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
@@ -213,7 +291,10 @@ static int on_spool_name(void *ctx, const char *name)
         if (strcmp(claimed, name) == 0)
             return 0;
     }
-    return file_unlink(s->spool_dir, name);
+    r = file_unlink(s->spool_dir, name);
+    if (r && r != -ENOENT)
+        log_warn("%s/spool/%s: cannot be removed: %s", s->opt.data_dir, name, strerror(-r));
+    return 0;
 }
 
 static bool staging_claimed(void *ctx, const char *name)
@@ -332,7 +413,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
 
     r = data_dir_open(s, err);
     if (!r)
-        r = identity_load(s, err);
+        r = state_load(s, err);
     if (r)
         return r;
     r = file_boot_id(s->boot_id);

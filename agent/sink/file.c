@@ -18,6 +18,9 @@
 
 enum { COPY_BYTES = 1024 * 1024, DIR_MODE = 0750 };
 
+/* Of our own names: a pipe in such a place would keep us waiting, a link lead elsewhere. */
+enum { PLAIN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK };
+
 static int folder_sync(int dir, const char *path)
 {
     int fd = file_open(dir, path, O_RDONLY | O_DIRECTORY, 0), r;
@@ -315,7 +318,7 @@ void file_sink_copy(struct file_sink *sink, struct sink_job *job)
         job_fail(job, -ENOMEM, "cannot copy");
         return;
     }
-    r = job->from_fd = file_open(job->spool_dir, job->spool_name, O_RDONLY, 0);
+    r = job->from_fd = file_open(job->spool_dir, job->spool_name, PLAIN_FLAGS, 0);
     if (unreadable(r)) {
         job_damaged(job, job->spool_name);
         return;
@@ -365,13 +368,13 @@ void file_sink_verify(struct file_sink *sink, struct sink_job *job)
     if (!job_begin(sink, job))
         return;
     if (job->staged && !staging_lost(job)) {
-        job->from_fd = file_open(sink->staging_dir, job->staging_name, O_RDONLY, 0);
+        job->from_fd = file_open(sink->staging_dir, job->staging_name, PLAIN_FLAGS, 0);
         if (job->from_fd == -ENOENT) {
             job_end(job, SINK_DONE);
             return;
         }
     } else {
-        job->from_fd = file_open(job->spool_dir, job->spool_name, O_RDONLY, 0);
+        job->from_fd = file_open(job->spool_dir, job->spool_name, PLAIN_FLAGS, 0);
     }
     if (unreadable(job->from_fd)) {
         job_damaged(job, job->staged ? job->staging_name : job->spool_name);
@@ -584,6 +587,8 @@ static int on_staging_name(void *ctx, const char *name)
     if (strncmp(name, c->prefix, strlen(c->prefix)) != 0 || c->keep(c->ctx, name))
         return 0;
     r = file_unlink(c->sink->staging_dir, name);
+    if (r == -EISDIR)       /* no file of ours; it stays */
+        return 0;
     if (r && r != -ENOENT)
         return r;
     c->removed++;

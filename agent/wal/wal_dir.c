@@ -86,7 +86,8 @@ static int segment_load(struct wal_dir *dir, struct wal_segment *seg, const uint
     ssize_t n;
     int fd, err;
 
-    fd = file_open(dir->fd, seg->name, wait ? O_RDWR : O_RDONLY, 0);
+    /* A link or a pipe by this name is none of ours, and the pipe would keep us waiting. */
+    fd = file_open(dir->fd, seg->name, (wait ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0)
         return fd;
     err = wait ? file_lock(fd, true) : 0;
@@ -204,6 +205,8 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
 
         if (name_is_new(seg->name)) {
             r = repair ? file_unlink(ret_dir->fd, seg->name) : 0;
+            if (r == -EISDIR)
+                r = set_aside(ret_dir, seg->name);
             if (r) {
                 r = errmsg_set(err, r, "%s/%s: cannot remove: %s", path, seg->name, strerror(-r));
                 goto fail;

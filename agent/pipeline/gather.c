@@ -6,10 +6,15 @@
  * An event whose lsn is not above output->routed_lsn is in a batch already: sealed before the
  * start, or put there before routing had to stop in the middle of a group.
  *
+ * What the log cannot give back is counted here, as LOST items: spans that are damaged, ranges
+ * without a valid COMMIT, and at the end of a replay the events that the books still hold and
+ * nothing that was read has brought.
+ *
  * Owns:   nothing.
  * Thread: shard.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -199,15 +204,32 @@ static uint32_t events_lost(const struct stream *st, const struct wal_version *r
     return most;
 }
 
+/* Appends a LOST item. Until it is committed the books do not know of it: see rest_lost(). */
+static int lost_log(struct shard *s, const struct wal_item *lost)
+{
+    int err = wal_writer_item(&s->writer, lost, NULL);
+
+    if (!err) {
+        s->lost_barrier = wal_writer_barrier(&s->writer);
+        wal_writer_want_sync(&s->writer, s->lost_barrier);
+    }
+    return err;
+}
+
+/* Was it counted already? Below the trim the log's tables have forgotten which ones were. */
+static bool lost_known(const struct shard *s, uint64_t lsn)
+{
+    return lsn < s->state.trim_lsn || wal_state_span_lost(&s->state, lsn);
+}
+
 /*
- * A span that the log cannot give back: its events are counted as lost, once. All its items go into
- * one group: only the first can find no place.
+ * A span that is not routed: its events are counted as lost, once. All its items go into one group:
+ * only the first can find no place.
  */
 static int span_lost(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
-                     uint64_t span_lsn)
+                     uint64_t span_lsn, enum wal_lost_reason reason)
 {
-    /* Below the trim the log's tables have forgotten which ones they were. */
-    bool known = span_lsn < s->state.trim_lsn || wal_state_span_lost(&s->state, span_lsn);
+    bool known = lost_known(s, span_lsn);
 
     for (uint16_t i = 0; i < it->u.span.tallies; i++) {
         struct wal_tally t = wal_tally_get(it, i);
@@ -224,17 +246,93 @@ static int span_lost(struct shard *s, const struct wal_ring *ring, const struct 
         lost.u.lost.ring = ring->id;
         lost.u.lost.stream = st->id;
         lost.u.lost.version = st->now->version;
-        lost.u.lost.reason =
-            span_lsn < s->replay_synced_lsn ? WAL_LOST_CORRUPT : WAL_LOST_UNSYNCED;
+        lost.u.lost.reason = (uint8_t)reason;
         lost.u.lost.events = events;
         lost.u.lost.payload_bytes = t.payload_bytes;
-        err = known ? 0 : wal_writer_item(&s->writer, &lost, NULL);
+        err = known ? 0 : lost_log(s, &lost);
         if (err)
             return err;
         v->lost += events;
         if (!known)
-            log_error("log at %llu: a span of stream '%s' is damaged; %u events are lost",
-                      (unsigned long long)span_lsn, st->name, events);
+            log_error("log at %" PRIu64 ": a span of ring %s, stream '%s' is damaged; %" PRIu32
+                      " events are lost",
+                      span_lsn, ring->name, st->name, events);
+    }
+    return 0;
+}
+
+/*
+ * A range that holds no valid group, or a span that nothing says how to read: its bytes are
+ * counted, once. Events that it held are known where a CHECKPOINT behind it tells of them; those
+ * are for rest_lost().
+ */
+static int range_lost(struct shard *s, uint64_t lsn, uint64_t bytes)
+{
+    struct wal_item lost = {.type = WAL_LOST};
+
+    if (lost_known(s, lsn))
+        return 0;
+    lost.u.lost.lsn = lsn;
+    lost.u.lost.reason = WAL_LOST_CORRUPT;
+    lost.u.lost.payload_bytes = bytes;
+    return lost_log(s, &lost);
+}
+
+/* Events of one output that are in batches which the tables do not know as sealed. */
+static uint64_t events_unsealed(const struct shard *s, uint32_t stream, uint32_t version,
+                                uint16_t output)
+{
+    uint64_t sum = 0;
+
+    for (const struct batch *b = s->unfinished.first; b; b = b->all.next) {
+        const struct seal_batch *sb = (const struct seal_batch *)b;
+
+        if (b->output && b->stream->id == stream && b->output->version == version
+            && b->output->index == output
+            && (sb->state < SEAL_SYNC
+                || (sb->state == SEAL_SYNC && !wal_state_seal(&s->state, b->id.epoch,
+                                                              b->id.number))))
+            sum += b->events;
+    }
+    return sum;
+}
+
+/*
+ * Routing has caught up: whatever the log has is in a batch, and will not come again. Events that
+ * the books hold beyond that were in a part of the log that cannot be read, and known to a
+ * CHECKPOINT behind it. 0, -EAGAIN or -errno; all items go into one group.
+ */
+static int rest_lost(struct shard *s)
+{
+    if (s->writer.commits < s->lost_barrier)
+        return -EAGAIN;
+    for (uint32_t i = 0; i < s->state.streams_count; i++) {
+        const struct wal_stream *st = s->state.streams[i];
+
+        for (uint32_t k = 0; k < st->versions_count; k++) {
+            const struct wal_version *v = &st->versions[k];
+            struct wal_item lost = {.type = WAL_LOST};
+            int err;
+
+            for (uint16_t o = 0; o < v->outputs; o++) {
+                uint64_t had = v->lost + events_sealed(s, st->id, v, o)
+                               + events_unsealed(s, st->id, v->version, o);
+
+                if (had < v->accepted && v->accepted - had > lost.u.lost.events)
+                    lost.u.lost.events = v->accepted - had;
+            }
+            if (lost.u.lost.events == 0)
+                continue;
+            lost.u.lost.stream = st->id;
+            lost.u.lost.version = v->version;
+            lost.u.lost.reason = WAL_LOST_CORRUPT;
+            err = lost_log(s, &lost);
+            if (err)
+                return err;
+            log_error("stream '%s': %" PRIu64 " accepted events were in a damaged part of the log "
+                      "and are lost",
+                      st->name, lost.u.lost.events);
+        }
     }
     return 0;
 }
@@ -306,17 +404,42 @@ struct group_place {
     bool replay;
 };
 
+/*
+ * In a replay a span may be one that cannot be routed, or is not to be: damaged, or counted as lost
+ * before. 1: route it, 0: it is done with, -errno.
+ */
+static int span_admit(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
+                      const struct group_place *g, uint64_t span_lsn)
+{
+    enum wal_lost_reason reason = span_lsn < s->replay_synced_lsn ? WAL_LOST_CORRUPT
+                                                                  : WAL_LOST_UNSYNCED;
+
+    if (!s->gather.span_known)
+        return range_lost(s, span_lsn, it->u.span.to - it->u.span.from);
+    if (!gather_span_sound(s, ring, it, g->body, g->body_len))
+        return span_lost(s, ring, it, span_lsn, reason);
+    if (wal_state_span_lost(&s->state, span_lsn))
+        return span_lost(s, ring, it, span_lsn, reason);
+    return 1;
+}
+
 /* False: it has to stop here. */
 static bool item_route(struct shard *s, const struct wal_state *tables, const struct wal_item *it,
                        const struct group_place *g)
 {
     const struct wal_ring *ring = wal_state_ring(tables, it->u.span.ring);
     uint64_t span_lsn = g->body_lsn + it->u.span.offset;
+    int admitted = 1;
+    bool done = true;
 
-    if (g->replay && !gather_span_sound(s, ring, it, g->body, g->body_len))
-        return span_lost(s, ring, it, span_lsn) != -EAGAIN;
-    return span_route(s, ring, g->body + it->u.span.offset, it->u.span.to - it->u.span.from,
-                      span_lsn, g->arrival_ns);
+    if (g->replay && s->gather.frame_at == 0)
+        admitted = span_admit(s, ring, it, g, span_lsn);
+    if (admitted < 0 && admitted != -EAGAIN)
+        shard_fail(s, admitted, "log item: %s", strerror(-admitted));
+    if (admitted > 0)
+        done = span_route(s, ring, g->body + it->u.span.offset, it->u.span.to - it->u.span.from,
+                          span_lsn, g->arrival_ns);
+    return done && admitted >= 0;
 }
 
 /* Routes a group. False: stopped in the middle; call again with the same group. */
@@ -339,7 +462,7 @@ static bool group_route(struct shard *s, const struct group_place *g)
         if (!s->gather.item_met && item_meet(s, &it, g->end_lsn, g->replay))
             return false;
         s->gather.item_met = true;
-        if (it.type == WAL_SPAN && s->gather.span_known && !item_route(s, tables, &it, g))
+        if (it.type == WAL_SPAN && !item_route(s, tables, &it, g))
             return false;
         s->gather.item_met = false;
         s->gather.item_at = at;
@@ -357,6 +480,7 @@ static bool replay_turn(struct shard *s)
            && s->spool_queue.waiting < SPOOL_WAITING_MAX && !s->spool_full) {
         const struct wal_group_view *g = &s->replay;
         struct group_place place;
+        int err;
 
         if (!s->replay_has_group) {
             int n = wal_reader_next(&s->reader, s->writer.committed_lsn, &s->replay);
@@ -366,6 +490,13 @@ static bool replay_turn(struct shard *s)
                 return false;
             }
             if (n == 0) {
+                n = rest_lost(s);
+                if (n == -EAGAIN)
+                    break;
+                if (n) {
+                    shard_fail(s, n, "log item: %s", strerror(-n));
+                    return false;
+                }
                 s->catching_up = false;
                 wal_reader_fini(&s->reader);
                 wal_state_fini(&s->replay_state);
@@ -373,6 +504,14 @@ static bool replay_turn(struct shard *s)
                 return true;
             }
             s->replay_has_group = true;
+        }
+        if (g->hole_from < g->body_lsn) {
+            err = range_lost(s, g->hole_from, g->body_lsn - g->hole_from);
+            if (err && err != -EAGAIN)
+                shard_fail(s, err, "log item: %s", strerror(-err));
+            if (err)
+                break;
+            s->replay.hole_from = g->body_lsn;
         }
         place = (struct group_place){
             .items = g->items,

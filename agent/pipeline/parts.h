@@ -218,6 +218,7 @@ struct shard {
     bool replay_has_group;
     struct wal_state replay_state;  /* the log as of the reader's place */
     uint64_t replay_synced_lsn;     /* known to have been synced before the start */
+    uint64_t lost_barrier;          /* of the last LOST item */
 
     /* batches -> delivered */
     struct block_pool pool;

@@ -169,7 +169,7 @@ static int group_take(struct shard *s)
 {
     struct rebuild *r = &s->rebuild;
     const struct wal_group_view *g = &r->group;
-    uint64_t body_len = g->commit.lsn - g->body_lsn;
+    uint64_t body_len = g->commit.lsn - g->body_lsn, span_lsn;
 
     if (!r->at.item_at)
         r->at.item_at = g->items;
@@ -190,9 +190,11 @@ static int group_take(struct shard *s)
         }
         ring = it.type == WAL_SPAN && r->at.span_known
                    ? wal_state_ring(&r->tables, it.u.span.ring) : NULL;
-        if (ring && (r->at.frame_at > 0 || gather_span_sound(s, ring, &it, g->body, body_len))) {
+        span_lsn = g->body_lsn + it.u.span.offset;
+        if (ring && !wal_state_span_lost(&s->state, span_lsn)
+            && (r->at.frame_at > 0 || gather_span_sound(s, ring, &it, g->body, body_len))) {
             err = span_take(s, ring, g->body + it.u.span.offset, it.u.span.to - it.u.span.from,
-                            g->body_lsn + it.u.span.offset);
+                            span_lsn);
             if (err <= 0)
                 return err;
         }

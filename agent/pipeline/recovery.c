@@ -189,13 +189,13 @@ static int synced_later(const struct shard *s, uint64_t from, uint64_t lsn, uint
 
 /*
  * A hole before this group. Where it had been synced, a disk has lost what was there, and what
- * follows still counts. Where it had not, a power cut has kept some blocks and not others: then the
- * log ends here. What follows may build on what is missing, such as a SEAL on the one before it,
- * and nobody was told that it is durable. 1: go on, 0: the end, -errno.
+ * follows still counts: routing counts the bytes (gather.c). Where it had not, a power cut has kept
+ * some blocks and not others: then the log ends here. What follows may build on what is missing,
+ * such as a SEAL on the one before it, and nobody was told that it is durable. 1: go on, 0: the
+ * end, -errno.
  */
 static int hole_meet(struct shard *s, const struct wal_group_view *g, uint64_t synced_lsn)
 {
-    enum wal_lost_reason reason = WAL_LOST_CORRUPT;
     uint64_t to = g->body_lsn;
     int synced = g->hole_from < synced_lsn || g->commit.synced_lsn > g->hole_from;
 
@@ -206,23 +206,28 @@ static int hole_meet(struct shard *s, const struct wal_group_view *g, uint64_t s
     if (synced)
         to = g->body_lsn;
     else
-        reason = WAL_LOST_UNSYNCED;
-    s->state.lost_bytes[reason] += to - g->hole_from;
+        s->state.lost_bytes[WAL_LOST_UNSYNCED] += to - g->hole_from;
     log_error("log at %" PRIu64 ": %" PRIu64 " bytes are lost (%s)", g->hole_from,
               to - g->hole_from, synced ? "corrupt" : "not synced before a crash");
     return synced;
 }
 
-/* R2, R3: what the log says. Returns the end of the last group that counts. */
-static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
+/*
+ * R2, R3: what the log says. Returns the end of the last group that counts, and whether there is a
+ * hole behind the last CHECKPOINT: then nothing restates what was in it.
+ */
+static int log_read(struct shard *s, uint64_t *ret_end_lsn, bool *ret_unsure, struct errmsg *err)
 {
     uint64_t end = 0, synced = 0, refused = 0;
     struct wal_group_view g;
     struct wal_reader r;
     int n;
 
-    if (s->dir.count > 0)
+    /* The last segment has its name only because all before it was synced. */
+    if (s->dir.count > 0) {
         end = s->dir.segments[0].header.start_lsn;
+        synced = s->dir.segments[s->dir.count - 1].header.start_lsn;
+    }
     wal_reader_init(&r, &s->dir);
     while ((n = wal_reader_next(&r, UINT64_MAX, &g)) > 0) {
         const uint8_t *at = g.items;
@@ -232,6 +237,7 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
             n = hole_meet(s, &g, synced);
             if (n <= 0)
                 break;
+            *ret_unsure = true;
         }
         if (synced < g.commit.synced_lsn)
             synced = g.commit.synced_lsn;
@@ -252,6 +258,8 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, struct errmsg *err)
                 return errmsg_set(err, e, "no memory for the log's tables");
             }
             refused += e != 0;
+            if (it.type == WAL_CHECKPOINT_END)
+                *ret_unsure = false;
         }
         end = g.end_lsn;
     }
@@ -409,6 +417,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
 {
     struct wal_writer_options wopt = {0};
     uint64_t end_lsn = 0;
+    bool unsure = false;
     int r;
 
     r = data_dir_open(s, err);
@@ -428,7 +437,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
     if (s->dir.set_aside > 0)
         log_error("%s: %u unreadable or foreign segments were set aside (*.aside)",
                   s->opt.wal_dir, s->dir.set_aside);
-    r = log_read(s, &end_lsn, err);
+    r = log_read(s, &end_lsn, &unsure, err);
     if (r)
         return r;
     s->next_ring = s->rings_at_start = s->state.next_ring;
@@ -458,6 +467,12 @@ int recovery_run(struct shard *s, struct errmsg *err)
         return r;
     r = wal_state_init(&s->replay_state);
     wal_reader_init(&s->reader, &s->dir);
+    /*
+     * Trimmed segments go, from the oldest on: where the first begins beyond the last TRIM, others
+     * are missing. Unless that TRIM itself may be in a hole.
+     */
+    if (!unsure && s->dir.segments[0].header.start_lsn > s->state.trim_lsn)
+        s->reader.hole_from = s->state.trim_lsn;
     s->catching_up = true;
     log_info("log %s: epoch %016" PRIx64 ", %u segments, %u streams, %u rings, %u sealed batches "
              "to deliver",

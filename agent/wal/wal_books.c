@@ -391,20 +391,26 @@ int wal_books_lost(struct wal_state *s, const struct wal_item *it)
 {
     struct wal_stream *st = wal_state_stream(s, it->u.lost.stream);
     struct wal_version *v = st ? wal_stream_version(st, it->u.lost.version) : NULL;
+    bool range = it->u.lost.stream == 0;
     int err;
 
-    if (!st || it->u.lost.reason >= WAL_LOST_REASON_COUNT)
+    if ((!st && !range) || it->u.lost.reason >= WAL_LOST_REASON_COUNT)
         return -EBADMSG;
-    st->lost[it->u.lost.reason] += it->u.lost.events;
+    if (range)
+        s->lost_bytes[it->u.lost.reason] += it->u.lost.payload_bytes;
+    else
+        st->lost[it->u.lost.reason] += it->u.lost.events;
     if (v)
         v->lost += it->u.lost.events;
-    stream_settle(st);
+    if (st)
+        stream_settle(st);
     if (wal_state_span_lost(s, it->u.lost.lsn))
         return 0;
     err = wal_array_grow(&s->lost_spans, s->lost_spans_count, &s->lost_spans_cap,
                          sizeof(*s->lost_spans));
     if (!err)
-        s->lost_spans[s->lost_spans_count++].lsn = it->u.lost.lsn;
+        s->lost_spans[s->lost_spans_count++] = (struct wal_lost_span){
+            it->u.lost.lsn, range ? it->u.lost.payload_bytes : 0};
     return err;
 }
 

@@ -233,8 +233,8 @@ struct wal_item {
             uint16_t unstaged;          /* bit i: target i has to be staged again */
         } reseal;
         struct {
-            uint64_t lsn;               /* of the span's bytes */
-            uint32_t ring, stream, version;
+            uint64_t lsn;               /* of the span's bytes; 0: of none that is known */
+            uint32_t ring, stream, version;     /* stream 0: a range of payload_bytes at lsn */
             uint8_t reason;
             uint64_t events, payload_bytes;
         } lost;

@@ -85,7 +85,7 @@ struct wal_stream *wal_state_stream_by_name(const struct wal_state *s, const cha
 bool wal_state_span_lost(const struct wal_state *s, uint64_t lsn)
 {
     for (uint32_t i = 0; i < s->lost_spans_count; i++)
-        if (s->lost_spans[i].lsn == lsn)
+        if (s->lost_spans[i].lsn == lsn || lsn - s->lost_spans[i].lsn < s->lost_spans[i].bytes)
             return true;
     return false;
 }

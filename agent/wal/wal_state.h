@@ -106,9 +106,9 @@ struct wal_seal {
     struct wal_seal_target target[];
 };
 
-/* A span whose events are lost for good: not to be counted again. Forgotten below trim_lsn. */
+/* A span or range that is lost for good: not to be counted again. Forgotten below trim_lsn. */
 struct wal_lost_span {
-    uint64_t lsn;
+    uint64_t lsn, bytes;            /* bytes 0: the span at lsn */
 };
 
 struct wal_state {

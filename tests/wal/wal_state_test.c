@@ -225,6 +225,29 @@ static void what_is_said_again_changes_nothing(void **state)
     wal_state_fini(&s);
 }
 
+/* A range without a stream: its bytes are counted, and all within it is known as lost. */
+static void a_lost_range_counts_bytes(void **state)
+{
+    struct wal_item it = {.type = WAL_LOST};
+    struct wal_state s;
+
+    (void)state;
+    small_state(&s);
+    it.u.lost.lsn = 8192;
+    it.u.lost.payload_bytes = 4096;
+    it.u.lost.reason = WAL_LOST_CORRUPT;
+    applied(&s, &it, 20480);
+    assert_int_equal(s.lost_bytes[WAL_LOST_CORRUPT], 4096);
+    assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).lost, 0);
+    assert_false(wal_state_span_lost(&s, 8191));
+    assert_true(wal_state_span_lost(&s, 8192));
+    assert_true(wal_state_span_lost(&s, 12287));
+    assert_false(wal_state_span_lost(&s, 12288));
+    it.u.lost.stream = 9;                       /* no such stream */
+    assert_int_equal(apply(&s, &it, 20480), -EBADMSG);
+    wal_state_fini(&s);
+}
+
 static void lost_spans_are_remembered_until_they_are_trimmed(void **state)
 {
     struct wal_state s;
@@ -439,6 +462,7 @@ int main(void)
         cmocka_unit_test(positions_wrap),
         cmocka_unit_test(a_restated_ring_is_as_far_as_its_last_mark),
         cmocka_unit_test(what_is_said_again_changes_nothing),
+        cmocka_unit_test(a_lost_range_counts_bytes),
         cmocka_unit_test(lost_spans_are_remembered_until_they_are_trimmed),
         cmocka_unit_test(ids_are_not_given_twice),
         cmocka_unit_test(drops_of_rings_add_up_and_stay),

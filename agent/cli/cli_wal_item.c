@@ -15,15 +15,9 @@
 typedef void (*fields_fn)(struct cli_fields *f, const struct wal_state *state,
                           const struct wal_item *it);
 
-static const char *const lost_names[WAL_LOST_REASON_COUNT] = {
-    [WAL_LOST_CORRUPT] = "corrupt",
-    [WAL_LOST_UNSYNCED] = "unsynced",
-};
-
 static const char *lost_name(unsigned reason)
 {
-    return reason < WAL_LOST_REASON_COUNT && lost_names[reason] != NULL ? lost_names[reason]
-                                                                        : "unknown";
+    return reason < WAL_LOST_REASON_COUNT ? wal_lost_names[reason] : "unknown";
 }
 
 static void str_field(struct cli_fields *f, const char *name, struct wal_str s)

@@ -17,6 +17,7 @@
 #include "base/version.h"
 #include "control/http_server.h"
 #include "control/routing.h"
+#include "pipeline/crash_note.h"
 #include "pipeline/shard.h"
 
 /* What signal handlers may touch. */
@@ -217,6 +218,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     int code = 1;
 
     signals_take();
+    crash_note_catch();
     if (config_read(&life, &life.config))
         return 1;
     log_init(life.config->agent.log_level, life.config->agent.log_format);

@@ -6,15 +6,17 @@
  * An event whose lsn is not above output->routed_lsn is in a batch already: sealed before the
  * start, or put there before routing had to stop in the middle of a group.
  *
- * What the log cannot give back is counted here, as LOST items: spans that are damaged, ranges
- * without a valid COMMIT, and at the end of a replay the events that the books still hold and
- * nothing that was read has brought.
+ * What the log cannot give back is counted here, as LOST items: spans that are damaged or that kill
+ * the agent, ranges without a valid COMMIT, and at the end of a replay the events that the books
+ * still hold and nothing that was read has brought.
  *
  * Owns:   nothing.
  * Thread: shard.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -254,9 +256,13 @@ static int span_lost(struct shard *s, const struct wal_ring *ring, const struct 
             return err;
         v->lost += events;
         if (!known)
-            log_error("log at %" PRIu64 ": a span of ring %s, stream '%s' is damaged; %" PRIu32
+            log_error("log at %" PRIu64 ": a span of ring %s, stream '%s' %s; %" PRIu32
                       " events are lost",
-                      span_lsn, ring->name, st->name, events);
+                      span_lsn, ring->name, st->name,
+                      reason == WAL_LOST_CRASH ? "was being routed when the agent died, again and "
+                                                 "again, and is left out"
+                                               : "is damaged",
+                      events);
     }
     return 0;
 }
@@ -337,6 +343,27 @@ static int rest_lost(struct shard *s)
     return 0;
 }
 
+/* Keeps the bytes of a span that the agent died of, for whoever looks for the bug. */
+static void span_keep(struct shard *s, const uint8_t *bytes, uint64_t len, uint64_t lsn)
+{
+    char name[64];
+    int fd, err;
+
+    snprintf(name, sizeof(name), "state/set-aside-%" PRIu64 ".bin", lsn);
+    err = fd = file_open(s->data_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    if (err >= 0)
+        err = file_write(fd, bytes, len, 0);
+    if (!err)
+        err = file_sync(fd);
+    file_close(fd);
+    if (err)
+        log_error("%s/%s: cannot be written: %s", s->opt.data_dir, name, strerror(-err));
+    else
+        log_error("log at %" PRIu64 ": the agent has died there %" PRIu32 " times; the span is "
+                  "kept in %s/%s",
+                  lsn, s->crash.deaths, s->opt.data_dir, name);
+}
+
 bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                        const uint8_t *body, uint64_t body_len)
 {
@@ -405,19 +432,25 @@ struct group_place {
 };
 
 /*
- * In a replay a span may be one that cannot be routed, or is not to be: damaged, or counted as lost
- * before. 1: route it, 0: it is done with, -errno.
+ * In a replay a span may be one that cannot be routed, or is not to be: damaged, counted as lost
+ * before, or the one that the agent dies of. 1: route it, 0: it is done with, -errno.
  */
 static int span_admit(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                       const struct group_place *g, uint64_t span_lsn)
 {
     enum wal_lost_reason reason = span_lsn < s->replay_synced_lsn ? WAL_LOST_CORRUPT
                                                                   : WAL_LOST_UNSYNCED;
+    uint64_t len = it->u.span.to - it->u.span.from;
 
     if (!s->gather.span_known)
-        return range_lost(s, span_lsn, it->u.span.to - it->u.span.from);
+        return range_lost(s, span_lsn, len);
     if (!gather_span_sound(s, ring, it, g->body, g->body_len))
         return span_lost(s, ring, it, span_lsn, reason);
+    if (s->crash.deaths >= CRASH_NOTE_DEATHS_MAX && s->crash.lsn == span_lsn) {
+        if (!lost_known(s, span_lsn))
+            span_keep(s, g->body + it->u.span.offset, len, span_lsn);
+        return span_lost(s, ring, it, span_lsn, WAL_LOST_CRASH);
+    }
     if (wal_state_span_lost(&s->state, span_lsn))
         return span_lost(s, ring, it, span_lsn, reason);
     return 1;
@@ -432,6 +465,7 @@ static bool item_route(struct shard *s, const struct wal_state *tables, const st
     int admitted = 1;
     bool done = true;
 
+    crash_note_enter(&s->crash, span_lsn);
     if (g->replay && s->gather.frame_at == 0)
         admitted = span_admit(s, ring, it, g, span_lsn);
     if (admitted < 0 && admitted != -EAGAIN)
@@ -439,6 +473,7 @@ static bool item_route(struct shard *s, const struct wal_state *tables, const st
     if (admitted > 0)
         done = span_route(s, ring, g->body + it->u.span.offset, it->u.span.to - it->u.span.from,
                           span_lsn, g->arrival_ns);
+    crash_note_leave(&s->crash);
     return done && admitted >= 0;
 }
 
@@ -530,11 +565,25 @@ static bool replay_turn(struct shard *s)
     return s->reader.lsn != from;
 }
 
+/* Routing got beyond where the agent had died: what was noted is over, once it is on the disk. */
+static void crash_pass(struct shard *s)
+{
+    int err;
+
+    if (s->crash.deaths == 0 || shard_routed_lsn(s) <= s->crash.lsn
+        || !wal_writer_barrier_synced(&s->writer, s->lost_barrier))
+        return;
+    err = crash_note_clear(&s->crash);
+    if (err)
+        log_warn("%s/state/crash: cannot be emptied: %s", s->opt.data_dir, strerror(-err));
+}
+
 bool gather_turn(struct shard *s)
 {
     struct wal_group *g;
     bool moved = false;
 
+    crash_pass(s);
     shard_pressure(s, BACKPRESSURE_MEMORY, false, NULL);
     shard_pressure(s, BACKPRESSURE_SEALS_MAX, false, NULL);
     if (s->catching_up) {

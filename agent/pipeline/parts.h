@@ -7,6 +7,7 @@
  *   seal.c      batches -> sealed       snapshot.c  this state -> status
  *   deliver.c   sealed -> delivered     room.c      what is short, and who gives up what
  *   rebuild.c   the log -> a file       shard.c     the turn
+ *   crash_note.c  the span that the agent dies of
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -18,6 +19,7 @@
 #include "flow/stream.h"
 #include "io/file.h"
 #include "io/loop.h"
+#include "pipeline/crash_note.h"
 #include "pipeline/mailbox.h"
 #include "pipeline/shard.h"
 #include "pipeline/status.h"
@@ -219,6 +221,7 @@ struct shard {
     struct wal_state replay_state;  /* the log as of the reader's place */
     uint64_t replay_synced_lsn;     /* known to have been synced before the start */
     uint64_t lost_barrier;          /* of the last LOST item */
+    struct crash_note crash;
 
     /* batches -> delivered */
     struct block_pool pool;

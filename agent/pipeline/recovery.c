@@ -154,7 +154,7 @@ static int identity_load(struct shard *s, int state_dir)
     return r;
 }
 
-/* What state/ says: which log this is. */
+/* What state/ says: which log this is, and where the agent died. */
 static int state_load(struct shard *s, struct errmsg *err)
 {
     int state_dir = file_open(s->data_dir, "state", O_RDONLY | O_DIRECTORY, 0), r;
@@ -162,8 +162,21 @@ static int state_load(struct shard *s, struct errmsg *err)
     if (state_dir < 0)
         return errmsg_set(err, state_dir, "%s/state: %s", s->opt.data_dir, strerror(-state_dir));
     r = identity_load(s, state_dir);
+    if (r) {
+        file_close(state_dir);
+        return errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r));
+    }
+    r = place_clear(state_dir, "state", "crash", S_IFREG);
+    if (!r)
+        r = crash_note_open(&s->crash, state_dir, s->uuid);
+    if (r)
+        log_error("%s/state/crash: %s; a span that kills the agent will not be found out",
+                  s->opt.data_dir, strerror(-r));
+    if (s->crash.deaths > 0)
+        log_warn("the agent has died %" PRIu32 " times routing log at %" PRIu64, s->crash.deaths,
+                 s->crash.lsn);
     file_close(state_dir);
-    return r ? errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r)) : 0;
+    return 0;
 }
 
 /*

@@ -385,6 +385,7 @@ static int tables_open(struct shard *s)
     s->ring_hash = calloc(hash, sizeof(struct ring *));
     s->ring_hash_mask = hash - 1;
     s->data_dir = s->spool_dir = s->dir.fd = s->writer.fd = s->writer.roll.fd = s->reader.fd = -1;
+    s->crash.fd = -1;
     s->seals_last = &s->seals;
     s->batches_due_ns = UINT64_MAX;
     spool_queue_init(&s->spool_queue);
@@ -492,6 +493,7 @@ void shard_close(struct shard *s)
     wal_state_fini(&s->state);
     wal_dir_close(&s->dir);
     block_pool_fini(&s->pool);
+    crash_note_close(&s->crash);
     file_close(s->spool_dir);
     file_close(s->data_dir);
     free(s->rings);

@@ -16,8 +16,9 @@
 const char *const wal_lost_names[WAL_LOST_REASON_COUNT] = {
     [WAL_LOST_CORRUPT] = "corrupt",
     [WAL_LOST_UNSYNCED] = "unsynced",
+    [WAL_LOST_CRASH] = "crash",
 };
-_Static_assert(WAL_LOST_REASON_COUNT == 2, "each reason has a name");
+_Static_assert(WAL_LOST_REASON_COUNT == 3, "each reason has a name");
 
 const char *const wal_drop_names[WAL_DROP_REASON_COUNT] = {
     [WAL_DROP_SINK_REMOVED] = "sink_removed",

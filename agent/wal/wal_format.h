@@ -144,7 +144,12 @@ enum wal_item_type {
 };
 
 /* Why accepted events are gone: the log cannot give them back. */
-enum wal_lost_reason { WAL_LOST_CORRUPT, WAL_LOST_UNSYNCED, WAL_LOST_REASON_COUNT };
+enum wal_lost_reason {
+    WAL_LOST_CORRUPT,
+    WAL_LOST_UNSYNCED,
+    WAL_LOST_CRASH,         /* routing it killed the agent, again and again */
+    WAL_LOST_REASON_COUNT
+};
 extern const char *const wal_lost_names[WAL_LOST_REASON_COUNT];     /* "corrupt", ... */
 
 /* Why accepted events were given up on purpose. */

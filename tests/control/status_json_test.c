@@ -77,7 +77,7 @@ static void field_names_are_the_contract(void **state)
                     "dropped_by_reason lost_by_reason oldest_pending_ns batches_open "
                     "batches_sealing sinks");
     members(json_object_get(stream, "dropped_by_reason"), "sink_removed");
-    members(json_object_get(stream, "lost_by_reason"), "corrupt unsynced");
+    members(json_object_get(stream, "lost_by_reason"), "corrupt unsynced crash");
     members(first_of(stream, "sinks"), "sink delivered delivered_bytes batches");
     members(first_of(json, "sinks"), "name type target retries batches_waiting waits_because");
     members(ring, "name state quarantine waits_because id pid uid ring_bytes head accepted "

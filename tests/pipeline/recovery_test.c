@@ -78,8 +78,10 @@ static void sigkill_with_several_sinks_gives_each_every_event_once(void **state)
 static void sigkill_with_completions_out_of_order(void **state)
 {
     (void)state;
-    run((struct sim_schedule){.name = "disorder", .prepare = two_rings, .disorder = 400, .stride = 7});
-    run((struct sim_schedule){.name = "leaving", .prepare = leaving, .disorder = 700, .stride = 11});
+    run((struct sim_schedule){.name = "disorder", .prepare = two_rings, .disorder = 400,
+                          .stride = 7});
+    run((struct sim_schedule){.name = "leaving", .prepare = leaving, .disorder = 700,
+                          .stride = 11});
 }
 
 static void sigkill_during_the_recovery_from_another(void **state)
@@ -99,7 +101,8 @@ static void sigkill_while_the_log_rolls(void **state)
 static void a_power_cut_at_any_operation_keeps_what_was_durable(void **state)
 {
     (void)state;
-    run((struct sim_schedule){.name = "two rings", .prepare = two_rings, .power = true, .stride = 3});
+    run((struct sim_schedule){.name = "two rings", .prepare = two_rings, .power = true,
+                          .stride = 3});
     run((struct sim_schedule){.name = "disorder", .prepare = two_rings, .power = true,
                           .disorder = 500, .stride = 5});
 }

@@ -261,29 +261,27 @@ static bool defs_take(struct shard *s, struct ring *r)
     return true;
 }
 
-/* True: it took something. *ret_blocked: it has something, and there is no room. */
-static bool ring_take(struct shard *s, struct ring *r, uint64_t quantum, bool *ret_blocked)
+enum take { TAKE_NOTHING, TAKE_SOME, TAKE_NO_ROOM };
+
+/* Takes up to about a quantum of one ring. NO_ROOM: it has something, and the log has no place. */
+static enum take ring_take(struct shard *s, struct ring *r, uint64_t quantum)
 {
     enum shm_quarantine reason;
     uint64_t head, from = r->read_pos;
 
-    *ret_blocked = false;
     if (ring_file_head(&r->file, r->read_pos, &head, &reason)) {
         drain_quarantine(s, r, reason);
-        return false;
+        return TAKE_NOTHING;
     }
     if (head == r->read_pos || (r->waits != SHM_WAIT_NONE && loop_now_ns(s->loop) < r->retry_ns))
-        return false;
-    if (!wal_writer_data_group(&s->writer)) {
-        *ret_blocked = true;
-        return false;
-    }
-    if (!defs_take(s, r))
-        return false;
-    while (r->read_pos != head && r->read_pos - from < quantum)
-        if (!piece_take(s, r, head, PIECE_BYTES))
-            break;
-    return r->read_pos != from;
+        return TAKE_NOTHING;
+    if (wal_writer_data_group(&s->writer) && defs_take(s, r))
+        while (r->read_pos != head && r->read_pos - from < quantum)
+            if (!piece_take(s, r, head, PIECE_BYTES))
+                break;
+    if (r->read_pos != from)
+        return TAKE_SOME;
+    return r->state == RING_READING && r->waits == SHM_WAIT_NONE ? TAKE_NO_ROOM : TAKE_NOTHING;
 }
 
 /* Requests of waiting producers: room is coming anyway; durable and delivered need a push. */
@@ -322,20 +320,19 @@ static void ring_wants(struct shard *s, struct ring *r)
  */
 bool drain_turn(struct shard *s)
 {
-    uint32_t count = s->rings_count, start = s->rings_next, blocked = count, took = 0;
+    uint32_t count = s->rings_count, start = s->rings_next, blocked = count, full = 0;
     bool all = !s->busy || s->bell_rang || s->stop != STOP_NO || s->flushes;
-    bool waits = false;
+    bool waits = false, took = false;
     uint64_t quantum;
 
     if (s->backpressure[BACKPRESSURE_LOG_FULL] || s->stop >= STOP_DELIVER)
         return false;
-    quantum = TURN_BYTES / (s->rings_took + 1);
+    quantum = TURN_BYTES / (s->rings_full + 1);
     quantum = quantum < PIECE_BYTES ? PIECE_BYTES : quantum;
     quantum = quantum > SPAN_BYTES_MAX ? SPAN_BYTES_MAX : quantum;
     s->defs_left = DEFS_A_TURN;
     for (uint32_t i = 0; i < count; i++) {
         struct ring *r = s->rings[(start + i) % count];
-        bool no_room;
 
         waits |= r->waits != SHM_WAIT_NONE && r->state == RING_READING;
         if (r->state != RING_READING)
@@ -344,23 +341,30 @@ bool drain_turn(struct shard *s)
             continue;               /* at its target */
         if (!all && r->look_turn > s->turns)
             continue;
-        if (ring_take(s, r, quantum, &no_room)) {
-            took++;
+        switch (ring_take(s, r, quantum)) {
+        case TAKE_SOME:
+            took = true;
+            full++;
             r->quiet_turns = 0;
-        } else if (no_room) {
-            blocked = blocked == count ? i : blocked;
-        } else if (++r->quiet_turns > QUIET_TURNS) {
-            r->look_turn = s->turns + COLD_TURNS;
+            break;
+        case TAKE_NO_ROOM:          /* it stays warm, and the first one is the next turn's first */
+            full++;
+            blocked = blocked < i ? blocked : i;
+            break;
+        case TAKE_NOTHING:
+            if (++r->quiet_turns > QUIET_TURNS)
+                r->look_turn = s->turns + COLD_TURNS;
+            break;
         }
         ring_wants(s, r);
     }
     shard_pressure(s, BACKPRESSURE_STREAMS_MAX, waits,
                    "streams_max or streams_per_uid_max is reached");
     s->bell_rang = false;
-    s->rings_took = took;
+    s->rings_full = full;
     if (count > 0)
         s->rings_next = (start + (blocked < count ? blocked : 1)) % count;
-    return took > 0;
+    return took;
 }
 
 /* --- flush and stop ------------------------------------------------------------------------- */

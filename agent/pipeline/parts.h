@@ -184,7 +184,7 @@ struct shard {
     struct discover *discover;
     struct ring **rings;
     uint32_t rings_count, rings_next;   /* next: where the sweep begins */
-    uint32_t rings_took;                /* that had something in the turn before */
+    uint32_t rings_full;                /* that had something in the turn before */
     uint32_t defs_left;                 /* definitions that this turn may still take */
     uint64_t remove_left;               /* bytes of rings that this turn may still remove */
     struct ring **ring_hash;        /* by id, open addressing */

@@ -18,8 +18,6 @@
 #include "support/sim.h"
 #include "support/sim_agent.h"
 
-#define QUARANTINE_KEPT_NS 600000000000ULL
-
 enum { SEED = 13 };
 
 static struct sim_agent agent;
@@ -264,6 +262,100 @@ static void a_dead_producers_ring_is_drained_and_removed(void **state)
     assert_int_equal(agent.delivered, 5);
 }
 
+/* One that has events, one that never wrote any, one that is quarantined; each counts drops. */
+static int retired_and_killed_at(void *ctx)
+{
+    struct sim_agent_source *src[3];
+    struct status *status;
+    int end;
+
+    sim_agent_init(&agent, 31);
+    for (unsigned i = 0; i < 3; i++) {
+        src[i] = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+        atomic_store(&src[i]->ring.page->drops[SHM_DROP_FULL], 7);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        SIM_AGENT_CHECK(sim_agent_write(&agent, src[0], 0), "full");
+    src[2]->lies = true;
+    head_is_unaligned(src[2]);
+    for (unsigned i = 0; i < 3; i++)
+        sim_producer_die(&src[i]->ring);
+    sim_crash_at(*(const uint64_t *)ctx);
+    end = sim_agent_life(&agent);
+    if (end == SIM_CRASHED)
+        sim_agent_killed(&agent);
+    sim_agent_open(&agent);
+    sim_agent_pass(&agent, 3000000000);
+    sim_advance_ns(QUARANTINE_KEPT_NS);
+    sim_agent_pass(&agent, 3000000000);
+    for (unsigned i = 0; i < 3; i++)
+        SIM_AGENT_CHECK(!sim_exists(src[i]->ring.path), "%s is left", src[i]->name);
+    SIM_AGENT_CHECK(snapshot_make(agent.shard, &status) == 0, "no snapshot");
+    /* The third was never taken. */
+    SIM_AGENT_CHECK(status->intake_drops[SHM_DROP_FULL] == 14, "%llu drops",
+                    (unsigned long long)status->intake_drops[SHM_DROP_FULL]);
+    status_free(status);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    return end == SIM_CRASHED;
+}
+
+static void rings_of_the_dead_go_wherever_the_agent_dies_retiring_them(void **state)
+{
+    uint64_t point = 1;
+
+    (void)state;
+    while (sim_agent_child(retired_and_killed_at, &point) == 1)
+        point += getenv("HYDRANT_LONG") ? 1 : 3;
+    print_message("killed at up to point %llu\n", (unsigned long long)point);
+    assert_true(point > 100);
+}
+
+/* A full ring among many full ones is not kept waiting for all of them again and again. */
+static void many_full_rings_share_the_turns(void **state)
+{
+    enum { RINGS = 40, BYTES = 1 << 20 };
+    static const char payload[1000];
+    uint64_t ahead_max = 0, least = 0;
+
+    (void)state;
+    agent.opt.ring_bytes_per_uid_max = UINT64_MAX;
+    agent.opt.wal_bytes_max = 4ULL << 30;
+    agent.opt.memory_limit = 512 << 20;
+    agent.sinks[0].buffer_count = 100000;
+    for (unsigned i = 0; i < RINGS; i++) {
+        struct sim_producer *ring = &sim_agent_source_add(&agent, BYTES, 0)->ring;
+        uint16_t number;
+
+        assert_int_equal(sim_producer_stream(ring, "full", &number), 0);
+    }
+    sim_agent_open(&agent);
+    sim_agent_turns(&agent, 20);
+    for (unsigned turn = 0; turn < 100; turn++) {
+        uint64_t most = 0;
+
+        least = UINT64_MAX;
+        for (unsigned i = 0; i < RINGS; i++) {
+            struct sim_producer *ring = &agent.sources[i].ring;
+            uint64_t pos;
+
+            while (sim_producer_append(ring, 1, SHM_KIND_BYTES, 0, payload, 1000) == 0)
+                continue;
+            sim_producer_publish(ring);
+            pos = sim_producer_pos(ring, SHM_POS_ACCEPTED);
+            least = pos < least ? pos : least;
+            most = pos > most ? pos : most;
+        }
+        ahead_max = most - least > ahead_max ? most - least : ahead_max;
+        sim_agent_turn(&agent);
+    }
+    print_message("the slowest has %llu KiB, the fastest never more than %llu KiB more\n",
+                  (unsigned long long)least / 1024, (unsigned long long)ahead_max / 1024);
+    assert_true(least > BYTES / 2);
+    assert_in_range(ahead_max, 1, 2 * BYTES);       /* the first turn cannot know how many wait */
+    sim_agent_close(&agent);
+}
+
 static void deaths_are_noticed_when_events_were_lost(void **state)
 {
     struct status *status;
@@ -396,6 +488,8 @@ int main(void)
         cmocka_unit_test(a_hostile_ring_is_quarantined_and_harms_nobody),
         cmocka_unit_test(a_ring_whose_name_is_gone_is_drained_on),
         cmocka_unit_test(a_dead_producers_ring_is_drained_and_removed),
+        cmocka_unit_test(rings_of_the_dead_go_wherever_the_agent_dies_retiring_them),
+        cmocka_unit_test(many_full_rings_share_the_turns),
         cmocka_unit_test(deaths_are_noticed_when_events_were_lost),
         cmocka_unit_test(rings_that_are_gone_are_forgotten),
         cmocka_unit_test(streams_beyond_the_limit_wait_and_others_go_on),

@@ -132,8 +132,9 @@ BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
 SIM_BIN   := $(SIM_SRC:%.c=$(B)/%)
 
 # The tests in which threads share memory: what TSan is for. Its run time hangs when it is stepped
-# through instruction by instruction, as nested_test does.
-THREAD_TEST_SRC := $(filter-out tests/libshm-client/nested_test.c, \
+# through, as nested_test and leftover_test do; hostile_test has one thread and takes its time.
+THREAD_TEST_SRC := $(filter-out tests/libshm-client/nested_test.c tests/ring/leftover_test.c \
+                     tests/ring/hostile_test.c, \
                      $(filter tests/libshm-client/% tests/ring/%,$(TEST_SRC))) \
                    $(wildcard tests/base/pool_test.c tests/base/counters_test.c \
                    tests/base/log_test.c)

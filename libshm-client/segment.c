@@ -240,6 +240,9 @@ static int file_prepare(int fd, uint64_t file_bytes, mode_t dir_mode, const char
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int rc;
 
+    /* First of all: what nobody has locked is taken for a dead producer's and removed in time. */
+    if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
+        return shmc_text_set(text, -errno, "shm_dir '%s': lock of the ring", dir);
     /* Set after the fact, whatever the umask. The setgid directory gave the file its group. */
     if (fchmod(fd, (dir_mode & S_ISGID) != 0 ? 0660 : 0600) < 0)
         return shmc_text_set(text, -errno, "shm_dir '%s': mode of the ring", dir);
@@ -254,8 +257,6 @@ static int file_prepare(int fd, uint64_t file_bytes, mode_t dir_mode, const char
     if (rc != 0)
         return shmc_text_set(text, -rc, "shm_dir '%s': a ring of %llu bytes", dir,
                              (unsigned long long)file_bytes);
-    if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
-        return shmc_text_set(text, -errno, "shm_dir '%s': lock of the ring", dir);
     return 0;
 }
 
@@ -349,6 +350,9 @@ int shmc_segment_create(const char *dir, uid_t agent_uid, const char *name, uint
     rc = dir_fd;
     if (dir_fd >= 0) {
         rc = segment_build(dir_fd, dir_mode, dir, name, data_bytes, ret_segment, text);
+        /* Stopped for seconds just before the lock, its file was removed: another one. */
+        if (rc == -ENOENT)
+            rc = segment_build(dir_fd, dir_mode, dir, name, data_bytes, ret_segment, text);
         (void)close(dir_fd);
     }
     create_unlock();

@@ -358,9 +358,9 @@ static void leftover_recall(const struct discover *d, struct leftover *file)
 }
 
 /*
- * A producer makes its file, allocates it and then locks it, so a free lock alone may mean that it
- * is about to be taken. A file is a leftover when scans have found its lock free for LEFTOVER_NS
- * and it has not grown in between.
+ * A producer makes its file and then locks it, so a free lock alone may mean that it is about to be
+ * taken. A file is a leftover when scans have found its lock free for LEFTOVER_NS and it has not
+ * grown in between. One that is removed all the same costs its producer a second attempt.
  */
 static void leftovers_remove(struct discover *d)
 {

@@ -171,23 +171,12 @@ static int segment_enter(struct wal_writer *w)
     return 0;
 }
 
-static int segment_first(struct wal_writer *w, uint64_t start_lsn, uint64_t bytes, uint64_t room)
+static int segment_begin(struct wal_writer *w, uint64_t start_lsn, uint64_t bytes, uint64_t room)
 {
-    struct wal_roll *roll = &w->roll;
     int err = segment_make(w, bytes);
 
     if (!err)
         err = segment_format(w, start_lsn, room);
-    if (!err)
-        err = file_write(roll->fd, roll->buffer, roll->len, 0);
-    if (!err)
-        err = file_sync(roll->fd);
-    if (!err)
-        err = file_rename(w->dir->fd, roll->name_new, w->dir->fd, roll->seg.name);
-    if (!err)
-        err = file_sync(w->dir->fd);
-    if (!err)
-        err = segment_enter(w);
     if (err)
         wal_segment_drop(w);
     return err;
@@ -205,13 +194,26 @@ static bool roll_wait(struct wal_writer *w, int err)
 
 int wal_segment_first(struct wal_writer *w, uint64_t start_lsn)
 {
-    int err = segment_first(w, start_lsn, bytes_wanted(w), room_wanted(w));
-    int full = err;
+    struct wal_roll *roll = &w->roll;
+    int err = segment_begin(w, start_lsn, bytes_wanted(w), room_wanted(w)), full = err;
 
     for (uint64_t bytes = WAL_CHUNK_BYTES; (err == -ENOSPC || err == -EDQUOT)
                                            && bytes >= SEGMENT_BYTES_TIGHT; bytes /= 2)
-        err = segment_first(w, start_lsn, bytes, SEGMENT_BYTES_TIGHT / 2);
+        err = segment_begin(w, start_lsn, bytes, SEGMENT_BYTES_TIGHT / 2);
+    if (err)
+        return err;
+    err = file_write(roll->fd, roll->buffer, roll->len, 0);
     if (!err)
+        err = file_sync(roll->fd);
+    if (!err)
+        err = file_rename(w->dir->fd, roll->name_new, w->dir->fd, roll->seg.name);
+    if (!err)
+        err = file_sync(w->dir->fd);
+    if (!err)
+        err = segment_enter(w);
+    if (err)
+        wal_segment_drop(w);
+    else
         (void)roll_wait(w, full);
     return err;
 }

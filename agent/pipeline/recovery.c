@@ -474,6 +474,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
     memcpy(wopt.uuid, s->uuid, sizeof(wopt.uuid));
     memcpy(wopt.boot_id, s->boot_id, sizeof(wopt.boot_id));
     wopt.epoch = s->epoch;
+    wopt.synced_lsn = s->replay_synced_lsn;
     r = wal_writer_open(&s->writer, s->loop, &s->dir, &s->state, &wopt, end_lsn, on_committed, s,
                         err);
     if (r)

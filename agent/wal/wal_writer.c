@@ -19,6 +19,7 @@ enum {
     CLOSE_ROOM_BYTES = 256 * 1024,
     CLOSE_ITEM_BYTES = 64 * 1024,
     ZERO_BYTES = 256 * 1024,
+    REWRITE_BYTES = 1024 * 1024,
     CONTROL_ROOM = WAL_CHUNK_BYTES + 1024 * 1024,   /* kept while there is no next segment */
     SPAN_ITEM_BYTES_MAX = 1024 * 1024   /* beyond it no more ring bytes join a group */
 };
@@ -52,8 +53,29 @@ void wal_writer_fail(struct wal_writer *w, int err, const char *what)
 
 /* --- open and close ------------------------------------------------------------------------ */
 
+/*
+ * Writes what is not known to be synced once more, as it is. Where a sync failed in a life that
+ * ended by it, what it should have covered passes for written: the next sync would succeed without
+ * it, and only a power cut would show.
+ */
+static int tail_rewrite(int fd, uint64_t from, uint64_t to)
+{
+    uint8_t *buffer = malloc(REWRITE_BYTES);
+    int err = buffer ? 0 : -ENOMEM;
+
+    while (!err && from < to) {
+        size_t len = to - from < REWRITE_BYTES ? (size_t)(to - from) : REWRITE_BYTES;
+        ssize_t n = file_read(fd, buffer, len, from);
+
+        err = n < 0 ? (int)n : n == 0 ? -EIO : file_write(fd, buffer, (size_t)n, from);
+        from += n > 0 ? (uint64_t)n : 0;
+    }
+    free(buffer);
+    return err;
+}
+
 /* Cuts the unused end off the last segment of an earlier life, and makes the rest of it durable. */
-static int segment_finish(struct wal_dir *dir, uint64_t end_lsn)
+static int segment_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t end_lsn)
 {
     struct wal_segment *seg = &dir->segments[dir->count - 1];
     uint64_t len = end_lsn - seg->header.start_lsn;
@@ -63,6 +85,11 @@ static int segment_finish(struct wal_dir *dir, uint64_t end_lsn)
     if (fd < 0)
         return fd;
     err = len < seg->size_bytes ? file_truncate(fd, len) : 0;
+    if (synced_lsn < seg->header.start_lsn)
+        synced_lsn = seg->header.start_lsn;
+    if (!err)
+        err = tail_rewrite(fd, synced_lsn - seg->header.start_lsn,
+                           len < seg->size_bytes ? len : seg->size_bytes);
     if (!err)
         err = file_sync(fd);
     file_close(fd);
@@ -100,7 +127,7 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
         /* A segment without one whole group: the next may not begin at the same place. */
         if (end_lsn < last->header.start_lsn + WAL_BLOCK)
             end_lsn = last->header.start_lsn + WAL_BLOCK;
-        r = segment_finish(dir, end_lsn);
+        r = segment_finish(dir, opt->synced_lsn, end_lsn);
         if (r)
             return errmsg_set(err, r, "%s/%s: cannot finish: %s", dir->path, last->name,
                               strerror(-r));

@@ -74,6 +74,7 @@ struct wal_writer_options {
     uint8_t uuid[16];
     uint8_t boot_id[16];
     uint64_t epoch;
+    uint64_t synced_lsn;                    /* of what recovery found: known to be synced */
 };
 
 /* Called for each group when its COMMIT is done, in order, its items applied to the state. */

@@ -162,6 +162,33 @@ static void a_read_error_at_a_start_costs_no_event(void **state)
     }
 }
 
+/* The sync of the next start would succeed, and cover nothing of what the failed one had to. */
+static void a_failed_sync_is_made_good_by_the_next_start(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct sim_agent_source *src;
+
+        sim_agent_init(&agent, seed);
+        sim_set_journal(true);
+        agent.opt.sync = WAL_SYNC_NEVER;
+        agent.sinks[0].buffer_count = 1000;
+        agent.sinks[0].buffer_time_ns = -1;
+        src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 20);
+        sim_agent_open(&agent);
+        sim_agent_until(&agent, sim_agent_taken, "everything is accepted");
+        sim_fail_next(SIM_SYNC, -EIO);
+        sim_agent_close(&agent);
+        sim_agent_open(&agent);
+        sim_agent_turns(&agent, 20);
+        assert_true(src->pos[SHM_POS_DURABLE] == src->ring.head_pos);
+        sim_agent_power_cut(&agent, seed);
+        assert_int_equal(sim_agent_life(&agent), 0);
+        sim_agent_check_all(&agent);
+        sim_agent_fini(&agent);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_during_the_recovery_from_another),
         cmocka_unit_test(a_power_cut_while_the_log_rolls),
         cmocka_unit_test(a_read_error_at_a_start_costs_no_event),
+        cmocka_unit_test(a_failed_sync_is_made_good_by_the_next_start),
     };
 
     return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);

@@ -377,6 +377,10 @@ static void turn(void)
     sim_agent_turn(&w.agent);
     if (w.agent.result >= 0)
         look();
+    else if (EXPECT_LOG_REWRITES
+             && strncmp(w.agent.shard->error_text.text, "log segment", 11) == 0)
+        inv_fail(&w.inv, "failures_of_the_log_are_survived", "%s",
+                 w.agent.shard->error_text.text);
 }
 
 static void life_stop(uint64_t stop_ns)
@@ -483,7 +487,7 @@ static int last_life(void *ctx)
 
 static void life_crashed(const struct scenario_life *plan)
 {
-    bool cut = plan->end == END_POWER_CUT && (EXPECT_MENDED_SYNCS || !w.inv.sync_failed);
+    bool cut = plan->end == END_POWER_CUT;
 
     say("%s while %s", cut ? "power cut" : "SIGKILL", w.inv.doing);
     w.inv.cover[COVER_crashes_while_starting] += w.starting;
@@ -497,6 +501,44 @@ static void life_crashed(const struct scenario_life *plan)
         w.producers[i].ring.open = false;
     sim_agent_power_cut(&w.agent, sim_random());
     inv_power_cut(&w.inv);
+}
+
+/* A disk has changed a byte of a file that waits to be delivered; its other links are well. */
+static void file_damage(const char *directory)
+{
+    char **names, path[1200];
+    size_t count, len;
+    uint8_t *data;
+
+    if (sim_list(directory, &names, &count) != 0)
+        return;
+    if (count > 0) {
+        snprintf(path, sizeof(path), "%s/%s", directory, names[sim_random() % count]);
+        if (sim_read_file(path, &data, &len) != 0)
+            inv_fail(&w.inv, __func__, "%s", path);
+        if (len > 0) {
+            data[sim_random() % len] ^= 1;
+            if (sim_unlink(path) != 0 || sim_write_file(path, data, len) != 0)
+                inv_fail(&w.inv, __func__, "%s", path);
+            say("%s is damaged", path);
+        }
+        free(data);
+    }
+    free(names);
+}
+
+static void files_damage(void)
+{
+    char staging[64];
+
+    if (!EXPECT_REBUILT_FILES || !chance(100))
+        return;
+    file_damage(SIM_AGENT_DATA "/spool");
+    for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
+        snprintf(staging, sizeof(staging), "%s/.hydrant", w.sink[i].directory);
+        if (chance(300))
+            file_damage(staging);
+    }
 }
 
 static void life_run(const struct scenario_life *plan, bool again)
@@ -514,6 +556,7 @@ static void life_run(const struct scenario_life *plan, bool again)
     }
     sim_fail_clear();
     w.faults = false;
+    files_damage();
     if (chance(500)) {
         producers_step();
         troubles_step();
@@ -553,7 +596,7 @@ uint64_t lives_run(const struct scenario *sc, uint64_t *cover, bool verbose)
     w.verbose = verbose;
     host_make();
     inv_init(&w.inv, &w.agent, cover);
-    w.inv.mended = EXPECT_MENDED_SYNCS;
+    w.inv.abandons = EXPECT_ABANDONED_SINKS;
     inv_count(&w.inv, COVER_seeds);
     w.inv.cover[COVER_direct_refused] += !sc->direct;
     w.inv.cover[COVER_disorder] += sc->disorder > 0;

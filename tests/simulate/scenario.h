@@ -20,9 +20,10 @@
  * that code.
  */
 enum {
-    /* What a failed sync of the log did not cover is mended by a later life too. */
-    EXPECT_MENDED_SYNCS = 0,
-    /* A failed write or sync of the log is survived within the life, by writing again elsewhere. */
+    /*
+     * A failed write or sync of the log is survived within the life, by writing again elsewhere.
+     * The ledger takes groups in log order: what is written again must go on where the log ends.
+     */
     EXPECT_LOG_REWRITES = 0,
     /* A damaged sealed file is made again from the log. */
     EXPECT_REBUILT_FILES = 0,

@@ -94,6 +94,7 @@ struct inv_target {
     bool staged;
     uint64_t staged_lsn, ack_lsn;       /* ends of their groups, 0: none */
     enum inv_file file;
+    bool abandoned;                     /* its ACK says so */
 };
 
 struct inv_seal {
@@ -160,8 +161,7 @@ struct inv {
     uint64_t known_lsn;                 /* committed, as the agent knew at its last turn */
     uint64_t closed_lsn;                /* an orderly end cuts the log here; UINT64_MAX: none did */
     bool cut;                           /* since the last new epoch the power was cut */
-    bool mended;                        /* set by the test: failed syncs of the log do no harm */
-    bool sync_failed;                   /* of the log, since the last power cut */
+    bool abandons;                      /* set by the test: batches of removed sinks are given up */
     bool over;                          /* the last life is over, the next has no epoch yet */
     uint8_t uuid[16];
     struct inv_segment *segments;       /* owned, as all arrays below */

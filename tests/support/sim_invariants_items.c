@@ -303,9 +303,10 @@ static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it
 {
     struct inv_target *target = target_of(v, it);
 
-    INV_CHECK(v, it->u.ack.how == WAL_ACK_DELIVERED, "%s was given up", target->path);
-    INV_CHECK(v, target->file != INV_ABSENT, "%s is acknowledged and was not delivered",
-              target->path);
+    target->abandoned = it->u.ack.how == WAL_ACK_ABANDONED;
+    INV_CHECK(v, !target->abandoned || v->abandons, "%s was given up", target->path);
+    INV_CHECK(v, target->file != INV_ABSENT || target->abandoned, "%s is acknowledged and was not "
+              "delivered", target->path);
     if (target->ack_lsn == 0)
         target->ack_lsn = end_lsn;
     inv_count(v, COVER_acks);

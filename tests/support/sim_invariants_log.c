@@ -35,7 +35,7 @@ void inv_frontiers(struct inv *v)
     while (v->commits_done < v->commits_count && v->commits[v->commits_done].whole) {
         const struct inv_segment *seg = segment_of(v, v->commits[v->commits_done].ino);
 
-        if (seg && !seg->named)
+        if (!seg || !seg->named)
             break;
         v->done_lsn = v->commits[v->commits_done++].end_lsn;
     }
@@ -43,7 +43,7 @@ void inv_frontiers(struct inv *v)
         const struct inv_commit *c = &v->commits[v->commits_synced];
         const struct inv_segment *seg = segment_of(v, c->ino);
 
-        if (seg && !seg->name_synced)
+        if (!seg || !seg->name_synced)
             break;
         v->synced_lsn = c->end_lsn;
         v->commits_synced++;
@@ -193,7 +193,6 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
         v->synced_lsn = end;
     inv_frontiers(v);
     v->floor_lsn = end;
-    v->sync_failed = v->sync_failed && !v->cut;
     v->closed_lsn = UINT64_MAX;
     v->cut = v->over = false;
 }
@@ -324,6 +323,13 @@ static void blocks_note(struct inv_segment *seg, const struct sim_sight *sight)
 
 static void commits_land(struct inv *v, const struct sim_sight *sight)
 {
+    /* Written once more by a later start, from front to back. */
+    for (uint32_t i = v->commits_synced; i < v->commits_done; i++) {
+        struct inv_commit *c = &v->commits[i];
+
+        if (c->ino == sight->ino && sight->offset < c->to && sight->offset + sight->len >= c->to)
+            c->seq = sight->seq;
+    }
     for (uint32_t i = v->commits_done; i < v->commits_count; i++) {
         struct inv_commit *c = &v->commits[i];
 
@@ -359,6 +365,8 @@ void inv_see_write(struct inv *v, const struct sim_sight *sight)
         const struct inv_commit *last = &v->commits[v->commits_count - 1];
 
         a_block_is_written_once(v, seg, sight);
+        if (v->over)
+            return;                     /* no group, but a tail that is written once more */
         if (last->ino != sight->ino || sight->offset < last->from || sight->offset >= last->to)
             group_begin(v, seg, sight);
         return;
@@ -387,12 +395,8 @@ void inv_see_sync(struct inv *v, const struct sim_sight *sight)
 {
     struct inv_segment *seg = segment_of(v, sight->ino);
 
-    if (sight->res != 0) {
+    if (sight->res != 0)
         inv_count(v, COVER_sync_faults);
-        v->sync_failed |= seg || sight->ino == v->wal_dir;
-        if (!v->mended)
-            return;                     /* a later one is believed, see lives.c */
-    }
     if (sight->ino == v->wal_dir)
         directory_synced(v, sight);
     else if (seg && sight->res != 0)

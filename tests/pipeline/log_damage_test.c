@@ -211,6 +211,17 @@ static void a_flipped_bit_of_a_body_costs_its_span_alone(void **state)
     assert_int_equal(sim_agent_child(body_flips, NULL), 0);
 }
 
+/* Of our own: the simulator's begins anew with each host. */
+static uint64_t random_below(uint64_t bound)
+{
+    static uint64_t x = 88172645463325252ULL;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return x % bound;
+}
+
 /* What may come to stand in the place of a block of 4 KiB. */
 enum block_damage {
     BLOCK_ZEROED,
@@ -230,7 +241,7 @@ static const uint8_t *block_make(uint32_t segment, uint64_t at, enum block_damag
     switch (damage) {
     case BLOCK_GARBAGE:
         for (size_t i = 0; i < sizeof(block); i++)
-            block[i] = (uint8_t)sim_random();
+            block[i] = (uint8_t)random_below(256);
         break;
     case BLOCK_OF_OTHER_SEGMENT:        /* as of the file's earlier life */
         from = &log->segment[(segment + 1) % log->segments];
@@ -238,7 +249,7 @@ static const uint8_t *block_make(uint32_t segment, uint64_t at, enum block_damag
             memcpy(block, from->bytes + at, WAL_BLOCK);
         break;
     case BLOCK_COPY:
-        memcpy(block, from->bytes + sim_random() % (from->written / WAL_BLOCK) * WAL_BLOCK,
+        memcpy(block, from->bytes + random_below(from->written / WAL_BLOCK) * WAL_BLOCK,
                WAL_BLOCK);
         break;
     default:
@@ -275,9 +286,9 @@ static int swaps(void *ctx)
         const struct damaged_segment *seg = &log->segment[i];
 
         for (uint64_t at = 0; at < seg->written; at += WAL_BLOCK * stride(5)) {
-            uint64_t to = sim_random() % (seg->written / WAL_BLOCK) * WAL_BLOCK;
+            uint64_t to = random_below(seg->written / WAL_BLOCK) * WAL_BLOCK;
 
-            if (sim_random() % 2)
+            if (random_below(2))
                 to = at + WAL_BLOCK < seg->written ? at + WAL_BLOCK : 0;
             SIM_AGENT_CHECK(sim_poke(seg->path, at, seg->bytes + to, WAL_BLOCK) == 0
                                 && sim_poke(seg->path, to, seg->bytes + at, WAL_BLOCK) == 0,
@@ -297,10 +308,10 @@ static int runs(void *ctx)
 
     (void)ctx;
     for (unsigned i = 0; i < 400 / stride(8); i++) {
-        uint32_t segment = (uint32_t)(sim_random() % log->segments);
+        uint32_t segment = (uint32_t)random_below(log->segments);
         const struct damaged_segment *seg = &log->segment[segment];
-        uint64_t at = sim_random() % (seg->written / WAL_BLOCK) * WAL_BLOCK;
-        uint64_t len = (2 + sim_random() % 30) * WAL_BLOCK;
+        uint64_t at = random_below(seg->written / WAL_BLOCK) * WAL_BLOCK;
+        uint64_t len = (2 + random_below(30)) * WAL_BLOCK;
 
         recover_change(segment, at, zeros, at + len < seg->written ? len : seg->written - at);
     }
@@ -382,7 +393,7 @@ static int strangers(void *ctx)
 
     (void)ctx;
     for (size_t i = 0; i < sizeof(garbage); i++)
-        garbage[i] = (uint8_t)sim_random();
+        garbage[i] = (uint8_t)random_below(256);
     for (unsigned which = 0; which < 3; which++) {
         name_make(path, which);
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

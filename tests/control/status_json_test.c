@@ -70,7 +70,7 @@ static void field_names_are_the_contract(void **state)
     members(json_object_get(json, "backpressure"),
             "log_full memory disk_full log_error sink_error rings_max streams_max "
             "seals_max spool_full");
-    members(json_object_get(json, "lost_bytes"), "corrupt unsynced");
+    members(json_object_get(json, "lost_bytes"), "corrupt unsynced crash");
     members(json_object_get(json, "intake_drops"), "full timeout too_large stale");
     members(json_object_get(json, "rings_by_state"), "attached orphan quarantined waiting");
     members(stream, "name accepted accepted_bytes delivered dropped lost pending "

@@ -4,12 +4,17 @@ Every test here has a bystander: a producer under load whose events must all arr
 that was not restarted.
 """
 import os
+import shutil
 import signal
 import socket
 import struct
+import subprocess
+import tempfile
 import time
 
-from harness import SHORT, Agent, Case, Producer, cpu_seconds, punch_hole, until
+from harness import PRODUCER, SHORT, Agent, Case, Producer, cpu_seconds, punch_hole, sized, until
+
+HOSTILE = os.path.join(os.path.dirname(PRODUCER), "hostile")
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 RATE = 1000 if SHORT else 5000
@@ -18,10 +23,21 @@ ACCEPTED_OFFSET = 2 * PAGE + 128
 RING_BYTES = 65536
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
 class Hostile(Case):
+    config = "[stream *]\nbuffer_count = 5000"
+
     def setUp(self):
         super().setUp()
-        self.agent = Agent(self, "[stream *]\nbuffer_count = 5000").start()
+        self.agent = Agent(self, self.config).start()
         self.pid = self.agent.process.pid
         self.bystander = Producer(self, "bystander")
         self.bystander.tell("load %d" % RATE)
@@ -81,6 +97,120 @@ class Hostile(Case):
         """What was taken before is delivered, once and in order."""
         events = self.agent.events("victim")
         self.check_once_in_order(events, {"victim": tuple(range(50, count + 1))})
+
+    # --- every reason ------------------------------------------------------------------------
+
+    def plant_ring(self, name, template, change):
+        """A ring made from another one's bytes, with a uuid of its own, and changed."""
+        data = bytearray(template)
+        data[64:80] = self.random.randbytes(16)
+        data[2 * PAGE:3 * PAGE] = bytes(PAGE)           # nobody has read it
+        change(data)
+        if data[108:112] == template[108:112]:
+            data[108:112] = struct.pack("<I", crc32c(data[:108]))
+        with open(os.path.join(self.shm, name + ".tmp"), "wb") as file:
+            file.write(data)
+        os.rename(os.path.join(self.shm, name + ".tmp"), os.path.join(self.shm, name))
+
+    def shown_quarantined(self, ring, reason):
+        """In status, in metrics, by ring ls and by ring show, which says what to do."""
+        until(lambda: (self.agent.ring(ring) or {}).get("quarantine") == reason,
+              lambda: "%s is shown as %s: %s" % (ring, reason, self.agent.ring(ring)))
+        self.assertEqual(self.agent.ring(ring)["state"], "quarantined")
+        self.assertIn(reason, self.ring_ls(ring))
+        _, out, err = self.agent.run("ring", "show", ring)
+        self.assertRegex(out + err, "program|removed|remove it|another log")
+        _, out, _ = self.agent.run("status")
+        self.assertRegex(out, r"%s +quarantined: %s" % (ring, reason))
+
+    def test_each_reason_is_shown_with_what_to_do(self):
+        producer, path = self.victim(events=20)
+        with open(path, "rb") as file:
+            good = file.read()
+        head_at = PAGE + struct.unpack_from("<I", good, 20)[0]
+        defs_len, = struct.unpack_from("<I", good, PAGE + 48)
+
+        def cut(data):
+            del data[-PAGE:]
+
+        def set_head(data, head):
+            struct.pack_into("<Q", data, head_at, head)
+
+        def bad_frame(data):
+            struct.pack_into("<IHBB", data, DATA_OFFSET, 1, 1, 99, 0)
+
+        def bad_definition(data):
+            struct.pack_into("<I", data, PAGE + 48, defs_len + 64)
+
+        def bad_sum(data):
+            data[108:112] = b"\0\0\0\0"
+
+        def other_boot(data):
+            data[80] ^= 1
+
+        def copied(data):
+            data[64:80] = good[64:80]
+
+        cases = {"superblock": bad_sum, "size": cut, "frame": bad_frame,
+                 "position": lambda data: set_head(data, 13), "definition": bad_definition,
+                 "foreign": other_boot, "duplicate": copied}
+        for reason, change in cases.items():
+            self.plant_ring("bad-%s.ring" % reason, good, change)
+        for reason in cases:
+            with self.subTest(reason=reason):
+                self.shown_quarantined("bad-%s.ring" % reason, reason)
+        os.truncate(path, 0)
+        until(lambda: self.agent.ring(producer.ring)["quarantine"] == "fault", "the last reason")
+        _, metrics = self.agent.ask("GET", "/metrics")
+        self.assertIn('hydrant_rings{state="quarantined"} %d' % (len(cases) + 1), metrics)
+        producer.kill()
+        self.check_unharmed()
+        self.check_once_in_order(self.agent.events("victim"), {"victim": 20})
+
+    # --- a storm -----------------------------------------------------------------------------
+
+    def measure(self, process, seconds):
+        """Events so far, and how long they took to be accepted now: median, p99.9, most, in us."""
+        process.stdin.write(b"%g\n" % seconds)
+        process.stdin.flush()
+        line = process.stdout.readline().decode()
+        self.assertTrue(line.startswith("ok "), line)
+        return [int(word) for word in line.split()[1:]]
+
+    def test_a_storm_of_hostile_rings_stalls_nobody(self):
+        """A stall that they cause shows in each round; one of the machine's own does not."""
+        rounds, seconds = sized(3, 5, 20), sized(1, 1.5, 3)
+        self.bystander.load_end()
+        self.bystander.close()
+        self.assertEqual(self.agent.terminate(), 0)
+        place = tempfile.mkdtemp(prefix="hydrant-e2e-", dir="/dev/shm")     # no disk's stalls
+        self.addCleanup(shutil.rmtree, place, ignore_errors=True)
+        self.agent = Agent(self, self.config, data="storm", place=place).start()
+        self.pid = self.agent.process.pid
+        self.bystander = Producer(self, "bystander")
+        self.bystander.do("write 10")
+        self.bystander.do("flush accepted 30")      # so its stream is there
+        honest = self.popen([HOSTILE, "measure", self.shm], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE)
+        _, _, _, quiet = self.measure(honest, seconds)
+        storm = self.popen([HOSTILE, "attack", self.shm, str(rounds * seconds + 1),
+                            str(self.seed)], stdout=subprocess.PIPE,
+                           preexec_fn=lambda: os.nice(19))  # it is not about processor time
+        measured = [self.measure(honest, seconds) for _ in range(rounds)]
+        done = storm.communicate(timeout=60)[0].decode()
+        self.assertEqual(storm.returncode, 0)
+        print("commit to accepted, at most: %.1f ms in quiet, %s ms in the storm (median %.2f ms; "
+              "%s)" % (quiet / 1e3, " ".join("%.1f" % (m[3] / 1e3) for m in measured),
+                       measured[-1][1] / 1e3, done.strip()))
+        slow = 4 if SHORT else 1        # small sizes are for the sanitizers, which take their time
+        self.assertLess(min(m[3] for m in measured), slow * 50_000 + 5 * quiet)
+        honest.stdin.close()
+        self.assertEqual(honest.wait(30), 0)
+        honest.stdout.close()
+        self.assertLess(self.agent.log().count("\n"), 400, "the log is not flooded")
+        self.bystander.tell("load %d" % RATE)
+        self.check_unharmed()
+        self.check_once_in_order(self.agent.events("measured"), {"measured": measured[-1][0]})
 
     # --- the ring's file ---------------------------------------------------------------------
 
@@ -259,3 +389,59 @@ class Hostile(Case):
         self.agent.start()
         self.pid = self.agent.process.pid
         self.check_unharmed()
+
+
+class Quotas(Case):
+    """At a limit a ring waits, visibly, with what is in it, until there is room."""
+
+    def waiting(self, agent, ring, limit):
+        until(lambda: (agent.ring(ring) or {}).get("state") == "waiting",
+              lambda: "%s waits: %s" % (ring, agent.ring(ring)))
+        self.assertEqual(agent.ring(ring)["waits_because"], limit)
+        self.assertEqual(agent.ring(ring)["uid"], os.getuid())
+        _, out, _ = agent.run("ring", "ls")
+        self.assertRegex(out, r"%s +waiting: %s" % (ring, limit))
+        _, out, _ = agent.run("status")
+        self.assertRegex(out, r"%s +waiting: %s" % (ring, limit))
+        code, metrics = agent.ask("GET", "/metrics")
+        self.assertIn('hydrant_rings{state="waiting"} 1', metrics)
+        return metrics
+
+    def test_a_ring_beyond_its_users_limit_waits_for_a_place(self):
+        agent = Agent(self, "rings_per_uid_max = 2").start()
+        first, second = Producer(self, "first"), Producer(self, "second")
+        for producer in (first, second):
+            producer.do("write 10")
+            producer.do("flush accepted 30")
+        third = Producer(self, "third")
+        third.do("write 10")
+        metrics = self.waiting(agent, third.ring, "rings_per_uid_max")
+        self.assertIn('hydrant_backpressure{reason="rings_max"} 1', metrics)
+        first.close()
+        third.do("flush accepted 30")
+        until(lambda: not agent.status()["backpressure"]["rings_max"], "back pressure is over")
+        second.close()
+        third.close()
+        agent.stop()
+        self.check_once_in_order(agent.events(), {"first": 10, "second": 10, "third": 10})
+
+    def test_a_stream_beyond_its_users_limit_waits_for_the_limit_to_change(self):
+        agent = Agent(self, "streams_per_uid_max = 2\n[stream named]\nformat = json").start()
+        names = ("one", "two", "named", "three")
+        producers = [Producer(self, name, stream=name) for name in names]
+        for producer in producers[:3]:
+            producer.do("write 10")
+            producer.do("flush accepted 30")
+        producers[3].do("write 10")
+        metrics = self.waiting(agent, producers[3].ring, "streams_per_uid_max")
+        self.assertIn('hydrant_backpressure{reason="streams_max"} 1', metrics)
+        agent.flush()                   # which does not wait for it
+        self.assertEqual(agent.terminate(), 0)
+        agent.configure("streams_per_uid_max = 3\n[stream named]\nformat = json")
+        agent.start()
+        producers[3].do("flush accepted 30")
+        for producer in producers:
+            producer.close()
+        agent.stop()
+        for name in names:
+            self.check_once_in_order(agent.events(name), {name: 10})

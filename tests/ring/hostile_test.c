@@ -48,6 +48,7 @@ enum {
 
 static struct sim_agent agent;
 static struct hostile images[SLOTS];
+static unsigned image_number;
 static char tags[TAGS][HOSTILE_TAG_BYTES + 1], streams[TAGS][HOSTILE_STREAM_BYTES];
 static struct {
     uint64_t images, mutations, in_copy, turn_ns_max, lag_turns_max, reasons[SHM_QUARANTINE_COUNT];
@@ -119,7 +120,6 @@ static void honest_step(uint64_t turn)
 
 static void turn(void)
 {
-    static uint64_t turns;
     uint64_t begin = thread_ns(), ns;
 
     sim_agent_turn(&agent);
@@ -127,7 +127,7 @@ static void turn(void)
     if (ns > seen.turn_ns_max)
         seen.turn_ns_max = ns;
     SIM_AGENT_CHECK(SANITIZED || ns < STALL_NS_MAX, "a turn took %" PRIu64 " us", ns / 1000);
-    honest_step(++turns);
+    honest_step(agent.turns);
 }
 
 static void reasons_count(void)
@@ -145,7 +145,9 @@ static void image_open(unsigned slot)
     struct hostile *h = &images[slot];
     char name[32];
 
-    snprintf(name, sizeof(name), "x%u.%" PRIu64 ".ring", slot, seen.images++);
+    /* Numbered within the life, so that a seed repeats it to the letter. */
+    snprintf(name, sizeof(name), "x%u.%u.ring", slot, ++image_number);
+    seen.images++;
     h->other = &images[sim_random() % SLOTS];
     hostile_open(h, name, 2000 + slot % 4, streams[slot % TAGS], tags[slot % TAGS]);
     while (sim_random() % 2 == 0)
@@ -179,6 +181,9 @@ static unsigned directory_clear(void)
             memcpy(&super, data, len < sizeof(super) ? len : sizeof(super));
             free(data);
             if (super.magic == SHM_MAGIC) {
+                /* A copy may be whole, and wait for a stream that its user may not have. */
+                SIM_AGENT_CHECK(sim_poke(path, 4096 + super.head_offset % 4096, "\1", 1) == 0,
+                                "%s", path);
                 rings++;
                 continue;
             }
@@ -304,13 +309,14 @@ static void one_life(uint64_t seed)
     agent.sinks[0].buffer_count = 500;
     sim_set_disorder((unsigned)(seed % 3) * 150);
     memset(images, 0, sizeof(images));
+    image_number = 0;
     for (unsigned i = 0; i < TAGS; i++) {
         snprintf(streams[i], sizeof(streams[i]), "hostile-%u-%08x", i, (unsigned)sim_random());
         snprintf(tags[i], sizeof(tags[i]), "T%016llx", (unsigned long long)sim_random());
     }
     for (unsigned i = 0; i < 2; i++)
         sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
-    memset(lag_since, 0xff, sizeof(lag_since));
+    memset(lag_since, 0, sizeof(lag_since));
     sim_agent_open(&agent);
     sim_on_op(on_op, NULL);
     for (unsigned i = 0; i < BATCHES; i++)

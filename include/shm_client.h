@@ -22,6 +22,9 @@
  *   -ECHILD      the handle was opened before fork
  *   -ESTALE      the agent has quarantined the ring, or its words in the ring make no sense;
  *                shmc_error() has the reason. Close the handle and open another
+ *   -EIO         flush to durable or delivered: events that were accepted and not yet durable were
+ *                lost with the agent's log (a host or disk that failed). Told once; write again
+ *                what was written since the last flush that returned 0
  *   -ENOSPC      shared memory is full (open) or the ring's definitions are (shmc_stream)
  *   -E2BIG       an option is set that only a newer library knows (open)
  */

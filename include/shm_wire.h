@@ -165,7 +165,10 @@ struct shm_consumer {
     _Atomic uint32_t quarantine;                /* enum shm_quarantine, final once set */
     _Atomic uint64_t quarantine_pos;
     _Atomic uint32_t waits;                     /* enum shm_wait, for people; may end any time */
-    uint8_t pad[92];
+    uint32_t reserved;
+    _Atomic uint64_t lost_pos;                  /* events before it, accepted and not yet durable,
+                                                   were lost with the log (release); grows */
+    uint8_t pad[80];
     struct shm_mark mark[SHM_POS_COUNT];        /* mark[ACCEPTED].pos is the ring's tail */
 };
 
@@ -241,6 +244,7 @@ SHM_AT(shm_consumer, wanted, 16);
 SHM_AT(shm_consumer, quarantine, 20);
 SHM_AT(shm_consumer, quarantine_pos, 24);
 SHM_AT(shm_consumer, waits, 32);
+SHM_AT(shm_consumer, lost_pos, 40);
 SHM_AT(shm_consumer, mark, 128);
 SHM_STATIC_ASSERT(sizeof(struct shm_mark) == 128, "shm_mark");
 SHM_STATIC_ASSERT(sizeof(struct shm_consumer) == 512, "shm_consumer");

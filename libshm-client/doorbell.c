@@ -100,6 +100,20 @@ static void futex_wait(const _Atomic uint32_t *word, uint32_t seen, uint64_t tim
     (void)syscall(SYS_futex, word, FUTEX_WAIT, seen, &ts, NULL, 0);
 }
 
+/* Told once, whatever is waited for: the next flush is about what is written from now on. */
+static bool lost_news(struct shmc *h)
+{
+    uint64_t lost = atomic_load_explicit(&h->segment.consumer->lost_pos, memory_order_acquire);
+
+    if (lost == h->lost_told)
+        return false;
+    h->lost_told = lost;
+    (void)shmc_text_set(&h->error, -EIO,
+                        "events that the agent had accepted and not yet made durable were lost "
+                        "with its log; what was written since the last flush has to be sent again");
+    return true;
+}
+
 int shmc_doorbell_wait(struct shmc *h, enum shm_pos which, uint64_t lag_bytes_max,
                        uint64_t timeout_ns)
 {
@@ -123,6 +137,8 @@ int shmc_doorbell_wait(struct shmc *h, enum shm_pos which, uint64_t lag_bytes_ma
         atomic_thread_fence(memory_order_seq_cst);
         seen = atomic_load_explicit(&mark->futex, memory_order_acquire);
         rc = shmc_mark_read(h, which, shmc_head(h), &pos);
+        if (rc == 0 && which != SHM_POS_ACCEPTED && lost_news(h))
+            rc = -EIO;
         if (rc < 0 || shmc_head(h) - pos <= lag_bytes_max)
             break;
 

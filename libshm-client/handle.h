@@ -152,6 +152,7 @@ struct shmc {
 
     uint64_t magic;
     uint64_t accepted;        /* the tail as last read */
+    uint64_t lost_told;       /* losses up to here were told to the caller */
     uint64_t bell_pos;        /* head when the bell was last considered */
     uint64_t bell_after;      /* bytes from there to the mark; 0 = each commit */
     uint64_t wait_ns_max;     /* UINT64_MAX = for ever */

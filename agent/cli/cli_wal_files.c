@@ -62,6 +62,7 @@ static int header_read(int dir, struct wal_file *file)
         return fd;
     n = file_read(fd, block, sizeof(block), 0);
     file_close(fd);
+    file->half = memcmp(block, block + WAL_HEADER_AGAIN, sizeof(file->header)) != 0;
     return n < 0 ? (int)n : wal_segment_header_parse(block, &file->header);
 }
 

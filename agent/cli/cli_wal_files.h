@@ -27,6 +27,7 @@ struct wal_file {
     struct file_stat stat;
     int err;                /* 0: `header` is good; -EBADMSG: no header; or why it can't be read */
     struct wal_segment_header header;
+    bool half;              /* one of the header's two copies is damaged */
     bool locked;            /* some process has its lock: an agent is at work on it */
 };
 

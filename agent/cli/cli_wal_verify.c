@@ -91,6 +91,9 @@ static void files_refused(struct wal_verify *v, const struct wal_files *files, u
             continue;
         for (uint32_t k = 0; k < dir->count && !read; k++)
             read = strcmp(dir->segments[k].name, file->name) == 0;
+        if (read && file->half)
+            wal_verify_damage(v, file->header.start_lsn, file->name,
+                              "one copy of its header is damaged; the other one serves");
         if (read || (dir->count > 0 && file_stat_at(dir->fd, file->name, &stat) != 0))
             continue;
         if (file->err != 0)

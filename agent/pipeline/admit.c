@@ -144,12 +144,23 @@ static enum shm_quarantine attach_position(struct shard *s, const struct ring_fi
     return SHM_QUARANTINE_FOREIGN;
 }
 
-static int attach_log(struct shard *s, struct ring *r, bool known)
+/* What this log has not got of the ring is counted with its ATTACH: one place serves both. */
+static int attach_log(struct shard *s, struct ring *r, const struct wal_ring *known)
 {
-    struct wal_item it = {.type = WAL_ATTACH};
+    struct wal_item it = {.type = WAL_ATTACH}, lost = {.type = WAL_LOST};
 
-    if (known)
+    if (known && known->end_pos == r->read_pos)
         return 0;
+    if (known) {
+        int err;
+
+        lost.u.lost.ring = r->id;
+        lost.u.lost.reason = WAL_LOST_UNSYNCED;
+        lost.u.lost.payload_bytes = r->read_pos - known->end_pos;
+        err = wal_writer_item(&s->writer, &lost, NULL);
+        if (err)
+            return err;
+    }
     it.u.attach.ring = r->id;
     it.u.attach.uid = r->file.stat.uid;
     it.u.attach.pid = r->file.super.pid;
@@ -161,13 +172,12 @@ static int attach_log(struct shard *s, struct ring *r, bool known)
 }
 
 /* A position that never goes back, nor forward for what another log has taken. */
-static uint64_t published(const struct ring_file *file, enum shm_pos which,
-                          const struct wal_ring *known, uint64_t pos)
+static uint64_t published(const struct ring_file *file, enum shm_pos which, uint64_t pos)
 {
     uint64_t there =
         atomic_load_explicit(&file->consumer->mark[which].pos, memory_order_relaxed);
 
-    return known && there <= pos ? there : pos;
+    return pos - there <= file->super.data_bytes * 1024 ? there : pos;
 }
 
 /* A failure that says nothing of the file: descriptors or memory are short. */
@@ -204,6 +214,7 @@ static bool ring_attach(struct shard *s, struct ring *r)
 {
     struct wal_ring *known = wal_state_ring_by_uuid(&s->state, r->file.super.uuid);
     uint64_t pos = 0;
+    bool lost;      /* what was accepted before pos and is not durable is not in this log */
     enum shm_quarantine reason = attach_position(s, &r->file, known, &pos);
 
     if (reason == SHM_QUARANTINE_NONE)
@@ -219,10 +230,11 @@ static bool ring_attach(struct shard *s, struct ring *r)
     }
     r->id = known ? known->id : s->next_ring;
     r->read_pos = r->accepted = pos;
-    r->durable = published(&r->file, SHM_POS_DURABLE, known, pos);
-    r->delivered = published(&r->file, SHM_POS_DELIVERED, known, pos);
+    r->durable = published(&r->file, SHM_POS_DURABLE, pos);
+    r->delivered = published(&r->file, SHM_POS_DELIVERED, pos);
+    lost = known ? known->end_pos != pos : r->durable != pos;
     drops_attach(s, r, known);
-    if (attach_log(s, r, known && known->end_pos == pos)) {
+    if (attach_log(s, r, known)) {
         s->rescan_later = true;     /* no place in the log now */
         return false;
     }
@@ -231,6 +243,8 @@ static bool ring_attach(struct shard *s, struct ring *r)
         s->next_ring++;
     drain_add(s, r);
     ring_file_adopt(&r->file, s->epoch, r->id);
+    if (lost)
+        ring_file_lost(&r->file, pos);
     ring_file_publish(&r->file, SHM_POS_ACCEPTED, pos);
     ring_file_want(&r->file, true);
     log_debug("ring %s: attached as %u at %" PRIu64, r->file.name, r->id, pos);

@@ -449,6 +449,15 @@ void ring_file_quarantine(struct ring_file *ring, enum shm_quarantine reason, ui
         mark_wake(ring, (enum shm_pos)which);
 }
 
+void ring_file_lost(struct ring_file *ring, uint64_t pos)
+{
+    /* Before any position beyond it is published: who sees that one sees this. */
+    atomic_store_explicit(&ring->consumer->lost_pos, pos, memory_order_release);
+    atomic_thread_fence(memory_order_seq_cst);
+    for (int which = 0; which < SHM_POS_COUNT; which++)
+        mark_wake(ring, (enum shm_pos)which);
+}
+
 void ring_file_wait(struct ring_file *ring, enum shm_wait why)
 {
     INVARIANT((unsigned)why < SHM_WAIT_COUNT);

@@ -112,6 +112,9 @@ void ring_file_want(struct ring_file *ring, bool wanted);
 /* Tells the producer, and wakes it when it waits. The first reason stays. */
 void ring_file_quarantine(struct ring_file *ring, enum shm_quarantine reason, uint64_t pos);
 
+/* Tells the producer that events before pos, accepted and not durable, are lost; wakes it. */
+void ring_file_lost(struct ring_file *ring, uint64_t pos);
+
 /* Says on the ring itself, for people who list it, which limit it waits for. */
 void ring_file_wait(struct ring_file *ring, enum shm_wait why);
 

@@ -404,7 +404,7 @@ int wal_books_lost(struct wal_state *s, const struct wal_item *it)
         v->lost += it->u.lost.events;
     if (st)
         stream_settle(st);
-    if (wal_state_span_lost(s, it->u.lost.lsn))
+    if ((range && it->u.lost.lsn == 0) || wal_state_span_lost(s, it->u.lost.lsn))
         return 0;
     err = wal_array_grow(&s->lost_spans, s->lost_spans_count, &s->lost_spans_cap,
                          sizeof(*s->lost_spans));

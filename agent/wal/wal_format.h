@@ -239,7 +239,8 @@ struct wal_item {
         } reseal;
         struct {
             uint64_t lsn;               /* of the span's bytes; 0: of none that is known */
-            uint32_t ring, stream, version;     /* stream 0: a range of payload_bytes at lsn */
+            uint32_t ring, stream, version;     /* stream 0: a range of payload_bytes at lsn,
+                                                   or, at 0, of the ring */
             uint8_t reason;
             uint64_t events, payload_bytes;
         } lost;

@@ -156,7 +156,7 @@ static int do_keep(struct producer *p, uint64_t count)
         res = shmc_flush(p->ring, SHMC_DURABLE, SLICE_NS);
         if (res == 0 && p->progress)
             atomic_store_explicit(&p->progress[1], p->events, memory_order_release);
-        if (res < 0 && res != -ETIMEDOUT)
+        if (res < 0 && res != -ETIMEDOUT && res != -EIO)
             return fail("durable", res, shmc_error(p->ring));
         res = 0;
     }

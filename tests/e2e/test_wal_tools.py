@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 
 from harness import NOBODY, Agent, Case, Producer, files_below, sized, until
 
@@ -21,6 +22,7 @@ buffer_time = %s
 BUSY = CONFIG % (500, "100ms")
 KEEPING = CONFIG % (-1, "1h")
 BLOCK = 4096
+HEADER_AGAIN = 2048
 
 
 class WalTools(Case):
@@ -194,7 +196,14 @@ class WalTools(Case):
                      lambda copy: flip(seg(copy), at(group["commit_lsn"]) + 70),
                      "no group that can be read", lsn=group["lsn"])
         self.damaged(data, "a byte of a header", lambda copy: flip(seg(copy), 20),
-                     "header is damaged", commands=("verify", "dump", "ls"))
+                     "one copy of its header is damaged", commands=("verify",))
+
+        def both(copy):
+            flip(seg(copy), 20)
+            flip(seg(copy), HEADER_AGAIN + 20)
+
+        self.damaged(data, "a byte of both copies of a header", both, "header is damaged",
+                     commands=("verify", "dump", "ls"))
         self.damaged(data, "a byte of a checkpoint",
                      lambda copy: flip(seg(copy), BLOCK + 100), "no group that can be read")
         self.damaged(data, "the last segment's checkpoint",
@@ -297,7 +306,12 @@ class RingTools(Case):
             self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers)))
                              if numbers else [])
             seen += len(numbers)
-        self.assertGreater(seen, 0)
+        # However fast the agent is: while it stands still, there is something to be seen.
+        agent.process.send_signal(signal.SIGSTOP)
+        until(lambda: self.run_hydrant("ring", "show", producer.ring, "--events",
+                                       "--shm-dir", self.shm)[1] != "" or seen > 0,
+              "events in the ring")
+        agent.process.send_signal(signal.SIGCONT)
         producer.load_end()
         count = producer.close()
         agent.flush()

@@ -110,7 +110,8 @@ E2E_PY      := $(wildcard tests/e2e/*.py)
 TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py failing_disk.py full_disk.py sink_away.py \
                  large_log.py)
 
-# These run on simulated I/O: tests/support stands in for agent/io.
+# These run on simulated I/O: tests/support stands in for agent/io, but for file_mkdirs.c, which is
+# made of other calls of file.h alone.
 SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
   $(shell grep -ls '^\#include "support/sim.h"' $(TEST_SRC) $(FUZZ_SRC)))
 
@@ -120,7 +121,7 @@ BENCH_SUPPORT_CC  := $(wildcard benchmarks/*.cc)
 
 LIB_OBJ      := $(LIB_SRC:%.c=$(B)/%.o)
 AGENT_OBJ    := $(AGENT_C:%.c=$(B)/%.o) $(AGENT_CC:%.cc=$(B)/%.o)
-AGENT_NOIO   := $(filter-out $(B)/agent/io/%,$(AGENT_OBJ))
+AGENT_NOIO   := $(filter-out $(B)/agent/io/%,$(AGENT_OBJ)) $(B)/agent/io/file_mkdirs.o
 MAIN_OBJ     := $(MAIN_SRC:%.c=$(B)/%.o)
 SUPPORT_OBJ  := $(SUPPORT_SRC:%.c=$(B)/%.o)
 BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o) $(BENCH_SUPPORT_CC:%.cc=$(B)/%.o)

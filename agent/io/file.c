@@ -227,28 +227,9 @@ int file_mkdir(int dir, const char *name, mode_t mode)
     return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-int file_mkdirs(int dir, const char *path, mode_t mode)
+int file_rmdir(int dir, const char *name)
 {
-    char part[PATH_MAX];
-    size_t len = strlen(path);
-
-    if (len == 0)
-        return -ENOENT;
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    memcpy(part, path, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        int rc;
-
-        if ((part[i] != '/' && part[i] != '\0') || part[i - 1] == '/')
-            continue;
-        part[i] = '\0';
-        rc = file_mkdir(dir, part, mode);
-        if (rc < 0)
-            return rc;
-        part[i] = path[i];
-    }
-    return 0;
+    return unlinkat(dir, name, AT_REMOVEDIR) != 0 ? -errno : 0;
 }
 
 int file_rename(int from_dir, const char *from, int to_dir, const char *to)

@@ -57,11 +57,17 @@ int file_sync(int fd);
 int file_own(int fd, gid_t gid, mode_t mode);   /* as chown and chmod: the owner stays */
 
 int file_mkdir(int dir, const char *name, mode_t mode);         /* -EEXIST is 0 */
-int file_mkdirs(int dir, const char *path, mode_t mode);        /* and its parents */
+int file_rmdir(int dir, const char *name);                      /* -ENOTEMPTY */
 int file_rename(int from_dir, const char *from, int to_dir, const char *to);    /* no replace */
 int file_replace(int from_dir, const char *from, int to_dir, const char *to);
 int file_link(int from_dir, const char *from, int to_dir, const char *to);
 int file_unlink(int dir, const char *name);
+
+/*
+ * A directory and those above it, and a synced name for each, also for those that are there:
+ * whoever made them may not have synced them (file_mkdirs.c).
+ */
+int file_mkdirs(int dir, const char *path, mode_t mode);
 
 /* Every name but "." and "..", in no order, until visit returns non-zero, which is returned. */
 typedef int (*file_visit_fn)(void *ctx, const char *name);

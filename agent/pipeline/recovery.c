@@ -66,11 +66,9 @@ static int data_dir_open(struct shard *s, struct errmsg *err)
     if (!r)
         r = place_clear(s->data_dir, s->opt.data_dir, "state", S_IFDIR);
     if (!r)
-        r = file_mkdir(s->data_dir, "spool", 0700);
+        r = file_mkdirs(s->data_dir, "spool", 0700);
     if (!r)
-        r = file_mkdir(s->data_dir, "state", 0700);
-    if (!r)
-        r = file_sync(s->data_dir);
+        r = file_mkdirs(s->data_dir, "state", 0700);
     if (!r)
         r = s->spool_dir = file_open(s->data_dir, "spool", O_RDONLY | O_DIRECTORY, 0);
     if (r < 0)

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,40 +129,6 @@ static int set_aside(struct wal_dir *dir, const char *name)
     return err;
 }
 
-/*
- * Makes the directories above `path` durable, each with the entry of the next. One that we may not
- * read or that cannot be written is not one that we have made.
- */
-static int parents_sync(const char *path)
-{
-    char part[PATH_MAX];
-    size_t len = strlen(path);
-    int err = 0;
-
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    while (len > 0 && path[len - 1] == '/')
-        len--;
-    while (!err && len > 0) {
-        int fd;
-
-        while (len > 0 && path[len - 1] != '/')
-            len--;
-        while (len > 1 && path[len - 1] == '/')
-            len--;
-        snprintf(part, sizeof(part), "%.*s", len ? (int)len : 1, len ? path : ".");
-        fd = file_open(FILE_CWD, part, O_RDONLY | O_DIRECTORY, 0);
-        err = fd < 0 ? fd : file_sync(fd);
-        if (fd >= 0)
-            file_close(fd);
-        if (err == -EACCES || err == -EROFS || err == -EINVAL)
-            err = 0;
-        if (len == 1 && path[0] == '/')
-            break;
-    }
-    return err;
-}
-
 int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
                  struct wal_dir *ret_dir, struct errmsg *err)
 {
@@ -179,8 +144,6 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
         return errmsg_set(err, -ENOMEM, "no memory");
     if (repair) {
         r = file_mkdirs(FILE_CWD, path, 0700);
-        if (!r)
-            r = parents_sync(path);
         if (r) {
             r = errmsg_set(err, r, "%s: cannot make the log's directory: %s", path, strerror(-r));
             goto fail;

@@ -229,6 +229,29 @@ static inline void directories_are_made_with_their_parents(void **state)
     file_close(dir);
 }
 
+static inline void only_an_empty_directory_is_removed(void **state)
+{
+    int dir = open_dir(contract_root), inside;
+    struct file_stat st;
+
+    (void)state;
+    file_close(make_file(dir, "plain", ""));
+    assert_int_equal(file_mkdir(dir, "x", 0755), 0);
+    assert_int_equal(file_mkdir(dir, "x/y", 0755), 0);
+    inside = file_open(dir, "x/y", O_RDONLY | O_DIRECTORY, 0);
+    assert_int_equal(file_rmdir(dir, "x"), -ENOTEMPTY);
+    assert_int_equal(file_rmdir(dir, "plain"), -ENOTDIR);
+    assert_int_equal(file_rmdir(dir, "none"), -ENOENT);
+    assert_int_equal(file_rmdir(dir, "x/y"), 0);
+    assert_int_equal(file_rmdir(dir, "x"), 0);
+    assert_int_equal(file_stat_at(dir, "x", &st), -ENOENT);
+    /* Who has it open finds nothing in it and can put nothing there. */
+    assert_int_equal(file_stat_at(inside, "a", &st), -ENOENT);
+    assert_int_equal(file_rename(dir, "plain", inside, "a"), -ENOENT);
+    file_close(inside);
+    file_close(dir);
+}
+
 struct visit {
     unsigned seen, stop_after;
     uint64_t sum;
@@ -504,6 +527,7 @@ static inline void random_bytes_differ_and_a_boot_has_one_id(void **state)
     cmocka_unit_test_setup_teardown(an_unlinked_file_lives_while_it_is_open, setup, teardown),    \
     cmocka_unit_test_setup_teardown(nothing_moves_between_file_systems, setup, teardown),         \
     cmocka_unit_test_setup_teardown(directories_are_made_with_their_parents, setup, teardown),    \
+    cmocka_unit_test_setup_teardown(only_an_empty_directory_is_removed, setup, teardown),         \
     cmocka_unit_test_setup_teardown(a_list_shows_every_name_until_told_to_stop, setup, teardown), \
     cmocka_unit_test_setup_teardown(a_listing_goes_on_where_it_stopped, setup, teardown),         \
     cmocka_unit_test_setup_teardown(a_group_and_a_mode_are_given, setup, teardown),               \

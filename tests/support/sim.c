@@ -224,13 +224,24 @@ void sim_mount(const char *path, bool tmpfs, uint64_t capacity_bytes)
     where.inode->covered = mount_new(tmpfs, capacity_bytes);
 }
 
-void sim_set_capacity(const char *path, uint64_t capacity_bytes)
+static struct sim_mount *mount_of(const char *path)
 {
     struct sim_where where;
 
     if (sim_resolve(sim_root(), path, true, &where) != 0 || where.inode == NULL)
         sim_die("no %s", path);
-    where.inode->mount->capacity_blocks = capacity_bytes / SIM_BLOCK_BYTES;
+    return where.inode->mount;
+}
+
+void sim_set_capacity(const char *path, uint64_t capacity_bytes)
+{
+    mount_of(path)->capacity_blocks = capacity_bytes / SIM_BLOCK_BYTES;
+}
+
+void sim_set_names(const char *path, bool noreplace, bool links)
+{
+    mount_of(path)->no_noreplace = !noreplace;
+    mount_of(path)->no_links = !links;
 }
 
 void sim_set_free(const char *path, uint64_t free_bytes)

@@ -185,7 +185,8 @@ static void a_lost_directory_takes_its_synced_files_along(void **state)
     (void)state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         new_host(seed);
-        assert_int_equal(file_mkdirs(FILE_CWD, "/data/d/e", 0755), 0);
+        assert_int_equal(file_mkdir(FILE_CWD, "/data/d", 0755), 0);
+        assert_int_equal(file_mkdir(FILE_CWD, "/data/d/e", 0755), 0);
         file_close(make_file(FILE_CWD, "/data/d/e/a", "one"));
         sync_path("/data/d/e/a");
         sync_path("/data/d/e");

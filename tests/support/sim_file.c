@@ -331,28 +331,14 @@ int file_mkdir(int dir, const char *name, mode_t mode)
     return sim_leave(rc != 0 ? rc : make_dir(dir, name, mode));
 }
 
-int file_mkdirs(int dir, const char *path, mode_t mode)
+int file_rmdir(int dir, const char *name)
 {
-    size_t len = strlen(path);
-    char part[4096];
+    struct sim_inode *at = NULL;
+    int rc = sim_enter(SIM_UNLINK);
 
-    if (len == 0)
-        return -ENOENT;
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    memcpy(part, path, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        int rc;
-
-        if ((part[i] != '/' && part[i] != '\0') || part[i - 1] == '/')
-            continue;
-        part[i] = '\0';
-        rc = file_mkdir(dir, part, mode);
-        if (rc < 0)
-            return rc;
-        part[i] = path[i];
-    }
-    return 0;
+    if (rc == 0)
+        rc = start_dir(dir, &at);
+    return sim_leave(rc != 0 ? rc : sim_fs_rmdir(at, name));
 }
 
 static int rename_at(int from_dir, const char *from, int to_dir, const char *to, bool replace)

@@ -327,6 +327,8 @@ int sim_fs_rename(struct sim_inode *from_dir, const char *from, struct sim_inode
     inode = a.inode;
     if (b.inode != NULL && !replace)
         return -EEXIST;
+    if (!replace && a.dir->mount->no_noreplace)
+        return -EINVAL;
     if (b.inode == inode)
         return 0;                       /* two links of one inode: POSIX has it do nothing */
     if (b.inode != NULL && S_ISDIR(b.inode->mode))
@@ -353,7 +355,7 @@ int sim_fs_link(struct sim_inode *from_dir, const char *from, struct sim_inode *
 
     if (rc != 0)
         return rc;
-    if (S_ISDIR(a.inode->mode))
+    if (S_ISDIR(a.inode->mode) || a.dir->mount->no_links)
         return -EPERM;
     if (b.inode != NULL)
         return -EEXIST;
@@ -381,5 +383,26 @@ int sim_fs_unlink(struct sim_inode *at, const char *path)
     sim_notify(where.dir->ino, FILE_EVENT_REMOVED, where.name);
     sim_see_name(SIM_UNLINK, &where, NULL);
     sim_inode_unref(where.inode);
+    return 0;
+}
+
+int sim_fs_rmdir(struct sim_inode *at, const char *path)
+{
+    struct sim_where where;
+    int rc = sim_resolve(at, path, false, &where);
+
+    if (rc != 0)
+        return rc;
+    if (where.inode == NULL)
+        return -ENOENT;
+    if (!S_ISDIR(where.inode->mode))
+        return -ENOTDIR;
+    if (where.dir == NULL || where.inode->mount != where.dir->mount)
+        return -EBUSY;
+    if (where.inode->entries_count > 0)
+        return -ENOTEMPTY;
+    sim_host.group++;
+    entry_change(where.dir, where.name, NULL);
+    sim_notify(where.dir->ino, FILE_EVENT_REMOVED, where.name);
     return 0;
 }

@@ -36,7 +36,7 @@ struct sim_mount {
     struct sim_inode *root;             /* owned reference */
     uint64_t dev, capacity_blocks, used_blocks;
     uint64_t others_blocks;             /* of the used ones: see sim_set_free() */
-    bool tmpfs;
+    bool tmpfs, no_noreplace, no_links;
 };
 
 /* An earlier content of a block, newest first; the last one is what is on disk. */
@@ -253,6 +253,7 @@ int sim_fs_rename(struct sim_inode *from_dir, const char *from, struct sim_inode
 int sim_fs_link(struct sim_inode *from_dir, const char *from, struct sim_inode *to_dir,
                 const char *to);
 int sim_fs_unlink(struct sim_inode *at, const char *path);
+int sim_fs_rmdir(struct sim_inode *at, const char *path);
 
 /* sim_data.c */
 ssize_t sim_data_write(struct sim_inode *inode, const void *buf, size_t len, uint64_t offset);

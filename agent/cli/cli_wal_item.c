@@ -169,7 +169,7 @@ static void seal_fields(struct cli_fields *f, const struct wal_state *state,
         str_field(f, "sink", target->sink);
         str_field(f, "directory", target->directory);
         str_field(f, "key", target->key);
-        cli_fields_bool(f, "staged", target->staged != 0);
+        cli_fields_x(f, "staging_id", target->staging_id, 16);
         cli_fields_close(f);
     }
     cli_fields_list_end(f);
@@ -192,6 +192,8 @@ static void target_fields(struct cli_fields *f, const struct wal_state *state,
         cli_fields_word(f, "how", it->u.ack.how == WAL_ACK_DELIVERED   ? "delivered"
                                   : it->u.ack.how == WAL_ACK_ABANDONED ? "abandoned"
                                                                        : "unknown");
+    else
+        cli_fields_x(f, "staging_id", it->u.ack.staging_id, 16);
 }
 
 static void lost_fields(struct cli_fields *f, const struct wal_state *state,

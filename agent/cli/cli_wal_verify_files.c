@@ -75,7 +75,7 @@ static const char *staging_trouble(const struct wal_seal *seal, const char *name
         struct file_stat stat;
         const char *trouble;
 
-        if (t->type != TARGET_FILE || !t->staged || t->acked)
+        if (t->type != TARGET_FILE || t->staging_id == 0 || t->acked)
             continue;
         if ((size_t)snprintf(ret_path, cap, "%s/%s/%s", t->directory, FILE_SINK_STAGING, name)
                 >= cap

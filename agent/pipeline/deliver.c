@@ -96,6 +96,7 @@ static bool target_item(struct seal_target *t, enum wal_item_type type, enum wal
     it.u.ack.target = (uint16_t)(t - t->seal->target);
     it.u.ack.how = (uint8_t)how;
     it.u.ack.reason = WAL_DROP_SINK_REMOVED;
+    it.u.ack.staging_id = t->job.staging_id;
     if (wal_writer_item(&s->writer, &it, NULL))
         return false;
     t->barrier = wal_writer_barrier(&s->writer);
@@ -138,7 +139,7 @@ static bool target_step(struct seal_target *t)
         t->state = TARGET_READY;
         return true;
     case TARGET_RETRY:
-        if (loop_now_ns(s->loop) < t->retry_ns && !t->removed)
+        if (loop_now_ns(s->loop) < t->retry_ns)
             return false;
         t->state = TARGET_READY;
         return true;
@@ -148,7 +149,7 @@ static bool target_step(struct seal_target *t)
         if (!t->verified) {
             t->state = TARGET_VERIFY;
             file_sink_verify(t->sink, &t->job);
-        } else if (!t->job.staged) {
+        } else if (t->job.staging_id == 0) {
             t->state = TARGET_COPY;
             file_sink_copy(t->sink, &t->job);
         } else {
@@ -161,7 +162,6 @@ static bool target_step(struct seal_target *t)
             return target_item(t, WAL_STAGED, WAL_ACK_DELIVERED);
         if (!wal_writer_barrier_synced(&s->writer, t->barrier))
             return false;
-        t->job.staged = true;
         t->state = TARGET_READY;
         return true;
     case TARGET_ACK:
@@ -228,7 +228,7 @@ void deliver_resealed(struct seal_batch *sb)
         t->job.crc32c = sb->crc32c;
         if (t->state != TARGET_DAMAGED)
             continue;
-        t->job.staged = false;
+        t->job.staging_id = 0;
         t->state = TARGET_READY;
     }
 }
@@ -282,6 +282,11 @@ void deliver_turn_end(struct shard *s)
 void deliver_sinks_changed(struct shard *s)
 {
     for (struct seal_batch *sb = s->seals; sb; sb = sb->next)
-        for (uint16_t i = 0; i < sb->targets; i++)
-            sb->target[i].removed = !s->opt.sink(s->opt.settings_ctx, sb->target[i].name);
+        for (uint16_t i = 0; i < sb->targets; i++) {
+            struct seal_target *t = &sb->target[i];
+
+            t->removed = !s->opt.sink(s->opt.settings_ctx, t->name);
+            if (t->removed)
+                t->retry_ns = 0;    /* to be given up at once */
+        }
 }

@@ -293,7 +293,6 @@ static void on_staged(struct sink_job *job)
 {
     struct seal_target *t = job->ctx;
 
-    t->job.staged = job->result == SINK_DONE;
     t->state = TARGET_WAIT;
     if (job->result != SINK_DONE)
         log_debug("%s; it will be copied", job->err.text);
@@ -369,7 +368,7 @@ static bool seal_log(struct seal_batch *sb)
             .directory = {t->sink->directory, (uint32_t)strlen(t->sink->directory)},
             .key = {t->key, (uint32_t)strlen(t->key)},
             .type = TARGET_FILE,
-            .staged = t->job.staged,
+            .staging_id = t->job.staging_id,
         };
     }
     err = wal_writer_item(&s->writer, &it, NULL);
@@ -521,7 +520,7 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
         const struct wal_seal_target *from = &seal->target[i];
 
         r = target_init(sb, i, from->sink, from->directory, from->key);
-        sb->target[i].job.staged = from->staged;
+        sb->target[i].job.staging_id = from->staging_id;
         sb->target[i].job.file_bytes = seal->file_bytes;
         sb->target[i].job.crc32c = seal->crc32c;
         sb->target[i].state = !from->acked      ? TARGET_READY

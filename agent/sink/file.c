@@ -1,12 +1,14 @@
 /*
- * file: stages, copies and renames batches, and syncs what names they get.
+ * file: opens the directories and gives them an identity; stages, copies and verifies batches, and
+ * gives them up.
  * Owns:   descriptors of directories; of a copy while it runs.
  * Thread: shard.
  */
-#include "sink/file.h"
+#include "sink/file_job.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,90 +18,107 @@
 #include "base/invariant.h"
 #include "io/file.h"
 
-enum { COPY_BYTES = 1024 * 1024, DIR_MODE = 0750 };
+enum { READ_BYTES = 1024 * 1024, ID_NAME_MAX = 24 };
 
 /* Of our own names: a pipe in such a place would keep us waiting, a link lead elsewhere. */
 enum { PLAIN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK };
 
-static int folder_sync(int dir, const char *path)
-{
-    int fd = file_open(dir, path, O_RDONLY | O_DIRECTORY, 0), r;
+/* --- directories ---------------------------------------------------------------------------- */
 
+static void id_name(uint64_t id, char ret_name[ID_NAME_MAX])
+{
+    snprintf(ret_name, ID_NAME_MAX, FILE_SINK_ID "%016" PRIx64, id);
+}
+
+/* 1: the name is an identity. */
+static int on_id_name(void *ctx, const char *name)
+{
+    char again[ID_NAME_MAX];
+    uint64_t id;
+
+    if (sscanf(name, FILE_SINK_ID "%16" SCNx64, &id) != 1 || id == 0)
+        return 0;
+    id_name(id, again);
+    if (strcmp(again, name) != 0)
+        return 0;
+    *(uint64_t *)ctx = id;
+    return 1;
+}
+
+/* One that is there, or else a new one; synced. */
+static int id_open(int staging_dir, uint64_t *ret_id)
+{
+    int r = file_list(staging_dir, on_id_name, ret_id), fd;
+    char name[ID_NAME_MAX];
+
+    if (r != 0)
+        return r < 0 ? r : file_sync(staging_dir);
+    file_random(ret_id, sizeof(*ret_id));
+    *ret_id |= 1;       /* 0 is none */
+    id_name(*ret_id, name);
+    fd = file_open(staging_dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return fd;
     r = file_sync(fd);
     file_close(fd);
+    if (!r)
+        r = file_sync(staging_dir);
+    if (r)      /* whether it would survive is not known: the next try makes another */
+        file_unlink(staging_dir, name);
     return r;
 }
 
-/*
- * Makes the names of the directory and of those above it durable. Whoever made them may not have
- * synced them, and after a power cut that undoes one, staging names would be missing, which is to
- * mean delivered. A folder that we may not read is none that we made.
- */
-static int parents_sync(const char *directory)
+/* Is the identity in the staging directory? 0, -ENOENT, or -errno: it cannot be told. */
+static int id_look(const struct file_sink *sink, uint64_t id)
 {
-    char above[PATH_MAX];
-    size_t len = strlen(directory);
+    struct file_stat st;
+    char name[ID_NAME_MAX];
 
-    if (len >= sizeof(above))
-        return -ENAMETOOLONG;
-    memcpy(above, directory, len + 1);
-    while (len > 0) {
-        int r;
-
-        while (len > 0 && above[len - 1] == '/')
-            len--;
-        while (len > 0 && above[len - 1] != '/')
-            len--;
-        above[len] = '\0';
-        r = folder_sync(FILE_CWD, len > 0 ? above : directory[0] == '/' ? "/" : ".");
-        if (r && r != -EACCES)
-            return r;
-    }
-    return 0;
+    id_name(id, name);
+    return file_stat_at(sink->staging_dir, name, &st);
 }
 
-/* Something else has its path by now. One that was only moved is followed. */
-static bool directory_replaced(const struct file_sink *sink)
+/* Is something there, by the path? 0 or -errno. */
+static int path_look(const struct file_sink *sink, const char *below)
 {
     char path[PATH_MAX];
     struct file_stat st;
-    int n = snprintf(path, sizeof(path), "%s/.", sink->directory), r;
+    int n = snprintf(path, sizeof(path), "%s/%s", sink->directory, below);
 
-    if (n >= (int)sizeof(path))
-        return false;
-    r = file_stat_at(FILE_CWD, path, &st);
-    return r == -ENOTDIR || (r == 0 && (st.dev != sink->dev || st.ino != sink->ino));
+    return n < (int)sizeof(path) ? file_stat_at(FILE_CWD, path, &st) : -ENAMETOOLONG;
+}
+
+/* Something else has its path by now, or its staging directory's. One only moved is followed. */
+static bool directory_replaced(const struct file_sink *sink)
+{
+    char name[sizeof(FILE_SINK_STAGING) + ID_NAME_MAX] = FILE_SINK_STAGING "/";
+    int r;
+
+    id_name(sink->id, name + strlen(name));
+    r = path_look(sink, name);
+    return r == -ENOTDIR || (r == -ENOENT && path_look(sink, ".") == 0);
 }
 
 static int directories_open(struct file_sink *sink, struct errmsg *err)
 {
-    struct file_stat st;
-    int r = sink->failed ? 0 : file_mkdirs(FILE_CWD, sink->directory, DIR_MODE);
+    int r = sink->failed ? path_look(sink, ".") : 0;
 
+    if (!r)
+        r = file_mkdirs(FILE_CWD, sink->directory, FILE_FOLDER_MODE);
     if (r)
         return errmsg_set(err, r, "%s: cannot make the directory: %s", sink->directory,
                           strerror(-r));
     r = sink->dir = file_open(FILE_CWD, sink->directory, O_RDONLY | O_DIRECTORY, 0);
     if (r < 0)
         return errmsg_set(err, r, "%s: cannot open: %s", sink->directory, strerror(-r));
-    r = file_mkdir(sink->dir, FILE_SINK_STAGING, 0700);
-    if (!r)
-        r = file_sync(sink->dir);
-    if (!r)
-        r = parents_sync(sink->directory);
+    r = file_mkdirs(sink->dir, FILE_SINK_STAGING, 0700);
     if (!r)
         r = sink->staging_dir = file_open(sink->dir, FILE_SINK_STAGING, O_RDONLY | O_DIRECTORY, 0);
     if (r >= 0)
-        r = file_stat(sink->dir, &st);
-    if (r)
+        r = id_open(sink->staging_dir, &sink->id);
+    if (r < 0)
         return errmsg_set(err, r, "%s/%s: cannot make or open: %s", sink->directory,
                           FILE_SINK_STAGING, strerror(-r));
-    if (sink->ino != 0 && (st.dev != sink->dev || st.ino != sink->ino))
-        sink->generation++;
-    sink->dev = st.dev;
-    sink->ino = st.ino;
     sink->failed = false;
     return 0;
 }
@@ -110,11 +129,10 @@ int file_sink_open(struct file_sink *sink, struct errmsg *err)
 
     if (sink->staging_dir >= 0) {
         sink->stale |= directory_replaced(sink);
-        if (!sink->stale && !sink->failed)
+        if (!sink->stale)
             return 0;
         if (sink->jobs > 0)
             return errmsg_set(err, -EAGAIN, "%s: is to be opened anew", sink->directory);
-        sink->generation += sink->stale;
         file_sink_close(sink);
     }
     r = directories_open(sink, err);
@@ -128,9 +146,11 @@ void file_sink_close(struct file_sink *sink)
     file_close(sink->staging_dir);
     file_close(sink->dir);
     sink->staging_dir = sink->dir = -1;
-    sink->parent[0] = '\0';
+    memset(sink->folders, 0, sizeof(sink->folders));
     sink->stale = false;
 }
+
+/* --- jobs ----------------------------------------------------------------------------------- */
 
 void file_sink_job_fini(struct sink_job *job)
 {
@@ -144,87 +164,113 @@ void file_sink_job_fini(struct sink_job *job)
     job->from_fd = job->to_fd = job->parent_dir = -1;
 }
 
-/* What cannot be opened is left as -errno. */
-static void fd_failed(int *fd)
+void file_job_end(struct sink_job *job, enum sink_result result)
 {
-    if (*fd < 0)
-        *fd = -1;
-}
-
-static void job_end(struct sink_job *job, enum sink_result result)
-{
-    fd_failed(&job->from_fd);
-    fd_failed(&job->to_fd);
-    fd_failed(&job->parent_dir);
-    file_sink_job_fini(job);
+    file_sink_job_fini(job);    /* what could not be opened is left as -errno: never closed */
     job->sink->jobs--;
     job->result = result;
     job->done(job);
 }
 
-/* Was the directory itself removed under us? Then its descriptors lead nowhere. */
-static bool directory_gone(struct file_sink *sink)
+void file_job_fail(struct sink_job *job, int err, const char *what)
 {
-    struct file_stat st;
+    struct file_sink *sink = job->sink;
 
-    sink->stale |= file_stat(sink->staging_dir, &st) != 0 || st.nlink == 0;
-    return sink->stale;
+    if (err == -ENOENT || err == -ESTALE)       /* were the directories removed under us? */
+        sink->stale |= id_look(sink, sink->id) != 0;
+    if (err == -EIO)
+        sink->stale = sink->failed = true;
+    errmsg_set(&job->err, err, "%s/%s: %s: %s", sink->directory, job->key, what, strerror(-err));
+    file_job_end(job, SINK_RETRY);
 }
 
-/* Staged in a directory that was removed since: not delivered, the spool still has it. */
-static bool staging_lost(struct sink_job *job)
+bool file_job_begin(struct file_sink *sink, struct sink_job *job)
 {
-    if (!job->staged || job->generation == job->sink->generation)
-        return false;
-    job->staged = false;
-    return true;
+    int r = file_sink_open(sink, &job->err);
+
+    job->sink = sink;
+    job->op.ctx = job;
+    job->step = 0;
+    job->syncs_failed = sink->syncs_failed;
+    job->from_fd = job->to_fd = job->parent_dir = -1;
+    job->buffer = NULL;
+    sink->jobs++;
+    if (r)
+        file_job_end(job, SINK_RETRY);
+    return r == 0;
 }
 
-static void job_staged(struct sink_job *job)
+int file_job_staged_here(struct sink_job *job)
 {
-    job->generation = job->sink->generation;
-    job_end(job, SINK_DONE);
+    int r = id_look(job->sink, job->staging_id);
+
+    if (r != -ENOENT)
+        return r ? r : 1;
+    job->sink->stale |= job->staging_id == job->sink->id;
+    job->staging_id = 0;
+    job->linked = job->in_doubt = false;
+    return 0;
+}
+
+int file_job_synced(struct sink_job *job, int res)
+{
+    struct file_sink *sink = job->sink;
+
+    if (res < 0) {
+        sink->syncs_failed++;
+        sink->sync_error = res;
+        sink->stale = true;     /* after a new mount, what is on the disk shows */
+    }
+    return job->syncs_failed == sink->syncs_failed ? res : sink->sync_error;
 }
 
 static void job_damaged(struct sink_job *job, const char *name)
 {
     errmsg_set(&job->err, -EBADMSG, "%s/%s: its file %s is damaged or gone", job->sink->directory,
                job->key, name);
-    job_end(job, SINK_DAMAGED);
+    file_job_end(job, SINK_DAMAGED);
 }
 
 /* These say of a file of ours that another one has to be made. */
 static bool unreadable(int err)
 {
-    return err == -EIO || err == -ENOENT;
+    return err == -EIO || err == -ENOENT || err == -EBADMSG;
 }
 
-static void job_fail(struct sink_job *job, int err, const char *what)
+static void job_staged(struct sink_job *job)
 {
-    if (err == -ENOENT)
-        directory_gone(job->sink);
-    job->sink->failed |= err == -EIO;
-    errmsg_set(&job->err, err, "%s/%s: %s: %s", job->sink->directory, job->key, what,
-               strerror(-err));
-    job_end(job, SINK_RETRY);
+    job->staging_id = job->sink->id;
+    file_job_end(job, SINK_DONE);
 }
 
-/* False: the directories cannot be had, the job has ended. */
-static bool job_begin(struct file_sink *sink, struct sink_job *job)
+static void on_read(struct io_op *op, int res)
 {
-    job->sink = sink;
-    job->op.ctx = job;
-    job->step = 0;
-    job->from_fd = job->to_fd = job->parent_dir = -1;
-    job->buffer = NULL;
-    job->err.text[0] = '\0';
-    if (file_sink_open(sink, &job->err) == 0) {
-        sink->jobs++;
-        return true;
+    struct sink_job *job = op->ctx;
+
+    if (res < 0) {
+        job->read_then(job, res);
+        return;
     }
-    sink->jobs++;   /* job_end() takes it back */
-    job_end(job, SINK_RETRY);
-    return false;
+    job->crc32c_read = crc32c(job->crc32c_read, job->buffer, (size_t)res);
+    job->copied += (uint64_t)res;
+    if (res > 0 && job->copied <= job->file_bytes)      /* one read more finds the end */
+        io_read(job->loop, &job->op, job->from_fd, job->buffer, READ_BYTES, job->copied, on_read);
+    else
+        job->read_then(job, job->copied == job->file_bytes && job->crc32c_read == job->crc32c
+                            ? 0 : -EBADMSG);
+}
+
+void file_job_read(struct sink_job *job, file_job_read_fn then)
+{
+    job->buffer = malloc(READ_BYTES);
+    if (job->from_fd < 0 || !job->buffer) {
+        then(job, job->from_fd < 0 ? job->from_fd : -ENOMEM);
+        return;
+    }
+    job->copied = 0;
+    job->crc32c_read = 0;
+    job->read_then = then;
+    io_read(job->loop, &job->op, job->from_fd, job->buffer, READ_BYTES, 0, on_read);
 }
 
 /* --- stage ---------------------------------------------------------------------------------- */
@@ -233,8 +279,10 @@ static void on_stage(struct io_op *op, int res)
 {
     struct sink_job *job = op->ctx;
 
+    if (job->step > 0)
+        res = file_job_synced(job, res);
     if (res < 0) {
-        job_fail(job, res, job->step == 0 ? "cannot link into staging" : "sync of staging");
+        file_job_fail(job, res, job->step == 0 ? "cannot link into staging" : "sync of staging");
         return;
     }
     if (job->step++ == 0)
@@ -245,7 +293,7 @@ static void on_stage(struct io_op *op, int res)
 
 void file_sink_stage(struct file_sink *sink, struct sink_job *job)
 {
-    if (job_begin(sink, job))
+    if (file_job_begin(sink, job))
         io_link(job->loop, &job->op, job->spool_dir, job->spool_name, sink->staging_dir,
                 job->staging_name, on_stage);
 }
@@ -270,7 +318,7 @@ static void copy_read(struct sink_job *job)
         return;
     }
     job->step = COPY_READ;
-    io_read(job->loop, &job->op, job->from_fd, job->buffer, left < COPY_BYTES ? left : COPY_BYTES,
+    io_read(job->loop, &job->op, job->from_fd, job->buffer, left < READ_BYTES ? left : READ_BYTES,
             job->copied, on_copy);
 }
 
@@ -278,12 +326,14 @@ static void on_copy(struct io_op *op, int res)
 {
     struct sink_job *job = op->ctx;
 
+    if (job->step == COPY_SYNC_DIR)
+        res = file_job_synced(job, res);
     if (job->step == COPY_READ && (res == 0 || unreadable(res))) {
         job_damaged(job, job->spool_name);
         return;
     }
     if (res < 0 || (res == 0 && job->step == COPY_WRITE)) {
-        job_fail(job, res < 0 ? res : -EIO, "cannot copy from the spool");
+        file_job_fail(job, res < 0 ? res : -EIO, "cannot copy from the spool");
         return;
     }
     switch (job->step) {
@@ -309,13 +359,14 @@ void file_sink_copy(struct file_sink *sink, struct sink_job *job)
 {
     int r;
 
-    if (!job_begin(sink, job))
+    if (!file_job_begin(sink, job))
         return;
     job->copied = 0;
     job->crc32c_read = 0;
-    job->buffer = malloc(COPY_BYTES);
+    job->staging_id = 0;
+    job->buffer = malloc(READ_BYTES);
     if (!job->buffer) {
-        job_fail(job, -ENOMEM, "cannot copy");
+        file_job_fail(job, -ENOMEM, "cannot copy");
         return;
     }
     r = job->from_fd = file_open(job->spool_dir, job->spool_name, PLAIN_FLAGS, 0);
@@ -330,7 +381,7 @@ void file_sink_copy(struct file_sink *sink, struct sink_job *job)
         r = job->to_fd = file_open(sink->staging_dir, job->staging_name,
                                    O_RDWR | O_CREAT | O_EXCL, job->file_mode);
     if (r < 0) {
-        job_fail(job, r, "cannot open for copying");
+        file_job_fail(job, r, "cannot open for copying");
         return;
     }
     copy_read(job);
@@ -338,212 +389,46 @@ void file_sink_copy(struct file_sink *sink, struct sink_job *job)
 
 /* --- verify --------------------------------------------------------------------------------- */
 
-static void on_verify(struct io_op *op, int res)
+static void on_verified(struct sink_job *job, int err)
 {
-    struct sink_job *job = op->ctx;
-
-    if (res < 0 && !unreadable(res)) {
-        job_fail(job, res, "cannot read it back");
-        return;
-    }
-    if (res < 0) {
-        job_damaged(job, job->staged ? job->staging_name : job->spool_name);
-        return;
-    }
-    job->crc32c_read = crc32c(job->crc32c_read, job->buffer, (size_t)res);
-    job->copied += (uint64_t)res;
-    if (res > 0 && job->copied <= job->file_bytes) {    /* one read more finds the end */
-        io_read(job->loop, &job->op, job->from_fd, job->buffer, COPY_BYTES, job->copied, on_verify);
-        return;
-    }
-    if (job->copied != job->file_bytes || job->crc32c_read != job->crc32c) {
-        job_damaged(job, job->staged ? job->staging_name : job->spool_name);
-        return;
-    }
-    job_end(job, SINK_DONE);
+    if (!err)
+        file_job_end(job, SINK_DONE);
+    else if (unreadable(err))
+        job_damaged(job, job->staging_id ? job->staging_name : job->spool_name);
+    else
+        file_job_fail(job, err, "cannot read it back");
 }
 
 void file_sink_verify(struct file_sink *sink, struct sink_job *job)
 {
-    if (!job_begin(sink, job))
+    int r;
+
+    if (!file_job_begin(sink, job))
         return;
-    if (job->staged && !staging_lost(job)) {
-        job->from_fd = file_open(sink->staging_dir, job->staging_name, PLAIN_FLAGS, 0);
-        if (job->from_fd == -ENOENT) {
-            job_end(job, SINK_DONE);
-            return;
-        }
-    } else {
+    r = job->staging_id ? file_job_staged_here(job) : 0;
+    if (r < 0) {
+        file_job_fail(job, r, "cannot look at its staging directory");
+        return;
+    }
+    if (r == 0) {
         job->from_fd = file_open(job->spool_dir, job->spool_name, PLAIN_FLAGS, 0);
-    }
-    if (unreadable(job->from_fd)) {
-        job_damaged(job, job->staged ? job->staging_name : job->spool_name);
+        file_job_read(job, on_verified);
         return;
     }
-    job->buffer = malloc(COPY_BYTES);
-    if (job->from_fd < 0 || !job->buffer) {
-        job_fail(job, job->from_fd < 0 ? job->from_fd : -ENOMEM, "cannot read it back");
-        return;
-    }
-    job->copied = 0;
-    job->crc32c_read = 0;
-    io_read(job->loop, &job->op, job->from_fd, job->buffer, COPY_BYTES, 0, on_verify);
-}
-
-/* --- deliver -------------------------------------------------------------------------------- */
-
-enum { DELIVER_RENAME, DELIVER_SYNC_PARENT, DELIVER_SYNC_STAGING };
-
-static void on_deliver(struct io_op *op, int res);
-
-/* Makes and syncs the folders of the key, unless they are those of the batch before. */
-static int parent_open(struct file_sink *sink, struct sink_job *job)
-{
-    const char *slash = strrchr(job->key, '/');
-    size_t len = slash ? (size_t)(slash - job->key) : 0;
-    const char *name = slash ? slash + 1 : job->key;
-    char above[OBJECT_KEY_MAX];
-    int r;
-
-    if (len >= sizeof(job->parent) || strlen(name) >= sizeof(job->name))
-        return -ENAMETOOLONG;
-    memcpy(job->parent, job->key, len);
-    job->parent[len] = '\0';
-    snprintf(job->name, sizeof(job->name), "%s", name);
-    if (len == 0) {
-        job->parent_dir = file_open(sink->dir, ".", O_RDONLY | O_DIRECTORY, 0);
-        return job->parent_dir < 0 ? job->parent_dir : 0;
-    }
-    job->parent_dir = -1;
-    if (strcmp(sink->parent, job->parent) == 0)
-        job->parent_dir = file_open(sink->dir, job->parent, O_RDONLY | O_DIRECTORY, 0);
-    if (job->parent_dir >= 0)
-        return 0;
-    r = file_mkdirs(sink->dir, job->parent, DIR_MODE);
-    if (r)
-        return r;
-    job->parent_dir = file_open(sink->dir, job->parent, O_RDONLY | O_DIRECTORY, 0);
-    if (job->parent_dir < 0)
-        return job->parent_dir;
-    /* A new folder is durable once the one above it is synced. */
-    memcpy(above, job->parent, len + 1);
-    for (char *cut = strrchr(above, '/'); cut; cut = strrchr(above, '/')) {
-        *cut = '\0';
-        r = folder_sync(sink->dir, above);
-        if (r)
-            return r;
-    }
-    r = file_sync(sink->dir);
-    if (!r)
-        memcpy(sink->parent, job->parent, len + 1);
-    return r;
-}
-
-/* The key is taken. By this very file: a rename that was cut off between its two names. */
-static void key_exists(struct sink_job *job)
-{
-    struct file_stat ours, there;
-    int r = file_stat_at(job->sink->staging_dir, job->staging_name, &ours);
-
-    if (!r)
-        r = file_stat_at(job->parent_dir, job->name, &there);
-    if (!r && ours.ino == there.ino && ours.dev == there.dev)
-        r = file_unlink(job->sink->staging_dir, job->staging_name);
-    else if (!r) {
-        errmsg_set(&job->err, -EEXIST, "%s/%s: another file has this name; move it away",
-                   job->sink->directory, job->key);
-        job_end(job, SINK_REJECT);
-        return;
-    }
-    if (r) {
-        job_fail(job, r, "cannot look at the name");
-        return;
-    }
-    job->step = DELIVER_SYNC_PARENT;
-    io_sync(job->loop, &job->op, job->parent_dir, false, on_deliver);
-}
-
-/* ENOENT at the rename. True: the staging name is gone because it was delivered before. */
-static bool rename_missed(struct sink_job *job)
-{
-    struct file_sink *sink = job->sink;
-    struct file_stat st;
-
-    if (directory_gone(sink)) {
-        job->staged = false;    /* removed with everything below: copy from the spool again */
-        return false;
-    }
-    if (file_stat_at(sink->staging_dir, job->staging_name, &st) != -ENOENT) {
-        sink->parent[0] = '\0';     /* it is the folder of the key that is gone */
-        return false;
-    }
-    return job->staged;
-}
-
-static void on_deliver(struct io_op *op, int res)
-{
-    struct sink_job *job = op->ctx;
-
-    switch (job->step) {
-    case DELIVER_RENAME:
-        if (res == -ENOENT && rename_missed(job))
-            res = 0;
-        if (res == -EEXIST) {
-            key_exists(job);
-            return;
-        }
-        if (res < 0) {
-            job_fail(job, res, "cannot rename from staging");
-            return;
-        }
-        job->step = DELIVER_SYNC_PARENT;
-        io_sync(job->loop, &job->op, job->parent_dir, false, on_deliver);
-        break;
-    case DELIVER_SYNC_PARENT:
-        if (res < 0) {
-            job_fail(job, res, "sync of its folder");
-            return;
-        }
-        job->step = DELIVER_SYNC_STAGING;
-        io_sync(job->loop, &job->op, job->sink->staging_dir, false, on_deliver);
-        break;
-    default:
-        if (res < 0)
-            job_fail(job, res, "sync of staging");
-        else
-            job_end(job, SINK_DONE);
-    }
-}
-
-void file_sink_deliver(struct file_sink *sink, struct sink_job *job)
-{
-    int r;
-
-    if (!job_begin(sink, job))
-        return;
-    if (staging_lost(job)) {
-        job_fail(job, -ESTALE, "its staging directory was removed");
-        return;
-    }
-    r = parent_open(sink, job);
-    if (r) {
-        job_fail(job, r, "cannot make its folder");
-        return;
-    }
-    job->step = DELIVER_RENAME;
-    io_rename(job->loop, &job->op, sink->staging_dir, job->staging_name, job->parent_dir, job->name,
-              on_deliver);
+    job->from_fd = file_open(sink->staging_dir, job->staging_name, PLAIN_FLAGS, 0);
+    if (job->from_fd == -ENOENT)
+        file_job_end(job, SINK_DONE);
+    else if (job->from_fd < 0)      /* it may be gone, delivered: not yet to be made again */
+        file_job_fail(job, job->from_fd, "cannot open its staging name");
+    else
+        file_job_read(job, on_verified);
 }
 
 /* --- giving up ------------------------------------------------------------------------------ */
 
 bool file_sink_there(const struct file_sink *sink)
 {
-    char path[PATH_MAX];
-    struct file_stat st;
-    int n = snprintf(path, sizeof(path), "%s/" FILE_SINK_STAGING, sink->directory);
-
-    return n > 0 && n < (int)sizeof(path) && file_stat_at(FILE_CWD, path, &st) == 0;
+    return path_look(sink, FILE_SINK_STAGING) == 0;
 }
 
 bool file_sink_took(struct file_sink *sink, const struct sink_job *job)
@@ -551,9 +436,10 @@ bool file_sink_took(struct file_sink *sink, const struct sink_job *job)
     struct file_stat st;
     struct errmsg err;
 
-    return job->staged && job->generation == sink->generation && file_sink_there(sink)
-           && file_sink_open(sink, &err) == 0
-           && file_stat_at(sink->staging_dir, job->staging_name, &st) == -ENOENT;
+    return job->staging_id && file_sink_there(sink) && file_sink_open(sink, &err) == 0
+           && id_look(sink, job->staging_id) == 0
+           && (job->linked || job->in_doubt
+               || file_stat_at(sink->staging_dir, job->staging_name, &st) == -ENOENT);
 }
 
 int file_sink_unstage(struct file_sink *sink, const struct sink_job *job)

@@ -33,7 +33,7 @@ struct sink_job {
     const char *key;                /* below the destination */
     uint64_t file_bytes;
     uint32_t crc32c, file_mode;
-    bool staged;                    /* a missing staging name means delivered; the sink may unset */
+    uint64_t staging_id;            /* of the directory it is staged in; set by the sink, 0: none */
     sink_done_fn done;
     void *ctx;
     /* Out. */
@@ -41,9 +41,12 @@ struct sink_job {
     struct errmsg err;
     /* The sink's. */
     struct file_sink *sink;
-    uint32_t generation;            /* of the sink's directories, when it was staged */
     struct io_op op;
     int step;
+    uint32_t syncs_failed;          /* of the sink, when the job began */
+    bool linked;                    /* key and staging name are both there; until the end, if so */
+    bool in_doubt;                  /* the sync of its names has failed; delivery takes it back */
+    void (*read_then)(struct sink_job *job, int err);
     int parent_dir;
     int from_fd, to_fd;
     uint8_t *buffer;                /* owned */

@@ -248,7 +248,7 @@ int wal_books_seal(struct wal_state *s, const struct wal_item *it)
         seal->file_bytes = it->u.seal.file_bytes;
         seal->crc32c = it->u.seal.crc32c;
         for (uint16_t i = 0; i < seal->targets && i < it->u.seal.targets; i++)
-            seal->target[i].staged = it->u.seal.target[i].staged != 0;
+            seal->target[i].staging_id = it->u.seal.target[i].staging_id;
         return 0;
     }
     seal = calloc(1, sizeof(*seal) + it->u.seal.targets * sizeof(seal->target[0]));
@@ -275,7 +275,7 @@ int wal_books_seal(struct wal_state *s, const struct wal_item *it)
         struct wal_seal_target *to = &seal->target[i];
 
         to->type = from->type;
-        to->staged = from->staged != 0;
+        to->staging_id = from->staging_id;
         to->sink = str_dup(from->sink);
         to->directory = str_dup(from->directory);
         to->key = str_dup(from->key);
@@ -337,7 +337,7 @@ int wal_books_reseal(struct wal_state *s, const struct wal_item *it)
     seal->crc32c = it->u.reseal.crc32c;
     for (uint16_t i = 0; i < seal->targets; i++)
         if (it->u.reseal.unstaged & 1U << i)
-            seal->target[i].staged = false;
+            seal->target[i].staging_id = 0;
     return 0;
 }
 
@@ -355,7 +355,7 @@ int wal_books_ack(struct wal_state *s, const struct wal_item *it)
     st = wal_state_stream(s, seal->stream);
     v = wal_stream_version(st, seal->version);
     if (it->type == WAL_STAGED) {
-        t->staged = true;
+        t->staging_id = it->u.ack.staging_id;
         return 0;
     }
     if (t->acked)

@@ -133,7 +133,7 @@ static int checkpoint_seal(const struct wal_seal *seal, struct bytes *out)
             .directory = str_of(seal->target[i].directory),
             .key = str_of(seal->target[i].key),
             .type = seal->target[i].type,
-            .staged = seal->target[i].staged,
+            .staging_id = seal->target[i].staging_id,
         };
     err = wal_item_append(out, &it, NULL);
     return err;

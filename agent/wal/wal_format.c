@@ -254,7 +254,7 @@ static void code_seal(struct codec *c, struct wal_item *it)
         struct wal_target *t = &it->u.seal.target[i];
 
         code_u8(c, &t->type);
-        code_u8(c, &t->staged);
+        code_u64(c, &t->staging_id);
         code_str(c, &t->sink);
         code_str(c, &t->directory);
         code_str(c, &t->key);
@@ -314,6 +314,8 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_count(c, &it->u.ack.target, WAL_TARGETS_MAX - 1);
         code_u8(c, &it->u.ack.how);
         code_u8(c, &it->u.ack.reason);
+        if (it->type == WAL_STAGED)
+            code_u64(c, &it->u.ack.staging_id);
         break;
     case WAL_RESEAL:
         code_u64(c, &it->u.reseal.epoch);

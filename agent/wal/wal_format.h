@@ -176,7 +176,7 @@ struct wal_target {
     struct wal_str directory;
     struct wal_str key;         /* relative to directory */
     uint8_t type;               /* enum target_type (flow/settings.h) */
-    uint8_t staged;
+    uint64_t staging_id;        /* of the staging directory that has it; 0: none */
 };
 
 struct wal_item {
@@ -230,6 +230,7 @@ struct wal_item {
             uint16_t target;
             uint8_t how;                /* enum wal_ack_how; unused in STAGED */
             uint8_t reason;             /* enum wal_drop_reason, of ABANDONED */
+            uint64_t staging_id;        /* in STAGED alone */
         } ack;                          /* and STAGED */
         struct {
             uint64_t epoch, number;

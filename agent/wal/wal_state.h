@@ -90,7 +90,7 @@ struct wal_stream {
 struct wal_seal_target {
     char *sink, *directory, *key;   /* owned */
     uint8_t type;
-    bool staged;                    /* a synced staging name existed when the seal was written */
+    uint64_t staging_id;            /* of the directory that had a synced staging name; 0: none */
     bool acked, abandoned;
     uint8_t reason;                 /* enum wal_drop_reason, when abandoned */
 };

@@ -266,7 +266,7 @@ static void dump_shows_every_item_once(void **state)
         "type=def ring_id=1 ring=\"app.1.ring\" definition=1 stream_id=1 stream=\"clicks\"",
         "type=span ring_id=1 ring=\"app.1.ring\" from=0 to=72 events=3 ",
         "type=seal epoch=0000000000000007 batch=1 stream_id=1 stream=\"clicks\"",
-        "{sink=\"archive\" directory=\"\" key=\"s/b.json\" staged=false}",
+        "{sink=\"archive\" directory=\"\" key=\"s/b.json\" staging_id=0000000000000000}",
         " batch=1 stream_id=1 stream=\"clicks\" target=0 sink=\"local\" how=delivered",
         "type=stream_totals stream_id=1 stream=\"clicks\" accepted=3",
         "type=sink_totals stream_id=1 stream=\"clicks\" sink=\"local\" events=4 bytes=40 batches=1",

@@ -7,7 +7,7 @@ import stat
 import tempfile
 import time
 
-from harness import Agent, Case, Producer, batches, until
+from harness import Agent, Case, Producer, batches, staged, until
 
 LINES = b"".join(b"line %d\n" % i for i in range(100))
 MESSAGES = [{"message": "line %d" % i} for i in range(100)]
@@ -156,7 +156,7 @@ class Sinks(Case):
         self.assertEqual(agent.events("s", out=far), MESSAGES)
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(far, batches(far)[0])).st_mode), 0o640)
         agent.stop()
-        self.assertEqual(os.listdir(os.path.join(far, ".hydrant")), [])
+        self.assertEqual(staged(far), [])
 
     def test_data_on_another_file_system(self):
         """A tmpfs takes no direct writes everywhere; the log and the spool do without."""

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 
-from harness import Agent, Case, Producer, batches, sized, until
+from harness import Agent, Case, Producer, batches, sized, staged, until
 
 KILLS = sized(5, 15, 200)
 RATE = sized(3000, 10_000, 5000)
@@ -147,7 +147,7 @@ class Crash(Case):
         self.assertEqual(batches(os.path.join(far, "load")), names)
         self.check_once_in_order(agent.events(out=far), counts)
         agent.stop()
-        self.assertEqual(os.listdir(os.path.join(far, ".hydrant")), [])
+        self.assertEqual(staged(far), [])
 
     def test_a_consumer_may_take_files_while_the_agent_dies(self):
         """What was taken away is not delivered again."""

@@ -233,7 +233,7 @@ static void name_is_taken(struct sim_agent *a, uint64_t turn)
     (void)turn;
     if (blocked[0] || sim_list(SIM_AGENT_OUT "/.hydrant", &names, &count) != 0)
         return;
-    if (count > 0) {
+    if (count > 1) {        /* the identity sorts behind */
         assert_int_equal(sim_mkdir(SIM_AGENT_OUT "/stream-0"), 0);
         snprintf(blocked, sizeof(blocked), SIM_AGENT_OUT "/stream-0/20260101000000-host-%s.json",
                  strchr(names[0], '-') + 1);
@@ -341,6 +341,149 @@ static void what_a_consumer_took_is_not_delivered_again_after_sigkill(void **sta
     assert_true(point > 150);
 }
 
+/* ---- Directories that are exchanged while the agent is down ---- */
+
+enum { MOVED_EVENTS = 14 };
+
+/* Marks the numbers of the events in all files below the path. */
+static void numbers_below(const char *path, uint8_t seen[MOVED_EVENTS + 1])
+{
+    char **names, below[512];
+    size_t count, len;
+    uint8_t *bytes;
+
+    if (sim_list(path, &names, &count) != 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(below, sizeof(below), "%s/%s", path, names[i]);
+        if (names[i][0] == '.')
+            continue;
+        if (sim_read_file(below, &bytes, &len) != 0) {
+            numbers_below(below, seen);
+            continue;
+        }
+        for (char *at = (char *)bytes; (at = strstr(at, "\"n\":")); at++) {
+            unsigned long number = strtoul(at + 4, NULL, 10);
+
+            SIM_AGENT_CHECK(number >= 1 && number <= MOVED_EVENTS, "%s: event %lu", below, number);
+            seen[number] = 1;
+        }
+        free(bytes);
+    }
+    free(names);
+}
+
+/* Moved away, staged batches and all, and made anew by the next life: nothing is in neither. */
+static int moved_then_started(void *ctx)
+{
+    static const char *const moved[2] = { "/data/old", "/far/old" };
+    uint64_t point = *(const uint64_t *)ctx;
+
+    sim_agent_init(&agent, point);
+    agent.sinks[0].buffer_count = 4;
+    sim_mount("/far", false, 1 << 30);
+    sim_agent_sink_add(&agent, "far", "/far/out");
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, MOVED_EVENTS);
+    sim_crash_at(point);
+    if (sim_agent_life(&agent) == 0)
+        return NOT_REACHED;
+    sim_agent_killed(&agent);
+    sim_land();
+    for (unsigned i = 0; i < 2; i++)
+        if (sim_exists(agent.sinks[i].directory))
+            SIM_AGENT_CHECK(sim_rename(agent.sinks[i].directory, moved[i]) == 0, "no %s", moved[i]);
+    SIM_AGENT_CHECK(sim_agent_life(&agent) == 0, "the second life ends by itself");
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t seen[MOVED_EVENTS + 1] = {0};
+
+        sim_agent_files(&agent, i, NULL);       /* none twice */
+        numbers_below(agent.sinks[i].directory, seen);
+        numbers_below(moved[i], seen);
+        for (unsigned n = 1; n <= MOVED_EVENTS; n++)
+            SIM_AGENT_CHECK(seen[n], "sink '%s' misses event %u", agent.sinks[i].name, n);
+    }
+    sim_agent_check_clean(&agent);
+    return FAILED;
+}
+
+static void a_directory_replaced_while_down_loses_nothing(void **state)
+{
+    uint64_t point = 1;
+    int end = FAILED;
+
+    (void)state;
+    for (; end == FAILED; point += getenv("HYDRANT_LONG") ? 1 : 3)
+        end = sim_agent_child(moved_then_started, &point);
+    assert_true(point > 150);
+}
+
+/* ---- File systems without RENAME_NOREPLACE ---- */
+
+static int linked_then_cut(void *ctx)
+{
+    uint64_t point = *(const uint64_t *)ctx;
+
+    sim_agent_init(&agent, point);
+    sim_mount("/far", false, 1 << 30);
+    sim_mount(SIM_AGENT_OUT, false, 1 << 30);
+    sim_set_names("/far", false, true);
+    sim_set_names(SIM_AGENT_OUT, false, true);
+    agent.sinks[0].buffer_count = 4;
+    sim_agent_sink_add(&agent, "far", "/far/out");
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 14);
+    sim_crash_at(point);
+    if (sim_agent_life(&agent) == 0) {
+        sim_agent_check_all(&agent);
+        return NOT_REACHED;
+    }
+    if (point % 2)
+        sim_agent_killed(&agent);
+    else
+        sim_agent_power_cut(&agent, point);
+    sim_agent_check_files(&agent);
+    SIM_AGENT_CHECK(sim_agent_life(&agent) == 0, "the second life ends by itself");
+    sim_agent_check_all(&agent);
+    sim_agent_check_clean(&agent);
+    return FAILED;
+}
+
+static void links_deliver_each_event_once_over_crashes(void **state)
+{
+    uint64_t point = 1;
+    int end = FAILED;
+
+    (void)state;
+    for (; end == FAILED; point += getenv("HYDRANT_LONG") ? 1 : 3)
+        end = sim_agent_child(linked_then_cut, &point);
+    assert_true(point > 150);
+}
+
+static void a_directory_that_cannot_be_delivered_to_is_said_in_the_status(void **state)
+{
+    struct status *status;
+
+    (void)state;
+    sim_mount("/far", false, 1 << 30);
+    sim_set_names("/far", false, false);
+    sim_agent_sink_add(&agent, "far", "/far/out");
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 15);
+    sim_agent_open(&agent);
+    sim_agent_until(&agent, sim_agent_taken, "all is taken");
+    sim_agent_pass(&agent, 5000000000);
+    assert_int_equal(snapshot_make(agent.shard, &status), 0);
+    assert_int_equal(status->sinks_count, 2);
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(status->sinks[i].name, "far") == 0)
+            assert_non_null(strstr(status->sinks[i].waits_because, "choose another directory"));
+        else
+            assert_int_equal(status->sinks[i].batches_waiting, 0);
+    status_free(status);
+    sim_set_names("/far", false, true);
+    sim_agent_pass(&agent, 61000000000);
+    sim_agent_stop(&agent);
+    check_all();
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -354,6 +497,9 @@ int main(void)
         cmocka_unit_test(a_consumer_may_take_each_file_at_once),
         cmocka_unit_test(a_consumer_may_remove_the_whole_directory),
         cmocka_unit_test(what_a_consumer_took_is_not_delivered_again_after_sigkill),
+        cmocka_unit_test(a_directory_replaced_while_down_loses_nothing),
+        cmocka_unit_test(links_deliver_each_event_once_over_crashes),
+        cmocka_unit_test(a_directory_that_cannot_be_delivered_to_is_said_in_the_status),
         cmocka_unit_test(each_operation_may_fail_once),
     };
 

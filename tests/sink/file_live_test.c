@@ -71,7 +71,7 @@ static void expect_delivered(const char *key, const char *name)
 static void deliver_somehow(struct sink_life *life, struct sink_job *job)
 {
     for (int tries = 0; tries < 4; tries++) {
-        if (!job->staged)
+        if (job->staging_id == 0)
             sink_life_stage(life, job);
         if (sink_life_run(life, file_sink_deliver, job) == SINK_DONE)
             return;
@@ -91,7 +91,6 @@ static void a_batch_goes_from_spool_to_key(void **state)
     sink_life_open(&life, spool, out);
     job_of(&life, &job, "b1", "orders/1.json");
     sink_life_expect(&life, file_sink_stage, &job, SINK_DONE, NULL);
-    job.staged = true;
     sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
     expect_delivered("orders/1.json", "b1");
@@ -113,7 +112,6 @@ static void a_removed_directory_takes_no_staged_batch_with_it(void **state)
     for (int i = 0; i < 3; i++) {
         job_of(&life, &job[i], names[i], keys[i]);
         sink_life_expect(&life, file_sink_stage, &job[i], SINK_DONE, NULL);
-        job[i].staged = true;
     }
     remove_tree(out);
     for (int i = 0; i < 3; i++)
@@ -137,7 +135,7 @@ static void verifying_after_a_removal_looks_at_the_spool(void **state)
     remove_tree(out);
     deliver_somehow(&life, &job[0]);
     sink_life_expect(&life, file_sink_verify, &job[1], SINK_DONE, NULL);
-    assert_false(job[1].staged);
+    assert_int_equal(job[1].staging_id, 0);
     deliver_somehow(&life, &job[1]);
     expect_delivered("2.json", "b2");
     sink_life_close(&life);
@@ -156,11 +154,9 @@ static void staging_and_copying_into_a_removed_directory_make_it_anew(void **sta
     remove_tree(out);
     sink_life_expect(&life, file_sink_stage, &job[1], SINK_RETRY, strerror(ENOENT));
     sink_life_expect(&life, file_sink_copy, &job[1], SINK_DONE, NULL);
-    job[1].staged = true;
     remove_tree(out);
     sink_life_expect(&life, file_sink_deliver, &job[1], SINK_RETRY, out);
     sink_life_expect(&life, file_sink_copy, &job[1], SINK_DONE, NULL);
-    job[1].staged = true;
     sink_life_expect(&life, file_sink_deliver, &job[1], SINK_DONE, NULL);
     expect_delivered("2.json", "b2");
     sink_life_close(&life);
@@ -184,7 +180,7 @@ static void a_folder_that_goes_under_the_rename_is_made_again(void **state)
     while (!life.ended)
         assert_true(loop_turn(life.loop, UINT64_MAX) >= 0);
     assert_int_equal(job.result, SINK_RETRY);
-    assert_true(job.staged);
+    assert_true(job.staging_id != 0);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
     expect_delivered("orders/1.json", "b1");
     sink_life_close(&life);

@@ -1,68 +1,9 @@
 /*
- * file: a batch gets a staging name, then its key; nothing is visible that is not complete and
- * synced, and what fails can be tried again. On the simulated host.
+ * file: a batch gets a staging name in a directory that has an identity; nothing that is not
+ * complete and synced counts as staged, and what fails can be tried again. On the simulated host.
  */
-#include "sink/sink_life.h"
+#include "sink/sink_sim.h"
 #include "support/sim.h"
-
-#define SPOOL "/data/spool"
-#define OUT "/data/out"
-#define STAGING OUT "/" FILE_SINK_STAGING
-#define NAME "0a1b2c3d-1"
-#define KEY "orders/2026/11/1-host-1.json"
-
-enum { DATA_BYTES = 2 * 1024 * 1024 + 12345 };     /* two reads of a copy and a bit */
-
-static uint8_t *data;
-
-static void spool_file(size_t len)
-{
-    assert_int_equal(sim_write_file(SPOOL "/" NAME, data, len), 0);
-}
-
-static void host_reset(uint64_t seed)
-{
-    sim_reset(seed);
-    assert_int_equal(sim_mkdir(SPOOL), 0);
-}
-
-/* A host with a spool file, a life, and a job of it. */
-static void begin(struct sink_life *life, struct sink_job *job, const char *directory,
-                  const char *key, size_t len)
-{
-    host_reset(1);
-    spool_file(len);
-    sink_life_open(life, SPOOL, directory);
-    sink_life_job(life, job, NAME, key, data, len);
-}
-
-static void end(struct sink_life *life)
-{
-    sink_life_close(life);
-    assert_int_equal(sim_open_descriptors(), 0);
-}
-
-static void expect_bytes(const char *path, size_t len)
-{
-    uint8_t *bytes;
-    size_t there;
-
-    if (sim_read_file(path, &bytes, &there) != 0)
-        fail_msg("no %s (seed %llu)", path, (unsigned long long)sim_seed());
-    assert_int_equal(there, len);
-    assert_memory_equal(bytes, data, len);
-    free(bytes);
-}
-
-static unsigned names_in(const char *path)
-{
-    char **names;
-    size_t count;
-
-    assert_int_equal(sim_list(path, &names, &count), 0);
-    free(names);
-    return (unsigned)count;
-}
 
 /* --- staging -------------------------------------------------------------------------------- */
 
@@ -84,6 +25,8 @@ static void staging_gives_a_synced_second_name_that_nobody_sees(void **state)
 /* Not only the name: every directory above it, whoever made it. */
 static void a_staging_name_survives_any_power_cut(void **state)
 {
+    static const char *const made[] = { "/data/deep", "/data/deep/er", "/data/deep/er/out" };
+
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
         bool made_before = seed % 2 == 0, copied = seed % 3 == 0;
@@ -92,7 +35,8 @@ static void a_staging_name_survives_any_power_cut(void **state)
 
         begin(&life, &job, "/data/deep/er/out/", KEY, 5000);
         if (made_before)
-            assert_int_equal(file_mkdirs(FILE_CWD, "/data/deep/er/out", 0750), 0);
+            for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+                assert_int_equal(file_mkdir(FILE_CWD, made[i], 0750), 0);
         sink_life_expect(&life, copied ? file_sink_copy : file_sink_stage, &job, SINK_DONE, NULL);
         end(&life);
         sim_power_cut(seed);
@@ -230,16 +174,17 @@ static void verifying_reads_what_will_be_delivered(void **state)
     for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
         struct sink_life life;
         struct sink_job job;
+        uint64_t staging_id;
 
         begin(&life, &job, OUT, KEY, lens[i]);
         sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
         sink_life_expect(&life, file_sink_copy, &job, SINK_DONE, NULL);
-        job.staged = true;
         assert_int_equal(sim_poke(SPOOL "/" NAME, 0, "?", 1), 0);
         sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
-        job.staged = false;
+        staging_id = job.staging_id;
+        job.staging_id = 0;
         sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, NAME " is damaged");
-        job.staged = true;
+        job.staging_id = staging_id;
         assert_int_equal(sim_poke(STAGING "/" NAME, lens[i] - 1, "?", 1), 0);
         sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, "is damaged or gone");
         assert_int_equal(sim_write_file(STAGING "/" NAME, data, lens[i] - 1), 0);
@@ -257,147 +202,246 @@ static void a_staging_name_that_is_gone_means_delivered(void **state)
 
     (void)state;
     begin(&life, &job, OUT, KEY, 5000);
-    job.staged = true;
+    assert_int_equal(file_sink_open(&life.sink, NULL), 0);
+    job.staging_id = life.sink.id;
     sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
     assert_false(sim_exists(OUT "/" KEY));
-    assert_true(job.staged);
+    assert_int_equal(job.staging_id, life.sink.id);
     /* Never staged, there is nothing to be gone. */
-    job.staged = false;
+    job.staging_id = 0;
     sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(ENOENT));
     end(&life);
 }
 
-/* --- delivering ----------------------------------------------------------------------------- */
+/* --- identity ------------------------------------------------------------------------------- */
 
-static void delivery_moves_the_batch_to_its_key_synced(void **state)
+static uint64_t id_of(const char *directory)
 {
-    static const char *const keys[] = { KEY, "orders/1-host-1.json", "1-host-1.json" };
+    struct sink_life life;
+    uint64_t id;
+
+    sink_life_open(&life, SPOOL, directory);
+    assert_int_equal(file_sink_open(&life.sink, NULL), 0);
+    id = life.sink.id;
+    end(&life);
+    return id;
+}
+
+static void a_staging_directory_keeps_its_identity(void **state)
+{
+    uint64_t id, other;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        host_reset(seed);
+        id = id_of(OUT);
+        assert_int_not_equal(id, 0);
+        assert_int_equal(sim_unsynced(STAGING), 0);
+        sim_power_cut(seed);
+        assert_int_equal(id_of(OUT), id);
+        assert_int_equal(sim_rename(OUT, "/data/moved"), 0);
+        assert_int_equal(id_of("/data/moved"), id);
+        other = id_of(OUT);
+        assert_int_not_equal(other, id);
+        assert_int_equal(sim_remove_tree(OUT), 0);
+        assert_int_not_equal(id_of(OUT), id);
+        assert_int_not_equal(id_of(OUT), other);
+    }
+}
+
+static void what_is_no_identity_is_not_taken_for_one(void **state)
+{
+    static const char *const names[] = {
+        "id-", "id-1", "id-0000000000000000", "id-00000000000000aB", "id-00000000000000ab.old",
+        "id-0x000000000000ab", "id--0000000000000ab", "id", "0a1b2c3d-1"
+    };
+    char path[128];
+    uint64_t id;
+
+    (void)state;
+    host_reset(1);
+    assert_int_equal(sim_mkdir(STAGING), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), STAGING "/%s", names[i]);
+        assert_int_equal(sim_write_file(path, "x", 1), 0);
+    }
+    id = id_of(OUT);
+    snprintf(path, sizeof(path), STAGING "/id-%016llx", (unsigned long long)id);
+    assert_true(sim_exists(path));
+    assert_int_equal(id_of(OUT), id);
+}
+
+/* The whole directory, the staging directory, or what is in it; the agent was down. */
+static void a_staging_directory_replaced_while_down_has_delivered_nothing(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 4; way++) {
         struct sink_life life;
         struct sink_job job;
+        uint64_t id;
         char path[128];
 
-        begin(&life, &job, OUT, keys[i], 5000);
+        begin(&life, &job, OUT, KEY, 5000);
         sink_life_stage(&life, &job);
-        sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
-        snprintf(path, sizeof(path), OUT "/%s", keys[i]);
-        expect_bytes(path, 5000);
-        assert_int_equal(names_in(STAGING), 0);
+        id = job.staging_id;
         end(&life);
-        sim_power_cut(i);
-        expect_bytes(path, 5000);
-        assert_int_equal(names_in(STAGING), 0);
-    }
-}
+        if (way == 0)
+            assert_int_equal(sim_remove_tree(OUT), 0);
+        if (way >= 1)
+            assert_int_equal(sim_remove_tree(STAGING), 0);
+        if (way >= 2)
+            assert_int_equal(sim_mkdir(STAGING), 0);
+        if (way == 3)       /* somebody else's */
+            assert_int_equal(sim_write_file(STAGING "/id-00000000000000ab", "", 0), 0);
 
-static void batches_of_one_folder_follow_each_other(void **state)
-{
-    static const char *const keys[] = {
-        "orders/a/1.json", "orders/a/2.json", "orders/3.json", "orders/a/4.json", "5.json"
-    };
-    struct sink_life life;
-    struct sink_job job;
-    char path[128];
-
-    (void)state;
-    begin(&life, &job, OUT, KEY, 100);
-    for (size_t i = 0; i < 5; i++) {
-        spool_file(100 + i);
-        sink_life_job(&life, &job, NAME, keys[i], data, 100 + i);
-        sink_life_stage(&life, &job);
+        sink_life_open(&life, SPOOL, OUT);
+        sink_life_job(&life, &job, NAME, KEY, data, 5000);
+        job.staging_id = id;
+        sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
+        assert_int_equal(job.staging_id, 0);
+        sink_life_expect(&life, file_sink_copy, &job, SINK_DONE, NULL);
+        assert_int_equal(job.staging_id, way == 3 ? 0xab : (long)life.sink.id);
         sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
-        assert_int_equal(sim_unlink(SPOOL "/" NAME), 0);
-        if (i == 1)     /* a consumer takes the folder away, files and all */
-            assert_int_equal(sim_rename(OUT "/orders/a", "/data/taken"), 0);
-    }
-    end(&life);
-    sim_power_cut(4);
-    for (size_t i = 0; i < 5; i++) {
-        snprintf(path, sizeof(path), i < 2 ? "/data/taken/%s" : OUT "/%s",
-                 i < 2 ? strrchr(keys[i], '/') + 1 : keys[i]);
-        expect_bytes(path, 100 + i);
+        expect_bytes(OUT "/" KEY, 5000);
+        snprintf(path, sizeof(path), STAGING "/id-%016llx", (unsigned long long)job.staging_id);
+        assert_true(sim_exists(path));
+        end(&life);
     }
 }
 
-/* A power cut kept both names of a rename. */
-static void a_key_that_is_this_very_file_is_a_delivery(void **state)
+/* Emptied under a living agent: a new identity, before anything else is staged under the old. */
+static void a_staging_directory_emptied_while_up_is_another(void **state)
 {
     struct sink_life life;
     struct sink_job job;
+    uint64_t id;
 
     (void)state;
     begin(&life, &job, OUT, KEY, 5000);
     sink_life_stage(&life, &job);
-    assert_int_equal(file_mkdirs(life.sink.dir, "orders/2026/11", 0750), 0);
-    assert_int_equal(file_link(life.sink.staging_dir, NAME, life.sink.dir, KEY), 0);
+    id = job.staging_id;
+    assert_int_equal(sim_remove_tree(STAGING), 0);
+    assert_int_equal(sim_mkdir(STAGING), 0);
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, "staging directory was removed");
+    assert_int_equal(job.staging_id, 0);
+    sink_life_stage(&life, &job);
+    assert_int_not_equal(job.staging_id, id);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
-    assert_int_equal(names_in(STAGING), 0);
-    end(&life);
-    sim_power_cut(5);
     expect_bytes(OUT "/" KEY, 5000);
-    assert_int_equal(names_in(STAGING), 0);
+    end(&life);
 }
 
-static void another_file_under_the_key_is_never_replaced(void **state)
+/* The identity alone went: what was staged under it cannot be told from what was delivered. */
+static void without_its_identity_a_staging_directory_is_another(void **state)
 {
     struct sink_life life;
-    struct sink_job job;
-    uint8_t *bytes;
-    size_t len;
+    struct sink_job job[2];
+    char path[128];
+    uint64_t id;
 
     (void)state;
-    begin(&life, &job, OUT, KEY, 5000);
-    sink_life_stage(&life, &job);
-    assert_int_equal(sim_mkdir(OUT "/orders/2026/11"), 0);
-    assert_int_equal(sim_write_file(OUT "/" KEY, "stranger", 8), 0);
+    begin(&life, &job[0], OUT, KEY, 5000);
+    assert_int_equal(sim_write_file(SPOOL "/2", data, 100), 0);
+    sink_life_job(&life, &job[1], "2", "2.json", data, 100);
     for (int i = 0; i < 2; i++)
-        sink_life_expect(&life, file_sink_deliver, &job, SINK_REJECT,
-                         OUT "/" KEY ": another file has this name; move it away");
-    assert_int_equal(sim_read_file(OUT "/" KEY, &bytes, &len), 0);
-    assert_int_equal(len, 8);
-    assert_memory_equal(bytes, "stranger", 8);
-    free(bytes);
-    expect_bytes(STAGING "/" NAME, 5000);
-
-    assert_int_equal(sim_unlink(OUT "/" KEY), 0);
-    sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
+        sink_life_stage(&life, &job[i]);
+    id = life.sink.id;
+    sink_life_expect(&life, file_sink_deliver, &job[0], SINK_DONE, NULL);
+    snprintf(path, sizeof(path), STAGING "/id-%016llx", (unsigned long long)id);
+    assert_int_equal(sim_unlink(path), 0);
+    for (int i = 0; i < 2; i++) {
+        sink_life_expect(&life, file_sink_deliver, &job[i], SINK_RETRY, "was removed");
+        sink_life_expect(&life, file_sink_copy, &job[i], SINK_DONE, NULL);
+        assert_int_equal(job[i].staging_id, life.sink.id);
+        sink_life_expect(&life, file_sink_deliver, &job[i], SINK_DONE, NULL);
+    }
+    assert_int_not_equal(life.sink.id, id);
     expect_bytes(OUT "/" KEY, 5000);
+    expect_bytes(OUT "/2.json", 100);
     end(&life);
 }
 
-static void a_directory_that_cannot_be_had_is_said_and_tried_again(void **state)
+/* Two agents that made it at the same moment: the batches of both are known to be delivered. */
+static void two_identities_of_one_directory_both_hold(void **state)
 {
-    static const sink_step_fn steps[] = {
-        file_sink_stage, file_sink_copy, file_sink_verify, file_sink_deliver
-    };
-    struct sink_life life;
-    struct sink_job job;
-    struct errmsg err;
+    static const uint64_t ids[] = { 0xa1, 0xb2 };
 
     (void)state;
-    begin(&life, &job, OUT, KEY, 5000);
-    assert_int_equal(sim_write_file(OUT, "a file", 6), 0);
-    assert_int_equal(file_sink_open(&life.sink, &err), -ENOTDIR);
-    assert_non_null(strstr(err.text, OUT));
-    for (size_t i = 0; i < 4; i++)
-        sink_life_expect(&life, steps[i], &job, SINK_RETRY, OUT);
-    assert_int_equal(sim_unlink(OUT), 0);
-    assert_int_equal(sim_write_file("/data/x", "", 0), 0);
-    assert_int_equal(sim_mkdir(OUT), 0);
-    assert_int_equal(sim_write_file(STAGING, "a file", 6), 0);
-    assert_int_equal(file_sink_open(&life.sink, &err), -ENOTDIR);
-    assert_non_null(strstr(err.text, STAGING));
-    assert_int_equal(sim_unlink(STAGING), 0);
-    sink_life_stage(&life, &job);
-    sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
-    expect_bytes(OUT "/" KEY, 5000);
-    end(&life);
+    for (size_t i = 0; i < 2; i++) {
+        struct sink_life life;
+        struct sink_job job;
+
+        begin(&life, &job, OUT, KEY, 5000);
+        assert_int_equal(sim_mkdir(STAGING), 0);
+        assert_int_equal(sim_write_file(STAGING "/id-00000000000000a1", "", 0), 0);
+        assert_int_equal(sim_write_file(STAGING "/id-00000000000000b2", "", 0), 0);
+        job.staging_id = ids[i];
+        sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
+        sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
+        assert_false(sim_exists(OUT "/orders/2026/11/1-host-1.json"));
+        end(&life);
+    }
 }
 
-/* --- faults at every operation -------------------------------------------------------------- */
+/* Made and not synced, it may be gone after the next power cut, with a batch staged under it. */
+static void an_identity_whose_sync_failed_is_not_used(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        bool failed = true;
+
+        for (uint64_t seed = 1; seed <= 20 && failed; seed++) {
+            struct sink_life life;
+            struct sink_job job;
+
+            begin(&life, &job, OUT, KEY, 5000);
+            sim_fail(SIM_SYNC, nth, 1, -EIO);
+            failed = file_sink_open(&life.sink, NULL) != 0;
+            sim_fail_clear();
+            sink_life_expect(&life, file_sink_stage, &job, SINK_DONE, NULL);
+            end(&life);
+            sim_power_cut(seed);
+            expect_bytes(STAGING "/" NAME, 5000);
+            assert_int_equal(id_of(OUT), job.staging_id);
+        }
+        if (!failed) {
+            assert_true(nth > 3);
+            return;
+        }
+    }
+}
+
+/* Linked at the same time, by two jobs: the sync that failed may have been about both. */
+static void a_failed_sync_puts_all_that_was_staged_then_in_doubt(void **state)
+{
+    struct sink_job job[2];
+    struct sink_life life;
+
+    (void)state;
+    begin(&life, &job[0], OUT, KEY, 5000);
+    assert_int_equal(sim_write_file(SPOOL "/2", data, 100), 0);
+    sink_life_job(&life, &job[1], "2", "2.json", data, 100);
+    job[0].done = job[1].done = on_sink_life_many;
+    assert_int_equal(file_sink_open(&life.sink, NULL), 0);
+    sim_fail_next(SIM_SYNC, -EIO);
+    for (int i = 0; i < 2; i++)
+        file_sink_stage(&life.sink, &job[i]);
+    while (life.sink.jobs > 0)
+        assert_true(loop_turn(life.loop, UINT64_MAX) >= 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(job[i].result, SINK_RETRY);
+        assert_int_equal(job[i].staging_id, 0);
+        job[i].done = on_sink_life_job;
+        sink_life_expect(&life, file_sink_copy, &job[i], SINK_DONE, NULL);
+    }
+    end(&life);
+    sim_power_cut(1);
+    expect_bytes(STAGING "/" NAME, 5000);
+    expect_bytes(STAGING "/2", 100);
+}
+
+/* --- failing disks -------------------------------------------------------------------------- */
 
 /*
  * EIO: a disk that was pulled, or a file system that shut down. Who holds nothing of it can have it
@@ -407,183 +451,93 @@ static void a_directory_that_failed_is_let_go_and_opened_anew(void **state)
 {
     struct sink_life life;
     struct sink_job job;
+    uint64_t id;
 
     (void)state;
     begin(&life, &job, OUT, KEY, 5000);
     sink_life_stage(&life, &job);
+    id = job.staging_id;
     sim_fail(SIM_RENAME, 1, 1, -EIO);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(EIO));
     sim_fail(SIM_SYNC, 1, 1, -EIO);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(EIO));
     assert_true(life.sink.dir == -1 && life.sink.staging_dir == -1);
+    /* Not mounted: nothing is made in its place. */
+    assert_int_equal(sim_rename(OUT, "/data/unmounted"), 0);
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(ENOENT));
+    assert_false(sim_exists(OUT));
+    assert_int_equal(sim_rename("/data/unmounted", OUT), 0);
     sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
     expect_bytes(OUT "/" KEY, 5000);
-    assert_int_equal(life.sink.generation, 0);
+    assert_true(job.staging_id == id && life.sink.id == id);
     end(&life);
 }
 
-static void whatever_fails_the_batch_arrives_when_it_is_over(void **state)
+/* A staging name that cannot be opened may be gone, delivered; one that cannot be read is not. */
+static void a_file_that_cannot_be_read_is_damaged_once_it_is_known_to_be_there(void **state)
 {
-    static const int errs[] = { -EIO, -ENOSPC, -EACCES, -EROFS, -ENOENT, -EMFILE };
-
-    (void)state;
-    for (size_t e = 0; e < sizeof(errs) / sizeof(errs[0]); e++)
-        for (int other_fs = 0; other_fs < 2; other_fs++) {
-            unsigned retries = 0;
-
-            for (uint64_t nth = 1;; nth++) {
-                struct sink_life life;
-                struct sink_job job;
-                uint64_t ops;
-                int tries = 0;
-
-                begin(&life, &job, other_fs ? "/mnt/out" : OUT, KEY, 5000);
-                if (other_fs)
-                    sim_mount("/mnt", false, 1ULL << 30);
-                ops = sim_op_count(SIM_ANY);
-                sim_fail(SIM_ANY, nth, 1, errs[e]);
-                sink_life_stage(&life, &job);
-                while (sink_life_run(&life, file_sink_deliver, &job) != SINK_DONE) {
-                    assert_int_equal(job.result, SINK_RETRY);
-                    assert_true(++tries < 4);
-                    retries++;
-                }
-                expect_bytes(other_fs ? "/mnt/out/" KEY : OUT "/" KEY, 5000);
-                expect_bytes(SPOOL "/" NAME, 5000);
-                assert_int_equal(names_in(other_fs ? "/mnt/out/.hydrant" : STAGING), 0);
-                ops = sim_op_count(SIM_ANY) - ops;
-                end(&life);
-                if (ops < nth)
-                    break;
-            }
-            assert_true(retries > 5);
-        }
-}
-
-/* --- crashes at every operation ------------------------------------------------------------- */
-
-/* What the log would hold of the batch: it survives whatever ends a life. */
-struct written {
-    const char *directory;
-    bool sealed, staged, renaming, acked;
-};
-
-static int batch_life(void *ctx)
-{
-    struct written *w = ctx;
     struct sink_life life;
     struct sink_job job;
 
-    sink_life_open(&life, SPOOL, w->directory);
-    sink_life_job(&life, &job, NAME, KEY, data, 5000);
-    if (!w->sealed) {
-        w->staged = sink_life_run(&life, file_sink_stage, &job) == SINK_DONE;
-        w->sealed = true;
-    }
-    job.staged = w->staged;
+    (void)state;
+    begin(&life, &job, OUT, KEY, 5000);
+    sim_fail(SIM_READ, 1, 1, -EIO);
+    sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, NAME " is damaged or gone");
+    sim_fail(SIM_READ, 1, 1, -EIO);
+    sink_life_expect(&life, file_sink_copy, &job, SINK_DAMAGED, NAME " is damaged or gone");
+    sink_life_expect(&life, file_sink_copy, &job, SINK_DONE, NULL);
+    sim_fail(SIM_READ, 1, 1, -EIO);
+    sink_life_expect(&life, file_sink_verify, &job, SINK_DAMAGED, NAME " is damaged or gone");
+    sim_fail(SIM_OPEN, 1, 1, -EIO);
+    sink_life_expect(&life, file_sink_verify, &job, SINK_RETRY, strerror(EIO));
     sink_life_expect(&life, file_sink_verify, &job, SINK_DONE, NULL);
-    while (!w->staged)
-        job.staged = w->staged = sink_life_run(&life, file_sink_copy, &job) == SINK_DONE;
-    w->renaming = true;
+    end(&life);
+}
+
+/* --- giving up ------------------------------------------------------------------------------ */
+
+static void a_batch_was_taken_only_from_the_directory_it_was_staged_in(void **state)
+{
+    struct sink_life life;
+    struct sink_job job;
+
+    (void)state;
+    begin(&life, &job, OUT, KEY, 5000);
+    assert_false(file_sink_took(&life.sink, &job));     /* never staged */
+    assert_false(sim_exists(OUT));
+    sink_life_stage(&life, &job);
+    assert_false(file_sink_took(&life.sink, &job));
     sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
-    w->acked = true;
-    assert_int_equal(file_sync(life.spool_dir), 0);     /* points to stop at, after the last one */
-    sink_life_close(&life);
-    return 0;
+    assert_true(file_sink_took(&life.sink, &job));
+    assert_int_equal(file_sink_unstage(&life.sink, &job), 0);
+    assert_int_equal(sim_rename(OUT, "/data/before"), 0);
+    assert_false(file_sink_took(&life.sink, &job));
+    assert_false(sim_exists(OUT));
+    assert_int_equal(sim_mkdir(STAGING), 0);
+    assert_false(file_sink_took(&life.sink, &job));
+    assert_int_equal(file_sink_unstage(&life.sink, &job), 0);
+    end(&life);
 }
 
-/* Of all names below the directory but .hydrant, each is the whole batch. */
-static unsigned check_visible(const char *path)
+/* Visible under its key, though its staging name is there as well, or may be. */
+static void a_batch_whose_names_are_in_doubt_is_not_given_up(void **state)
 {
-    unsigned files = 0;
-    char **names;
-    size_t count;
+    struct sink_life life;
+    struct sink_job job;
 
-    if (!sim_exists(path))
-        return 0;
-    assert_int_equal(sim_list(path, &names, &count), 0);
-    for (size_t i = 0; i < count; i++) {
-        char below[512];
-
-        if (strcmp(names[i], FILE_SINK_STAGING) == 0)
-            continue;
-        snprintf(below, sizeof(below), "%s/%s", path, names[i]);
-        if (strstr(names[i], ".json")) {
-            expect_bytes(below, 5000);
-            files++;
-        } else {
-            files += check_visible(below);
-        }
-    }
-    free(names);
-    return files;
-}
-
-static void crash_everywhere(const char *directory, bool power)
-{
-    unsigned crashes = 0;
-    uint64_t point;
-    char key[128];
-
-    snprintf(key, sizeof(key), "%s/" KEY, directory);
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        for (point = 1;; point++) {
-            struct written w = { .directory = directory };
-            unsigned visible;
-            int r;
-
-            host_reset(seed * 100 + point);
-            sim_mount("/mnt", false, 1ULL << 30);
-            spool_file(5000);
-            sim_crash_at(point);
-            r = sim_run(batch_life, &w);
-            if (power)
-                sim_power_cut(seed * 100 + point);
-            else
-                sim_kill();
-            sim_land();
-            visible = check_visible(directory);
-            assert_true(visible <= 1);
-            assert_true(!w.acked || visible == 1);
-            assert_true(w.renaming || visible == 0);
-            if (r != SIM_CRASHED)
-                break;
-            crashes++;
-
-            /* Whatever was left: the next life ends with the batch there once, the spool whole. */
-            bool halved = power && w.renaming && visible == 0
-                          && names_in(w.directory[1] == 'm' ? "/mnt/out/.hydrant" : STAGING) == 0;
-
-            assert_int_equal(sim_run(batch_life, &w), 0);
-            assert_true(w.acked);
-            assert_int_equal(check_visible(directory), halved ? 0 : 1);
-            if (!halved)
-                expect_bytes(key, 5000);
-            expect_bytes(SPOOL "/" NAME, 5000);
-            sim_power_cut(point);
-            if (!halved)
-                expect_bytes(key, 5000);
-        }
-    assert_true(crashes > 100);
-}
-
-static void sigkill_at_any_operation_leaves_one_whole_batch(void **state)
-{
     (void)state;
-    crash_everywhere(OUT, false);
-    crash_everywhere("/mnt/out", false);
-}
-
-/*
- * The simulator may keep one half of a rename across directories and lose the other; no journaling
- * file system does. With the removal kept and the new name lost, a staging name is gone without a
- * delivery: that one state is let pass, and none other.
- */
-static void power_cut_at_any_operation_leaves_one_whole_batch(void **state)
-{
-    (void)state;
-    crash_everywhere(OUT, true);
-    crash_everywhere("/mnt/out", true);
+    begin(&life, &job, OUT, KEY, 5000);
+    sim_set_names("/data", false, true);
+    sink_life_stage(&life, &job);
+    sim_fail(SIM_UNLINK, 1, 1, -EROFS);
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_RETRY, strerror(EROFS));
+    assert_true(sim_exists(OUT "/" KEY) && sim_exists(STAGING "/" NAME));
+    assert_true(file_sink_took(&life.sink, &job));
+    assert_int_equal(sim_unlink(OUT "/" KEY), 0);       /* by a consumer */
+    sink_life_expect(&life, file_sink_deliver, &job, SINK_DONE, NULL);
+    assert_false(sim_exists(OUT "/" KEY));
+    assert_int_equal(names_in(STAGING), 0);
+    end(&life);
 }
 
 /* --- cleaning ------------------------------------------------------------------------------- */
@@ -623,24 +577,6 @@ static void cleaning_takes_what_is_ours_and_unclaimed(void **state)
     end(&life);
 }
 
-static int data_make(void **state)
-{
-    (void)state;
-    data = malloc(DATA_BYTES + 1);
-    if (data == NULL)
-        return -1;
-    for (size_t i = 0; i <= DATA_BYTES; i++)
-        data[i] = (uint8_t)(i * 17 + i / 4096);
-    return 0;
-}
-
-static int data_free(void **state)
-{
-    (void)state;
-    free(data);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -655,17 +591,20 @@ int main(void)
         cmocka_unit_test(a_full_destination_takes_the_copy_when_there_is_space),
         cmocka_unit_test(verifying_reads_what_will_be_delivered),
         cmocka_unit_test(a_staging_name_that_is_gone_means_delivered),
-        cmocka_unit_test(delivery_moves_the_batch_to_its_key_synced),
-        cmocka_unit_test(batches_of_one_folder_follow_each_other),
-        cmocka_unit_test(a_key_that_is_this_very_file_is_a_delivery),
-        cmocka_unit_test(another_file_under_the_key_is_never_replaced),
-        cmocka_unit_test(a_directory_that_cannot_be_had_is_said_and_tried_again),
+        cmocka_unit_test(a_staging_directory_keeps_its_identity),
+        cmocka_unit_test(what_is_no_identity_is_not_taken_for_one),
+        cmocka_unit_test(a_staging_directory_replaced_while_down_has_delivered_nothing),
+        cmocka_unit_test(a_staging_directory_emptied_while_up_is_another),
+        cmocka_unit_test(without_its_identity_a_staging_directory_is_another),
+        cmocka_unit_test(two_identities_of_one_directory_both_hold),
+        cmocka_unit_test(an_identity_whose_sync_failed_is_not_used),
+        cmocka_unit_test(a_failed_sync_puts_all_that_was_staged_then_in_doubt),
         cmocka_unit_test(a_directory_that_failed_is_let_go_and_opened_anew),
-        cmocka_unit_test(whatever_fails_the_batch_arrives_when_it_is_over),
-        cmocka_unit_test(sigkill_at_any_operation_leaves_one_whole_batch),
-        cmocka_unit_test(power_cut_at_any_operation_leaves_one_whole_batch),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_damaged_once_it_is_known_to_be_there),
+        cmocka_unit_test(a_batch_was_taken_only_from_the_directory_it_was_staged_in),
+        cmocka_unit_test(a_batch_whose_names_are_in_doubt_is_not_given_up),
         cmocka_unit_test(cleaning_takes_what_is_ours_and_unclaimed),
     };
 
-    return cmocka_run_group_tests(tests, data_make, data_free);
+    return cmocka_run_group_tests(tests, sink_data_make, sink_data_free);
 }

@@ -66,6 +66,12 @@ static inline void on_sink_life_job(struct sink_job *job)
     life->ended = true;
 }
 
+/* Of several at once: the test waits for life->sink.jobs. */
+static inline void on_sink_life_many(struct sink_job *job)
+{
+    assert_true(job->result == SINK_DONE || job->err.text[0] != '\0');
+}
+
 /* `data` is what the spool file holds. */
 static inline void sink_life_job(struct sink_life *life, struct sink_job *job, const char *name,
                                  const char *key, const void *data, size_t len)
@@ -115,9 +121,9 @@ static inline void sink_life_expect(struct sink_life *life, sink_step_fn step,
 /* Staged, or else copied, as the pipeline does it. */
 static inline void sink_life_stage(struct sink_life *life, struct sink_job *job)
 {
-    job->staged = sink_life_run(life, file_sink_stage, job) == SINK_DONE;
-    while (!job->staged)
-        job->staged = sink_life_run(life, file_sink_copy, job) == SINK_DONE;
+    if (sink_life_run(life, file_sink_stage, job) != SINK_DONE)
+        while (sink_life_run(life, file_sink_copy, job) != SINK_DONE)
+            assert_int_equal(job->staging_id, 0);
 }
 
 #endif

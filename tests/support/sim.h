@@ -32,8 +32,8 @@
  * buffer of a write under way, waits for a lock that nobody will release, uses a descriptor of an
  * earlier life, turns a loop from within a done function.
  *
- * Not simulated: permissions, "..", memory exhaustion. A block keeps only versions that a sync could
- * have seen; a guard whose file shrinks reads zeros, but shares what is written later.
+ * Not simulated: permissions, "..", memory exhaustion. A block keeps only versions that a sync
+ * could have seen; a guard whose file shrinks reads zeros, but shares what is written later.
  *
  * Memory: what a crashed life had taken from malloc() is lost, as its stack is; sim_run() tells the
  * leak checker not to look at what lives with a crash point set have allocated. The simulator frees
@@ -79,7 +79,7 @@ void sim_set_capacity(const char *path, uint64_t capacity_bytes);
 /* Others take all of the file system that holds path but so much; UINT64_MAX: they give it back. */
 void sim_set_free(const char *path, uint64_t free_bytes);
 
-/* The same file system's refusals: of renames that must not replace (-EINVAL), of links (-EPERM). */
+/* It refuses renames that must not replace (-EINVAL), or links (-EPERM), when they are false. */
 void sim_set_names(const char *path, bool noreplace, bool links);
 
 /* ---- Lives of the agent ---- */

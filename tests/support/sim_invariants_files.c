@@ -154,6 +154,23 @@ static void delivery(struct inv *v, const struct sim_sight *sight)
     inv_count(v, COVER_deliveries);
 }
 
+/* After a failed sync: it goes back to staging, or its second name goes, to be delivered anew. */
+static void delivery_undone(struct inv *v, const struct sim_sight *sight)
+{
+    for (uint32_t i = v->seals_count; i-- > 0; ) {
+        for (uint16_t t = 0; t < v->seals[i].targets; t++) {
+            struct inv_target *target = &v->seals[i].target[t];
+
+            if (target->file != INV_VISIBLE || sim_exists(target->path)
+                || strcmp(strrchr(target->path, '/') + 1, sight->name) != 0)
+                continue;
+            INV_CHECK(v, target->ack_lsn == 0, "%s is acknowledged and taken back", target->path);
+            target->file = INV_ABSENT;
+            inv_count(v, COVER_deliveries_undone);
+        }
+    }
+}
+
 /*
  * D8: what a seal names stays until every sink has confirmed it, and that is synced. What a start
  * removes is judged when it has said where the log ends.
@@ -203,12 +220,18 @@ static void a_ring_goes_when_all_of_it_is_logged(struct inv *v, const struct sim
     }
 }
 
+static bool is_key(const char *name)
+{
+    return inv_name_ends(name, ".json") || inv_name_ends(name, ".raw");
+}
+
 void inv_see_name(struct inv *v, const struct sim_sight *sight)
 {
     inv_see_segment_name(v, sight);
-    if (sight->kind == SIM_RENAME && (inv_name_ends(sight->to, ".json")
-                                      || inv_name_ends(sight->to, ".raw")))
+    if (sight->kind == SIM_RENAME && is_key(sight->to))
         delivery(v, sight);
+    else if (sight->kind != SIM_LINK && is_key(sight->name))
+        delivery_undone(v, sight);
     if (sight->kind != SIM_UNLINK)
         return;
     if (inv_name_ends(sight->name, ".spool"))

@@ -282,8 +282,8 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
 
         snprintf(target->path, sizeof(target->path), "%.*s/%.*s", (int)from->directory.len,
                  from->directory.at, (int)from->key.len, from->key.at);
-        target->staged = from->staged;
-        if (!from->staged)
+        target->staged = from->staging_id != 0;
+        if (!target->staged)
             inv_count(v, COVER_unstaged_seals);
         a_key_is_used_once(v, target->path);
     }

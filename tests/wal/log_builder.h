@@ -190,6 +190,7 @@ static BUILT_UNUSED struct wal_item built_seal(uint64_t number, uint32_t stream,
     it.u.seal.target[0].sink = built_str("local");
     it.u.seal.target[0].directory = built_str("/out");
     it.u.seal.target[0].key = built_str("s/a.json");
+    it.u.seal.target[0].staging_id = ~number;
     it.u.seal.target[1].sink = built_str("archive");
     it.u.seal.target[1].directory = built_str("");
     it.u.seal.target[1].key = built_str("s/b.json");

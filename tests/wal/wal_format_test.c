@@ -56,7 +56,7 @@ static void fill_seal(struct wal_item *it, struct texts *t)
     it->u.seal.arrival_ns = word();
     for (uint16_t i = 0; i < it->u.seal.targets; i++) {
         it->u.seal.target[i].type = (uint8_t)word();
-        it->u.seal.target[i].staged = (uint8_t)word();
+        it->u.seal.target[i].staging_id = word();
         it->u.seal.target[i].sink = text(t->a[i][0], sizeof(t->a[i][0]));
         it->u.seal.target[i].directory = text(t->a[i][1], sizeof(t->a[i][1]));
         it->u.seal.target[i].key = text(t->a[i][2], sizeof(t->a[i][2]));
@@ -162,6 +162,7 @@ static void fill(struct wal_item *it, struct texts *t)
         it->u.ack.target = (uint16_t)(word() % WAL_TARGETS_MAX);
         it->u.ack.how = (uint8_t)word();
         it->u.ack.reason = (uint8_t)word();
+        it->u.ack.staging_id = it->type == WAL_STAGED ? word() : 0;
         break;
     case WAL_RESEAL:
         it->u.reseal.epoch = word();
@@ -225,7 +226,7 @@ static void same_seal(const struct wal_item *a, const struct wal_item *b)
     SAME(seal.arrival_ns);
     for (uint16_t i = 0; i < a->u.seal.targets; i++) {
         SAME(seal.target[i].type);
-        SAME(seal.target[i].staged);
+        SAME(seal.target[i].staging_id);
         same_str(a->u.seal.target[i].sink, b->u.seal.target[i].sink);
         same_str(a->u.seal.target[i].directory, b->u.seal.target[i].directory);
         same_str(a->u.seal.target[i].key, b->u.seal.target[i].key);
@@ -337,6 +338,7 @@ static void same(const struct wal_item *a, const struct wal_item *b, const struc
         SAME(ack.target);
         SAME(ack.how);
         SAME(ack.reason);
+        SAME(ack.staging_id);
         break;
     case WAL_RESEAL:
         SAME(reseal.epoch);

@@ -127,6 +127,7 @@ static bool model_ack(struct model *m, struct wal_item *it)
         *it = built_ack(i, target, delivered ? WAL_ACK_DELIVERED : WAL_ACK_ABANDONED);
         if (built_random(&m->seed) % 4 == 0) {
             it->type = WAL_STAGED;
+            it->u.ack.staging_id = built_random(&m->seed);
             return true;
         }
         seal->acked |= 1U << target;

@@ -158,6 +158,29 @@ class Sinks(Case):
         agent.stop()
         self.assertEqual(staged(far), [])
 
+    def test_modes_are_as_configured_whatever_the_umask(self):
+        """Files as file_mode says, by link and by copy; folders 0750; staging nobody else's."""
+        far = tempfile.mkdtemp(prefix="hydrant-e2e-", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, far, ignore_errors=True)
+        for umask, mode in (("000", 0o640), ("077", 0o664), ("777", 0o444)):
+            agent = Agent(self, "[sink local]\nfile_mode = %04o\n[sink far]\ntype = file\n"
+                          "directory = %s/%s\nfile_mode = %04o\n[stream *]\nbuffer_count = 10\n"
+                          "prefix = a/b/\nsinks = local, far" % (mode, far, umask, mode),
+                          data="data" + umask,
+                          wrap=["sh", "-c", 'umask %s; exec "$@"' % umask, "sh"])
+            agent.start()
+            self.send("s", LINES, "--delivered")
+            for out in (agent.out, os.path.join(far, umask)):
+                self.assertEqual(agent.events("s", out=out), MESSAGES)
+                for folder, _, names in os.walk(out):
+                    private = os.path.basename(folder) == ".hydrant"
+                    self.assertEqual(stat.S_IMODE(os.stat(folder).st_mode),
+                                     0o700 if private else 0o750, folder)
+                    for name in [] if private else names:
+                        path = os.path.join(folder, name)
+                        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), mode, path)
+            agent.stop()
+
     def test_data_on_another_file_system(self):
         """A tmpfs takes no direct writes everywhere; the log and the spool do without."""
         far = tempfile.mkdtemp(prefix="hydrant-e2e-", dir="/dev/shm")

@@ -129,8 +129,8 @@ static void a_power_cut_while_the_log_rolls(void **state)
 }
 
 /*
- * A read that fails while a log is opened says nothing of what is there: the start fails, and the
- * next one finds all of it.
+ * A read that fails while a log is opened says nothing of what is there: the start fails, or does
+ * without it, and the next one finds all of it.
  */
 static void a_read_error_at_a_start_costs_no_event(void **state)
 {
@@ -151,7 +151,7 @@ static void a_read_error_at_a_start_costs_no_event(void **state)
         sim_agent_open(&agent);
         sim_fail_clear();
         reads = sim_op_count(SIM_READ) - reads;
-        assert_true(nth > reads || agent.result == -EIO);
+        assert_true(agent.result == 0 || (nth <= reads && agent.result == -EIO));
         sim_agent_close(&agent);
         agent.may_fail = false;
         assert_int_equal(sim_agent_life(&agent), 0);

@@ -172,6 +172,8 @@ static void crew_work(struct crew *crew)
 
         for (unsigned i = 0; i < crew->fleet->jobs; i++) {
             c = &crew->child[i];
+            crew->stop |= crew->fleet->seconds_max > 0
+                          && seconds_now() - began > crew->fleet->seconds_max;
             if (c->pid == 0 && !crew->stop && (c->next < c->end || crew->next < crew->end))
                 child_begin(crew, c);
             busy += c->pid != 0;
@@ -216,16 +218,19 @@ void fleet_run(const struct fleet *fleet, struct fleet_result *ret_result)
 
 void fleet_print(const struct fleet_result *result)
 {
-    int at = 0;
+    int column = 0;
 
     for (int i = 0; i < COVER_COUNT; i++) {
-        char text[80], *c;
+        char text[80];
+        int len = snprintf(text, sizeof(text), "%s %llu", sim_cover_names[i],
+                           (ull)result->cover[i]);
 
-        snprintf(text, sizeof(text), "%s %llu", sim_cover_names[i], (ull)result->cover[i]);
-        for (c = text; *c; c++)
+        for (char *c = text; *c; c++)
             *c = *c == '_' ? ' ' : *c;
-        at += printf("%s%s", i == 0 ? "" : at > 80 ? ",\n" : ", ", text);
-        at = at > 84 ? (int)strlen(text) : at;
+        if (column > 0 && column + len > 96)
+            column = 0;
+        printf("%s%s", i == 0 ? "" : column == 0 ? ",\n" : ", ", text);
+        column += len + 2;
     }
     printf("\n%.1f seconds, %.0f seeds a second; %llu do not hold\n", result->seconds,
            (double)result->cover[COVER_seeds] / (result->seconds > 0 ? result->seconds : 1),

@@ -16,6 +16,7 @@
 struct fleet {
     uint64_t first, count;              /* seeds */
     unsigned jobs;
+    unsigned seconds_max;               /* no seed is begun after that; 0: no limit */
     bool keep_going, verbose, progress;
 };
 

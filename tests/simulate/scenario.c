@@ -19,7 +19,7 @@
 
 #define MS 1000000ULL
 
-enum { HEAVY_PERMILLE = 25 };
+enum { HEAVY_PERMILLE = 20 };
 
 /* A stream of its own: what the host draws does not change what is asked of it. */
 static uint64_t draw(uint64_t *state)
@@ -102,7 +102,7 @@ static void producers_make(uint64_t *r, struct scenario *sc, bool heavy)
     sc->event_bytes_max = heavy ? UINT32_MAX : sizes[below(r, 6)];
     sc->kinds = chance(r, 400);
     sc->burst = (unsigned)spread(r, heavy ? 5 : 4);
-    sc->write = 50 + below(r, 700);
+    sc->write = (heavy ? 400 : 50) + below(r, 600);
     sc->open = rate(r, 500, 40);
     sc->close = rate(r, 400, 30);
     sc->die = rate(r, 400, 30);
@@ -131,9 +131,9 @@ static void lives_make(uint64_t *r, struct scenario *sc, bool heavy)
     for (unsigned i = 0; i < sc->lives; i++) {
         struct scenario_life *life = &sc->life[i];
 
-        life->turns = (unsigned)spread(r, heavy ? 9 : 8);
+        life->turns = heavy ? 50 + below(r, 350) : (unsigned)spread(r, 8);
         life->end = chance(r, 150) ? END_STOP : chance(r, power) ? END_POWER_CUT : END_KILL;
-        life->point = spread(r, heavy ? 12 : 11);
+        life->point = heavy ? 1 + below(r, 1 << 13) : spread(r, 11);
         life->stop_ns = chance(r, 500) ? 600000 * MS : spread(r, 10) * MS;
         life->read_faults = sc->fault > 0 && chance(r, 100);
     }

@@ -316,9 +316,11 @@ static bool group_kept(uint64_t group, unsigned keep_permille)
 static void group_sync_elsewhere(const struct sim_inode *dir, uint64_t group)
 {
     for (struct sim_inode *inode = sim_host.inodes, *next; inode != NULL; inode = next) {
+        next = inode->all_next;
+        if (inode == dir || inode->changes_count == 0)
+            continue;
         sim_inode_ref(inode);
-        if (inode != dir)
-            sim_sync_group(inode, group);
+        sim_sync_group(inode, group);
         next = inode->all_next;
         sim_inode_unref(inode);
     }

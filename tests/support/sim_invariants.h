@@ -44,11 +44,11 @@ enum {
     X(events_written) X(events_accepted) X(events_delivered) X(events_undone) X(events_lost) \
     X(commits) X(commits_undone) X(segments) X(rolls) X(segments_removed) X(segments_recycled) \
     X(seals) X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) X(deliveries_undone) \
-    X(acks) X(files_taken) X(rings_opened) X(rings_full) X(rings_removed) X(producers_died) \
-    X(producers_lied) X(quarantines) X(disk_full) X(disk_full_waits) X(sink_full) \
-    X(log_full_waits) X(memory_waits) X(faults) X(sync_faults) X(reloads) X(sinks_added) \
-    X(sinks_removed) X(flushes) X(flushes_done) X(wants) X(clock_steps) X(direct_refused) \
-    X(disorder) X(short_io)
+    X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) X(rings_opened) \
+    X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) X(quarantines) \
+    X(disk_full) X(disk_full_waits) X(sink_full) X(log_full_waits) X(memory_waits) X(faults) \
+    X(sync_faults) X(reloads) X(sinks_added) X(sinks_removed) X(flushes) X(flushes_done) \
+    X(wants) X(clock_steps) X(direct_refused) X(disorder) X(short_io)
 
 #define SIM_COVERAGE_ENUM(name) COVER_##name,
 enum sim_cover { SIM_COVERAGE(SIM_COVERAGE_ENUM) COVER_COUNT };
@@ -98,7 +98,8 @@ struct inv_target {
 };
 
 struct inv_seal {
-    uint64_t epoch, number, end_lsn, first_lsn, last_lsn, file_bytes;
+    uint64_t epoch, number, first_lsn, last_lsn, file_bytes;
+    uint64_t end_lsn, again_lsn;        /* said first, and again; 0: not yet */
     uint32_t stream, version;
     uint16_t output, targets;
     bool spool_removed;                 /* by a start that had not said where the log ends */
@@ -106,7 +107,7 @@ struct inv_seal {
 };
 
 struct inv_version {
-    uint32_t stream, version;
+    uint32_t stream, version, crc32c;   /* of its settings */
     uint64_t end_lsn;
     uint16_t outputs;
     uint64_t sealed_lsn[INV_OUTPUTS_MAX];

@@ -123,8 +123,9 @@ static struct inv_target *target_find(struct inv *v, const struct sim_sight *sig
 static void a_seal_is_synced_before_its_first_byte(struct inv *v, const struct inv_seal *seal,
                                                    const struct inv_target *target)
 {
-    INV_CHECK(v, seal->end_lsn <= v->synced_lsn, "%s is delivered, its seal at %llu is not synced "
-              "(%llu)", target->path, (ull)seal->end_lsn, (ull)v->synced_lsn);
+    INV_CHECK(v, seal->again_lsn != 0 && seal->again_lsn <= v->synced_lsn, "%s is delivered, its "
+              "seal at %llu and again at %llu is not synced (%llu)", target->path,
+              (ull)seal->end_lsn, (ull)seal->again_lsn, (ull)v->synced_lsn);
     INV_CHECK(v, target->staged || (target->staged_lsn != 0
                                     && target->staged_lsn <= v->synced_lsn),
               "%s is delivered, and that it was staged is not synced", target->path);

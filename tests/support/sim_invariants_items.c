@@ -48,6 +48,12 @@ uint32_t inv_event_from(const struct inv *v, uint64_t lsn)
     return lo;
 }
 
+/* Everything but events is in the log twice: the second time tells nothing new. */
+static void what_is_said_again_is_the_same(struct inv *v, bool same, const char *what, uint64_t id)
+{
+    INV_CHECK(v, same, "%s %llu is another than before", what, (ull)id);
+}
+
 static void spans_of_a_ring_follow_each_other(struct inv *v, const struct inv_ring *ring,
                                               uint64_t from)
 {
@@ -175,25 +181,47 @@ static void attach_take(struct inv *v, const struct wal_item *it, uint64_t end_l
             inv_fail(v, __func__, "more rings than the ledger keeps");
         ring = &v->rings[v->rings_count++];
         *ring = (struct inv_ring){.id = it->u.attach.ring, .end_lsn = end_lsn,
-                                  .attach_pos = it->u.attach.pos, .source = INV_STRANGER};
+                                  .attach_pos = it->u.attach.pos, .to = it->u.attach.pos,
+                                  .source = INV_STRANGER};
         for (uint32_t i = 0; i < v->sources_count; i++)
             if (memcmp(v->sources[i].uuid, it->u.attach.uuid, 16) == 0)
                 ring->source = i;
+    } else if ((int64_t)(it->u.attach.pos - ring->to) > 0) {    /* else it is said again */
+        ring->to = it->u.attach.pos;
     }
-    ring->to = it->u.attach.pos;
+}
+
+static void def_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    uint32_t stream = def_stream(v, it->u.def.ring, it->u.def.number);
+    struct inv_def *def;
+
+    if (stream != 0) {
+        what_is_said_again_is_the_same(v, stream == it->u.def.stream, "definition",
+                                       it->u.def.number);
+        return;
+    }
+    def = inv_append((void **)&v->defs, &v->defs_count, &v->defs_cap, sizeof(*def));
+    *def = (struct inv_def){it->u.def.ring, it->u.def.stream, it->u.def.number, end_lsn};
 }
 
 static void stream_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
+    struct inv_version *version = inv_version_of(v, it->u.stream.stream, it->u.stream.version);
     struct stream_settings set;
-    struct inv_version *version;
+    uint32_t crc = crc32c(0, it->u.stream.settings.at, it->u.stream.settings.len);
 
+    if (version) {
+        what_is_said_again_is_the_same(v, version->crc32c == crc, "version", version->version);
+        return;
+    }
     if (stream_settings_parse(it->u.stream.settings.at, it->u.stream.settings.len, &set))
         inv_fail(v, __func__, "settings of stream %u cannot be read", it->u.stream.stream);
     version = inv_append((void **)&v->versions, &v->versions_count, &v->versions_cap,
                          sizeof(*version));
     *version = (struct inv_version){.stream = it->u.stream.stream, .outputs = set.outputs,
-                                    .version = it->u.stream.version, .end_lsn = end_lsn};
+                                    .version = it->u.stream.version, .crc32c = crc,
+                                    .end_lsn = end_lsn};
     if (set.outputs > INV_OUTPUTS_MAX)
         inv_fail(v, __func__, "%u outputs", set.outputs);
     for (uint16_t o = 0; o < set.outputs; o++) {
@@ -254,10 +282,31 @@ static void a_key_is_used_once(struct inv *v, const char *path)
                       (ull)v->seals[v->seals_count - 1].number);
 }
 
+static struct inv_seal *seal_of(struct inv *v, uint64_t epoch, uint64_t number)
+{
+    for (uint32_t i = v->seals_count; i-- > 0; )
+        if (v->seals[i].epoch == epoch && v->seals[i].number == number)
+            return &v->seals[i];
+    return NULL;
+}
+
 static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_version *version = inv_version_of(v, it->u.seal.stream, it->u.seal.version);
-    struct inv_seal *seal;
+    struct inv_seal *seal = seal_of(v, it->u.seal.epoch, it->u.seal.number);
+
+    if (seal) {
+        what_is_said_again_is_the_same(v, seal->stream == it->u.seal.stream
+                                       && seal->version == it->u.seal.version
+                                       && seal->output == it->u.seal.output
+                                       && seal->targets == it->u.seal.targets
+                                       && seal->first_lsn == it->u.seal.first_lsn
+                                       && seal->last_lsn == it->u.seal.last_lsn,
+                                       "batch", seal->number);
+        if (seal->again_lsn == 0)
+            seal->again_lsn = end_lsn;
+        return;
+    }
 
     if (!version || it->u.seal.output >= version->outputs
         || it->u.seal.targets != version->targets[it->u.seal.output])
@@ -291,10 +340,10 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
 
 static struct inv_target *target_of(struct inv *v, const struct wal_item *it)
 {
-    for (uint32_t i = v->seals_count; i-- > 0; )
-        if (v->seals[i].epoch == it->u.ack.epoch && v->seals[i].number == it->u.ack.number
-            && it->u.ack.target < v->seals[i].targets)
-            return &v->seals[i].target[it->u.ack.target];
+    struct inv_seal *seal = seal_of(v, it->u.ack.epoch, it->u.ack.number);
+
+    if (seal && it->u.ack.target < seal->targets)
+        return &seal->target[it->u.ack.target];
     inv_fail(v, __func__, "no batch %llu with a target %u", (ull)it->u.ack.number,
              it->u.ack.target);
 }
@@ -303,18 +352,44 @@ static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it
 {
     struct inv_target *target = target_of(v, it);
 
-    target->abandoned = it->u.ack.how == WAL_ACK_ABANDONED;
-    INV_CHECK(v, !target->abandoned || v->abandons, "%s was given up", target->path);
-    INV_CHECK(v, target->file != INV_ABSENT || target->abandoned, "%s is acknowledged and was not "
-              "delivered", target->path);
-    if (target->ack_lsn == 0)
-        target->ack_lsn = end_lsn;
+    bool abandoned = it->u.ack.how == WAL_ACK_ABANDONED;
+
+    INV_CHECK(v, target->ack_lsn == 0, "%s is acknowledged for the second time", target->path);
+    INV_CHECK(v, !abandoned || v->abandons, "%s was given up", target->path);
+    INV_CHECK(v, abandoned == (target->file == INV_ABSENT), "%s is acknowledged as %s and was %s",
+              target->path, abandoned ? "given up" : "delivered",
+              target->file == INV_ABSENT ? "not delivered" : "delivered");
+    target->abandoned = abandoned;
+    target->ack_lsn = end_lsn;
+    v->cover[COVER_acks_abandoned] += abandoned;
     inv_count(v, COVER_acks);
 }
 
-/* Lost is only what was not synced when the power went. */
+/* What is staged anew has to be copied, and that said, before it is delivered. */
+static void reseal_take(struct inv *v, const struct wal_item *it)
+{
+    struct inv_seal *seal = seal_of(v, it->u.reseal.epoch, it->u.reseal.number);
+
+    if (!seal)
+        inv_fail(v, __func__, "no batch %llu", (ull)it->u.reseal.number);
+    for (uint16_t t = 0; t < seal->targets; t++) {
+        if (!(it->u.reseal.unstaged & 1U << t))
+            continue;
+        seal->target[t].staged = false;
+        seal->target[t].staged_lsn = 0;
+    }
+    inv_count(v, COVER_reseals);
+}
+
+/*
+ * Lost is only what was not synced when the power went. Disks of this host do not damage the log:
+ * no range of it, nor events that nobody can name, are to be missing.
+ */
 static void nothing_durable_is_lost(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
+    INV_CHECK(v, it->u.lost.stream != 0 && it->u.lost.lsn != 0, "%llu bytes at %llu, %llu events "
+              "of stream %u", (ull)it->u.lost.payload_bytes, (ull)it->u.lost.lsn,
+              (ull)it->u.lost.events, it->u.lost.stream);
     for (uint32_t i = inv_event_from(v, it->u.lost.lsn); i < v->events_count; i++) {
         struct inv_event *ev = &v->events[i];
 
@@ -341,7 +416,7 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
 {
     uint64_t end_lsn = c->lsn + c->bytes;
     struct inv_ring *ring;
-    struct inv_def *def;
+    struct inv_target *target;
 
     switch (it->type) {
     case WAL_SPAN:
@@ -356,8 +431,7 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
             ring->retired = true;
         break;
     case WAL_DEF:
-        def = inv_append((void **)&v->defs, &v->defs_count, &v->defs_cap, sizeof(*def));
-        *def = (struct inv_def){it->u.def.ring, it->u.def.stream, it->u.def.number, end_lsn};
+        def_take(v, it, end_lsn);
         break;
     case WAL_STREAM:
         stream_take(v, it, end_lsn);
@@ -369,8 +443,14 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
         an_ack_follows_its_delivery(v, it, end_lsn);
         break;
     case WAL_STAGED:
-        target_of(v, it)->staged_lsn = end_lsn;
-        inv_count(v, COVER_copies);
+        target = target_of(v, it);
+        if (target->staged_lsn == 0) {
+            target->staged_lsn = end_lsn;
+            inv_count(v, COVER_copies);
+        }
+        break;
+    case WAL_RESEAL:
+        reseal_take(v, it);
         break;
     case WAL_LOST:
         nothing_durable_is_lost(v, it, end_lsn);

@@ -100,12 +100,16 @@ static void seals_forget(struct inv *v, uint64_t end)
         for (uint16_t t = 0; t < seal->targets; t++) {
             struct inv_target *target = &seal->target[t];
 
-            if (target->ack_lsn > end)
+            if (target->ack_lsn > end) {
                 target->ack_lsn = 0;
+                target->abandoned = false;
+            }
             if (target->staged_lsn > end)
                 target->staged_lsn = 0;
             live |= target->ack_lsn == 0;
         }
+        if (seal->again_lsn > end)
+            seal->again_lsn = 0;
         what_a_start_finds_sealed_keeps_its_file(v, seal);
         if (live)
             inv_count(v, COVER_resumed_seals);
@@ -227,16 +231,43 @@ static void commits_tell_the_truth_of_syncs(struct inv *v, const struct wal_comm
               "%llu", (ull)c->lsn, (ull)c->synced_lsn, (ull)v->synced_lsn);
 }
 
-/* Header and CHECKPOINT are one write. */
+/* It restates what is sealed: that is said again. */
+static void checkpoints_end(struct inv *v, uint64_t end_lsn)
+{
+    for (uint32_t i = 0; i < v->seals_count; i++)
+        if (v->seals[i].again_lsn == 0)
+            v->seals[i].again_lsn = end_lsn;
+}
+
+/* Where the CHECKPOINTs end that one write brings with the header. */
+static uint64_t checkpoints_parse(const struct inv *v, const struct sim_sight *sight,
+                                  const struct wal_segment_header *header)
+{
+    struct wal_identity id = {.epoch = header->epoch, .segment = header->number};
+    uint64_t at = WAL_BLOCK;
+    unsigned count = 0;
+    struct wal_commit c;
+
+    memcpy(id.uuid, header->uuid, sizeof(id.uuid));
+    for (; at < sight->len; at += c.bytes, count++)
+        if (wal_commit_parse(&id, (const uint8_t *)sight->bytes + at, sight->len - at,
+                             header->start_lsn + at, &c)
+            || c.group_lsn != c.lsn)
+            inv_fail(v, __func__, "%s: no CHECKPOINT at offset %llu", sight->name, (ull)at);
+    if (count != WAL_CHECKPOINTS)
+        inv_fail(v, __func__, "%s has %u CHECKPOINTs", sight->name, count);
+    return header->start_lsn + at;
+}
+
+/* Header and CHECKPOINTs are one write. */
 static void segment_begin(struct inv *v, const struct sim_sight *sight)
 {
     struct wal_segment_header header;
     struct inv_segment *seg = segment_of(v, sight->ino);
-    struct wal_commit c;
+    uint64_t end_lsn;
 
-    if (wal_segment_header_parse(sight->bytes, &header)
-        || bytes_get_u64((const uint8_t *)sight->bytes + WAL_BLOCK) != WAL_COMMIT_MAGIC)
-        inv_fail(v, __func__, "%s does not begin with a header and a checkpoint", sight->name);
+    if (wal_segment_header_parse(sight->bytes, &header))
+        inv_fail(v, __func__, "%s does not begin with a header", sight->name);
     if (seg && seg->epoch == header.epoch && seg->number == header.number)
         return;                         /* the rest after a short write */
     if (header.epoch != v->epoch)
@@ -244,7 +275,7 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
     else
         inv_count(v, COVER_rolls);
     seg = segment_of(v, sight->ino);
-    memcpy(&c, (const uint8_t *)sight->bytes + WAL_BLOCK, sizeof(c));
+    end_lsn = checkpoints_parse(v, sight, &header);
     commits_go_one_after_the_other(v, header.start_lsn);
     if (seg)
         free(seg->blocks);
@@ -253,7 +284,8 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
                          sizeof(*seg));
     *seg = (struct inv_segment){.ino = sight->ino, .epoch = header.epoch,
                                 .number = header.number, .start_lsn = header.start_lsn};
-    commit_add(v, sight, c.lsn + c.bytes, 0, sight->len);
+    commit_add(v, sight, end_lsn, 0, sight->len);
+    checkpoints_end(v, end_lsn);
     inv_count(v, COVER_segments);
 }
 

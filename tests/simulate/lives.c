@@ -506,21 +506,26 @@ static void life_crashed(const struct scenario_life *plan)
 /* A disk has changed a byte of a file that waits to be delivered; its other links are well. */
 static void file_damage(const char *directory)
 {
-    char **names, path[1200];
-    size_t count, len;
+    char **names, path[1200], other[1200];
+    size_t count, len = 0;
     uint8_t *data;
 
     if (sim_list(directory, &names, &count) != 0)
         return;
     if (count > 0) {
         snprintf(path, sizeof(path), "%s/%s", directory, names[sim_random() % count]);
+        snprintf(other, sizeof(other), "%s/damage", directory);
         if (sim_read_file(path, &data, &len) != 0)
             inv_fail(&w.inv, __func__, "%s", path);
-        if (len > 0) {
+        if (len > 0)
             data[sim_random() % len] ^= 1;
-            if (sim_unlink(path) != 0 || sim_write_file(path, data, len) != 0)
+        if (sim_write_file(other, data, len) == 0) {
+            if (sim_rename(other, path) != 0)
                 inv_fail(&w.inv, __func__, "%s", path);
+            inv_count(&w.inv, COVER_files_damaged);
             say("%s is damaged", path);
+        } else {
+            (void)sim_unlink(other);    /* no room for another inode */
         }
         free(data);
     }

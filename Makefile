@@ -283,6 +283,11 @@ simulate:
 	@$(B)/tests/simulate/simulate_test --seed $(SEED) --seeds $(SEEDS) \
 	  $(if $(KEEP_GOING),--keep-going) $(if $(VERBOSE),--verbose)
 
+# Faults built into copies of the agent, which the simulation must catch (tests/mutants/faults).
+mutants:
+	@$(MAKE) --no-print-directory MODE=release build/release/tests/simulate/simulate_test
+	@tests/mutants/run $(MUTANTS)
+
 bench:
 	@etc/deps build bench
 	@$(MAKE) --no-print-directory MODE=release all benchmarks
@@ -329,6 +334,7 @@ help:
 	@echo 'make lint        layers, headers, banned functions, layout of the source'
 	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make simulate    the whole agent on a simulated host: SEEDS=$(SEEDS) SEED=$(SEED) KEEP_GOING=1'
+	@echo 'make mutants     deliberate faults, each of which the simulation must find: MUTANTS="NAME ..."'
 	@echo 'make bench       every benchmark, in order'
 	@echo 'make install     below DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it away'
 	@echo 'make clean       remove build/'

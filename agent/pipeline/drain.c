@@ -93,18 +93,29 @@ static int ring_wait(struct shard *s, struct ring *r, enum shm_wait why)
     return -EAGAIN;
 }
 
+/* Stream of a definition that an earlier life has logged, 0: none. */
+static uint32_t def_logged(const struct shard *s, const struct ring *r, uint16_t number)
+{
+    const struct wal_ring *known = wal_state_ring(&s->state, r->id);
+
+    return known ? wal_ring_stream(known, number) : 0;
+}
+
 /* A new definition: its stream gets an id and settings, in the log before the first span. */
 static int on_def(void *ctx, const struct ring_def *def)
 {
     struct def_call *c = ctx;
     struct shard *s = c->s;
     struct stream *st = stream_by_name(&s->streams, def->name);
+    uint32_t logged = def_logged(s, c->r, def->number);
     struct wal_item it = {.type = WAL_DEF};
     struct errmsg err = {""};
     int r;
 
     if (def->type != SHM_DEF_STREAM)    /* typed records: nothing here understands them */
         return -EBADMSG;
+    if (logged != 0)                    /* what it means never changes */
+        return st && st->id == logged ? 0 : -EBADMSG;
     if (s->defs_left == 0)
         return -EAGAIN;
     s->defs_left--;

@@ -215,6 +215,36 @@ static void a_hostile_ring_is_quarantined_and_harms_nobody(void **state)
             one_attack(&attacks[i], seed);
 }
 
+/* What a number stands for is in the log; events under it may wait there to be routed. */
+static void a_definition_that_changes_between_lives_is_found_out(void **state)
+{
+    struct sim_agent_source *src, *liar;
+    struct status_ring ring;
+    uint8_t *name;
+
+    (void)state;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    liar = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    assert_true(sim_agent_write(&agent, src, 0));
+    assert_true(sim_agent_write(&agent, liar, 0));
+    sim_agent_turns(&agent, 50);
+    sim_agent_close(&agent);
+    liar->lies = true;
+    name = memmem(liar->ring.defs, 64, "stream-0", 8);
+    assert_non_null(name);
+    name[7] = '7';
+    assert_true(sim_agent_write(&agent, src, 0));
+    assert_true(sim_agent_write(&agent, liar, 0));
+    sim_agent_open(&agent);
+    sim_agent_turns(&agent, 50);
+    assert_true(ring_status(liar->name, &ring) && ring.state == STATUS_RING_QUARANTINED);
+    assert_int_equal(ring.quarantine, SHM_QUARANTINE_DEFINITION);
+    assert_null(wal_state_stream_by_name(&agent.shard->state, "stream-7"));
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+}
+
 static void a_ring_whose_name_is_gone_is_drained_on(void **state)
 {
     struct sim_agent_source *src, *other;
@@ -486,6 +516,7 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hostile_ring_is_quarantined_and_harms_nobody),
+        cmocka_unit_test(a_definition_that_changes_between_lives_is_found_out),
         cmocka_unit_test(a_ring_whose_name_is_gone_is_drained_on),
         cmocka_unit_test(a_dead_producers_ring_is_drained_and_removed),
         cmocka_unit_test(rings_of_the_dead_go_wherever_the_agent_dies_retiring_them),

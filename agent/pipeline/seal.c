@@ -216,7 +216,6 @@ static void on_spooled(struct spool *spool, int result)
 
     if (result) {
         /* A failed sync says nothing of the bytes, nor does one more; the log has the events. */
-        log_error("%s; it is made again from the log", spool->trouble.text);
         room_shed_later(sb);
         return;
     }

@@ -458,6 +458,10 @@ int recovery_run(struct shard *s, struct errmsg *err)
     r = tables_build(s, err);
     if (r)
         return r;
+    /* I5: an ACK that a power cut can still take does not let a spool file go. */
+    r = wal_writer_finish(&s->dir, s->replay_synced_lsn, &end_lsn, err);
+    if (r)
+        return r;
     r = file_list(s->spool_dir, on_spool_name, s);
     if (r)
         return errmsg_set(err, r, "%s/spool: cannot clean: %s", s->opt.data_dir, strerror(-r));
@@ -472,7 +476,6 @@ int recovery_run(struct shard *s, struct errmsg *err)
     memcpy(wopt.uuid, s->uuid, sizeof(wopt.uuid));
     memcpy(wopt.boot_id, s->boot_id, sizeof(wopt.boot_id));
     wopt.epoch = s->epoch;
-    wopt.synced_lsn = s->replay_synced_lsn;
     r = wal_writer_open(&s->writer, s->loop, &s->dir, &s->state, &wopt, end_lsn, on_committed, s,
                         err);
     if (r)

@@ -101,6 +101,22 @@ static int segment_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t end
     return 0;
 }
 
+int wal_writer_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t *end_lsn,
+                      struct errmsg *err)
+{
+    const struct wal_segment *last = dir->count > 0 ? &dir->segments[dir->count - 1] : NULL;
+    int r;
+
+    if (!last)
+        return 0;
+    /* A segment without one whole group: the next may not begin at the same place. */
+    if (*end_lsn < last->header.start_lsn + WAL_BLOCK)
+        *end_lsn = last->header.start_lsn + WAL_BLOCK;
+    r = segment_finish(dir, synced_lsn, *end_lsn);
+    return r ? errmsg_set(err, r, "%s/%s: cannot finish: %s", dir->path, last->name, strerror(-r))
+             : 0;
+}
+
 int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *dir,
                     struct wal_state *state, const struct wal_writer_options *opt, uint64_t end_lsn,
                     wal_committed_fn on_committed, void *ctx, struct errmsg *err)
@@ -121,18 +137,7 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
     w->id.epoch = opt->epoch;
     for (int i = 0; i < WAL_GROUPS; i++)
         w->groups[i].writer = w;
-    if (dir->count > 0) {
-        const struct wal_segment *last = &dir->segments[dir->count - 1];
-
-        /* A segment without one whole group: the next may not begin at the same place. */
-        if (end_lsn < last->header.start_lsn + WAL_BLOCK)
-            end_lsn = last->header.start_lsn + WAL_BLOCK;
-        r = segment_finish(dir, opt->synced_lsn, end_lsn);
-        if (r)
-            return errmsg_set(err, r, "%s/%s: cannot finish: %s", dir->path, last->name,
-                              strerror(-r));
-        w->synced_lsn = end_lsn;
-    }
+    w->synced_lsn = end_lsn;
     r = wal_segment_first(w, end_lsn);
     if (r)
         return errmsg_set(err, r, "%s: cannot begin a log segment: %s", dir->path, strerror(-r));

@@ -74,7 +74,6 @@ struct wal_writer_options {
     uint8_t uuid[16];
     uint8_t boot_id[16];
     uint64_t epoch;
-    uint64_t synced_lsn;                    /* of what recovery found: known to be synced */
 };
 
 /* Called for each group when its COMMIT is done, in order, its items applied to the state. */
@@ -121,10 +120,14 @@ struct wal_writer {
 };
 
 /*
- * Begins a new segment of a new epoch behind end_lsn (the end of what recovery found), with a
- * CHECKPOINT of `state`. The segment before it is cut there and synced first: the CHECKPOINT and
- * `synced_lsn` build on it, and what an earlier life wrote may never have been synced.
+ * Cuts the log of earlier lives at *end_lsn, the end of what recovery found, and makes it durable
+ * up to there: beyond `synced_lsn` it may never have been synced. Before that nothing may be
+ * removed for what the log says. Moves *end_lsn to where the next segment begins.
  */
+int wal_writer_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t *end_lsn,
+                      struct errmsg *err);
+
+/* Begins a new segment of a new epoch at end_lsn, with a CHECKPOINT of `state`. */
 int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *dir,
                     struct wal_state *state, const struct wal_writer_options *opt, uint64_t end_lsn,
                     wal_committed_fn on_committed, void *ctx, struct errmsg *err);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "support/sim.h"
 #include "support/sim_schedule.h"
@@ -193,6 +194,56 @@ static void a_failed_sync_is_made_good_by_the_next_start(void **state)
     }
 }
 
+static int life(void *ctx)
+{
+    (void)ctx;
+    return sim_agent_life(&agent);
+}
+
+static struct {
+    uint64_t wal_dir;
+    unsigned files;
+    bool synced;                        /* the log, since the start */
+} witnessed;
+
+static void on_sight(void *ctx, const struct sim_sight *sight)
+{
+    const char *dot = sight->name ? strrchr(sight->name, '.') : NULL;
+
+    (void)ctx;
+    if (sight->kind == SIM_SYNC && sight->dir == witnessed.wal_dir && dot)
+        witnessed.synced |= strcmp(dot, ".seg") == 0 && sight->res == 0;
+    if (sight->kind != SIM_UNLINK || !dot || strcmp(dot, ".spool") != 0)
+        return;
+    assert_true(witnessed.synced);
+    witnessed.files++;
+}
+
+/* Else a power cut takes the ACK back, and the batch is sealed, unconfirmed and without a file. */
+static void a_start_syncs_the_log_before_files_go_for_what_it_says(void **state)
+{
+    bool crashed = true;
+
+    (void)state;
+    for (uint64_t point = 1; crashed; point++) {
+        sim_agent_init(&agent, point);
+        two_rings(&agent);
+        sim_crash_at(point);
+        crashed = sim_run(life, NULL) == SIM_CRASHED;
+        if (crashed) {
+            sim_agent_killed(&agent);
+            witnessed.wal_dir = sim_ino(SIM_AGENT_DATA "/wal");
+            witnessed.synced = false;
+            sim_set_witness(on_sight, NULL);
+            sim_agent_open(&agent);
+            sim_set_witness(NULL, NULL);
+            sim_agent_close(&agent);
+        }
+        sim_agent_fini(&agent);
+    }
+    assert_true(witnessed.files > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_while_the_log_rolls),
         cmocka_unit_test(a_read_error_at_a_start_costs_no_event),
         cmocka_unit_test(a_failed_sync_is_made_good_by_the_next_start),
+        cmocka_unit_test(a_start_syncs_the_log_before_files_go_for_what_it_says),
     };
 
     return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);

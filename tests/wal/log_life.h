@@ -208,8 +208,10 @@ static BUILT_UNUSED int life_open(struct life *life, struct world *world)
     assert_int_equal(wal_state_init(&life->state), 0);
     assert_int_equal(life->dir.set_aside, 0);   /* no crash leaves a segment without its header */
     end = life_recover(life);
-    rc = wal_writer_open(&life->writer, life->loop, &life->dir, &life->state, &opt, end,
-                         life_on_committed, life, &err);
+    rc = wal_writer_finish(&life->dir, 0, &end, &err);
+    if (!rc)
+        rc = wal_writer_open(&life->writer, life->loop, &life->dir, &life->state, &opt,
+                             end, life_on_committed, life, &err);
     for (unsigned i = 0; !rc && i < world->spans; i++)
         world->span[i].durable = world->span[i].seen;   /* its CHECKPOINT says so */
     wal_reader_init(&life->follower, &life->dir);

@@ -23,8 +23,9 @@
  *     new
  *   - a failed sync: what it should have covered is no longer dirty, and whether it is on disk only
  *     shows at the next power cut; a later sync of the same file succeeds without covering it
- *   - a rename within one directory is atomic; across two, each may keep its half, unless the file
- *     systems keep a journal (sim_set_journal)
+ *   - a rename within one directory is atomic; across two, each may keep its half
+ *   - unless file systems keep a journal (sim_set_journal): then a rename is kept or lost whole,
+ *     and a directory's changes that a failed sync has not covered are covered by the next
  *   - directory events are lost beyond a queue's length; a stranger changes any file at any time
  *   - a guarded mapping loses its pages (truncation, or sim_guard_fault)
  *   - clocks: UTC steps in either direction
@@ -119,7 +120,7 @@ void sim_set_short(unsigned permille);      /* of io_read and io_write */
 void sim_set_disorder(unsigned permille);   /* of completions held back in a turn; and shuffled */
 void sim_set_direct(bool allowed);          /* for later file_open_direct() */
 void sim_set_watch_queue(unsigned events_max);
-void sim_set_journal(bool journal);         /* a power cut keeps or loses a whole rename */
+void sim_set_journal(bool journal);
 
 /* Operations of the kind since sim_reset(); SIM_ANY: all. Those of strangers below don't count. */
 uint64_t sim_op_count(enum sim_kind kind);

@@ -414,7 +414,7 @@ void sim_sync_end(struct sim_inode *inode, uint64_t seq, uint64_t size, int rc)
         inode->durable_size = size;
         changes_sync(inode, seq);
     }
-    for (uint32_t i = 0; i < inode->changes_count && rc < 0; i++)
+    for (uint32_t i = 0; i < inode->changes_count && rc < 0 && !sim_host.journal; i++)
         inode->changes[i].doomed |= inode->changes[i].seq <= seq;
     for (uint32_t i = inode->dirty_count; i-- > 0; ) {
         struct sim_dirty *dirty = &inode->dirty[i];

@@ -100,6 +100,7 @@ struct inv_target {
 struct inv_seal {
     uint64_t epoch, number, first_lsn, last_lsn, file_bytes;
     uint64_t end_lsn, again_lsn;        /* said first, and again; 0: not yet */
+    uint64_t reseal_lsn;                /* of the newest RESEAL since a file was set aside */
     uint32_t stream, version;
     uint16_t output, targets;
     bool spool_removed;                 /* by a start that had not said where the log ends */
@@ -139,7 +140,7 @@ struct inv_commit {
 struct inv_segment {
     uint64_t ino, epoch, number, start_lsn;
     uint64_t doomed_seq, name_seq;      /* a sync of writes up to here has failed */
-    bool named, name_synced, name_doomed;
+    bool named, name_synced;
     uint8_t *blocks;                    /* owned; 1: written since the segment was begun */
     uint32_t blocks_count;
 };

@@ -172,32 +172,57 @@ static void delivery_undone(struct inv *v, const struct sim_sight *sight)
     }
 }
 
-/*
- * D8: what a seal names stays until every sink has confirmed it, and that is synced. What a start
- * removes is judged when it has said where the log ends.
- */
-static void a_spool_file_outlives_its_seal(struct inv *v, const struct sim_sight *sight)
+/* The batch of a spool file, or of a damaged one that was set aside. NULL: it is not sealed. */
+static struct inv_seal *seal_of_file(struct inv *v, const char *name)
 {
     ull epoch, number;
     unsigned shard;
 
-    if (sscanf(sight->name, "%llx-%u-%llu", &epoch, &shard, &number) != 3)
-        inv_fail(v, __func__, "%s", sight->name);
-    for (uint32_t i = v->seals_count; i-- > 0; ) {
-        struct inv_seal *seal = &v->seals[i];
+    if (sscanf(name, "%llx-%u-%llu", &epoch, &shard, &number) != 3)
+        inv_fail(v, __func__, "%s", name);
+    for (uint32_t i = v->seals_count; i-- > 0; )
+        if (v->seals[i].epoch == epoch && v->seals[i].number == number)
+            return &v->seals[i];
+    return NULL;
+}
 
-        if (seal->epoch != epoch || seal->number != number)
-            continue;
-        if (v->over) {
-            seal->spool_removed = true;
-            return;
-        }
-        for (uint16_t t = 0; t < seal->targets; t++)
-            INV_CHECK(v, seal->target[t].ack_lsn != 0
-                      && seal->target[t].ack_lsn <= v->synced_lsn,
-                      "%s is removed, %s is not acknowledged", sight->name, seal->target[t].path);
+static bool seal_answered(const struct inv *v, const struct inv_seal *seal)
+{
+    for (uint16_t t = 0; t < seal->targets; t++)
+        if (seal->target[t].ack_lsn == 0 || seal->target[t].ack_lsn > v->synced_lsn)
+            return false;
+    return true;
+}
+
+/*
+ * D8: what a seal names stays until every sink has answered, and that is synced: the file itself,
+ * or the one that was set aside while it is made again. What a start removes is judged when it has
+ * said where the log ends.
+ */
+static void a_spool_file_outlives_its_seal(struct inv *v, const struct sim_sight *sight)
+{
+    struct inv_seal *seal = seal_of_file(v, sight->name);
+    char aside[200];
+
+    if (!seal)
         return;
-    }
+    snprintf(aside, sizeof(aside), SIM_AGENT_DATA "/spool/%.*s.damaged",
+             (int)(strrchr(sight->name, '.') - sight->name), sight->name);
+    if (v->over)
+        seal->spool_removed |= !sim_exists(aside);
+    else
+        INV_CHECK(v, seal_answered(v, seal) || sim_exists(aside), "%s is removed, not every sink "
+                  "has answered", sight->name);
+}
+
+static void a_damaged_file_is_kept_until_there_is_another(struct inv *v,
+                                                          const struct sim_sight *sight)
+{
+    struct inv_seal *seal = seal_of_file(v, sight->name);
+
+    INV_CHECK(v, !seal || v->over || seal_answered(v, seal)
+              || (seal->reseal_lsn != 0 && seal->reseal_lsn <= v->synced_lsn),
+              "%s is removed, its batch was not sealed again", sight->name);
 }
 
 static void a_ring_goes_when_all_of_it_is_logged(struct inv *v, const struct sim_sight *sight)
@@ -228,15 +253,24 @@ static bool is_key(const char *name)
 
 void inv_see_name(struct inv *v, const struct sim_sight *sight)
 {
+    struct inv_seal *seal;
+
     inv_see_segment_name(v, sight);
     if (sight->kind == SIM_RENAME && is_key(sight->to))
         delivery(v, sight);
     else if (sight->kind != SIM_LINK && is_key(sight->name))
         delivery_undone(v, sight);
+    if (sight->kind == SIM_RENAME && inv_name_ends(sight->to, ".damaged")) {
+        seal = seal_of_file(v, sight->to);
+        if (seal)
+            seal->reseal_lsn = 0;
+    }
     if (sight->kind != SIM_UNLINK)
         return;
     if (inv_name_ends(sight->name, ".spool"))
         a_spool_file_outlives_its_seal(v, sight);
+    else if (inv_name_ends(sight->name, ".damaged"))
+        a_damaged_file_is_kept_until_there_is_another(v, sight);
     else if (inv_name_ends(sight->name, ".ring"))
         a_ring_goes_when_all_of_it_is_logged(v, sight);
 }

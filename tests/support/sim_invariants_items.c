@@ -366,7 +366,7 @@ static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it
 }
 
 /* What is staged anew has to be copied, and that said, before it is delivered. */
-static void reseal_take(struct inv *v, const struct wal_item *it)
+static void reseal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_seal *seal = seal_of(v, it->u.reseal.epoch, it->u.reseal.number);
 
@@ -378,6 +378,7 @@ static void reseal_take(struct inv *v, const struct wal_item *it)
         seal->target[t].staged = false;
         seal->target[t].staged_lsn = 0;
     }
+    seal->reseal_lsn = end_lsn;
     inv_count(v, COVER_reseals);
 }
 
@@ -450,7 +451,7 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
         }
         break;
     case WAL_RESEAL:
-        reseal_take(v, it);
+        reseal_take(v, it, end_lsn);
         break;
     case WAL_LOST:
         nothing_durable_is_lost(v, it, end_lsn);

@@ -110,6 +110,8 @@ static void seals_forget(struct inv *v, uint64_t end)
         }
         if (seal->again_lsn > end)
             seal->again_lsn = 0;
+        if (seal->reseal_lsn > end)
+            seal->reseal_lsn = 0;
         what_a_start_finds_sealed_keeps_its_file(v, seal);
         if (live)
             inv_count(v, COVER_resumed_seals);
@@ -186,7 +188,6 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
         }
         seg->doomed_seq = 0;
         seg->named = seg->name_synced = true;
-        seg->name_doomed = false;
     }
     if (v->commits_done > v->commits_count)
         v->commits_done = v->commits_count;
@@ -416,10 +417,7 @@ static void directory_synced(struct inv *v, const struct sim_sight *sight)
 
         if (!seg->named || seg->name_seq > sight->seq)
             continue;
-        if (sight->res != 0)
-            seg->name_doomed |= !seg->name_synced;
-        else
-            seg->name_synced |= !seg->name_doomed;
+        seg->name_synced |= sight->res == 0;
     }
 }
 

@@ -25,6 +25,7 @@ enum {
     PRODUCERS_MAX = 40,
     LOOK_TURNS = 32,
     LAST_TURNS_MAX = 60000,             /* of the last life: more without an end is stuck */
+    PATIENT_TURNS = 4000,               /* then what is tried again every minute need not wait */
     EVENT_BYTES_CAP = 1 << 18
 };
 
@@ -393,6 +394,8 @@ static void life_stop(uint64_t stop_ns)
     while (w.agent.result == 0) {
         if (++turns == LAST_TURNS_MAX)
             inv_fail(&w.inv, "a_stop_ends", "%u turns", turns);
+        if (turns > PATIENT_TURNS)
+            sim_advance_ns(SECOND_NS / 100);
         if ((w.full || w.sink_full) && chance(20))
             troubles_end();
         turn();

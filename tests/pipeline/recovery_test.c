@@ -194,12 +194,6 @@ static void a_failed_sync_is_made_good_by_the_next_start(void **state)
     }
 }
 
-static int life(void *ctx)
-{
-    (void)ctx;
-    return sim_agent_life(&agent);
-}
-
 static struct {
     uint64_t wal_dir;
     unsigned files;
@@ -229,7 +223,7 @@ static void a_start_syncs_the_log_before_files_go_for_what_it_says(void **state)
         sim_agent_init(&agent, point);
         two_rings(&agent);
         sim_crash_at(point);
-        crashed = sim_run(life, NULL) == SIM_CRASHED;
+        crashed = sim_agent_life(&agent) == SIM_CRASHED;
         if (crashed) {
             sim_agent_killed(&agent);
             witnessed.wal_dir = sim_ino(SIM_AGENT_DATA "/wal");

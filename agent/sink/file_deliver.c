@@ -55,6 +55,7 @@ static int parent_open(struct file_sink *sink, struct sink_job *job)
     if (job->parent_dir >= 0 && *known == st.ino)
         return 0;
     file_close(job->parent_dir);
+    job->parent_dir = -1;
     r = file_mkdirs(sink->dir, job->parent, FILE_FOLDER_MODE);
     if (r)
         return is_sync_error(r) ? file_job_synced(job, r) : r;

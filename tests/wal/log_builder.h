@@ -31,6 +31,7 @@ struct built_log {
     uint64_t epoch;
     struct bytes file[BUILT_SEGMENTS_MAX];              /* owned */
     struct wal_segment_header header[BUILT_SEGMENTS_MAX];
+    bool headers_twice;             /* as agents write them; else one can be damaged for good */
     char name[BUILT_SEGMENTS_MAX][WAL_NAME_MAX];
     uint32_t segments;
     struct built_group group[BUILT_GROUPS_MAX];
@@ -77,6 +78,8 @@ static BUILT_UNUSED void built_segment(struct built_log *log)
     header->start_lsn = header->prev_end_lsn = log->end_lsn;
     wal_segment_header_format(header);
     memcpy(block, header, sizeof(*header));
+    if (log->headers_twice)
+        wal_segment_header_put(header, block);
     wal_segment_name(0, header->epoch, header->number, log->name[log->segments]);
     INVARIANT(bytes_append(&log->file[log->segments], block, sizeof(block)) == 0);
     log->segments++;

@@ -231,7 +231,7 @@ static void each_invariant_finds_what_it_is_for(void **state)
         {position_goes_back, "positions_keep_their_order"},
         {payload_changes_in_the_ring, "nothing_is_logged_that_was_not_written"},
         {delivered_file_changes, "inv_file_is_its_events"},
-        {delivered_file_vanishes, "an_acknowledged_file_is_durable"},
+        {delivered_file_vanishes, "delivery_undone"},
         {file_comes_from_nowhere, "only_sealed_batches_are_delivered"},
         {ring_is_not_read, "every_ring_is_read_in_the_end"},
         {events_stay_pending, "every_event_is_delivered_in_the_end"},

@@ -199,7 +199,7 @@ static void log_is_cut_short(void)
     segment_path(path);
     sim_agent_killed(&agent);
     inv_life_over(&inv, true);
-    assert_int_equal(sim_truncate(path, 8192), 0);
+    assert_int_equal(sim_truncate(path, 12288), 0);
     sim_agent_open(&agent);
 }
 

@@ -23,6 +23,7 @@ typedef unsigned long long ull;
 
 enum {
     PRODUCERS_MAX = 40,
+    RINGS_MAX = 64,
     LOOK_TURNS = 32,
     LAST_TURNS_MAX = 60000,             /* of the last life: more without an end is stuck */
     PATIENT_TURNS = 4000,               /* then what is tried again every minute need not wait */
@@ -357,6 +358,8 @@ static void backpressure_count(void)
     w.inv.cover[COVER_log_full_waits] += s->backpressure[BACKPRESSURE_LOG_FULL];
     w.inv.cover[COVER_memory_waits] += s->backpressure[BACKPRESSURE_MEMORY];
     w.inv.cover[COVER_disk_full_waits] += s->backpressure[BACKPRESSURE_DISK_FULL];
+    w.inv.cover[COVER_rings_max_waits] += s->backpressure[BACKPRESSURE_RINGS_MAX];
+    w.inv.cover[COVER_streams_max_waits] += s->backpressure[BACKPRESSURE_STREAMS_MAX];
 }
 
 static void look(void)
@@ -446,6 +449,7 @@ static int life(void *ctx)
         life_stop(plan->stop_ns);
 out:
     w.inv.doing = "closing";
+    inv_state_keep(&w.inv);
     w.inv.cover[COVER_lives_failed] += w.agent.result < 0;
     sim_agent_close(&w.agent);
     return w.agent.result < 0 ? w.agent.result : 0;
@@ -469,6 +473,8 @@ static int last_life(void *ctx)
     unsigned turns = 0;
 
     (void)ctx;
+    w.agent.opt.rings_max = w.agent.opt.rings_per_uid_max = RINGS_MAX;
+    w.agent.opt.streams_max = w.agent.opt.streams_per_uid_max = RINGS_MAX;
     (void)life_open(false);
     w.inv.doing = "running for the last time";
     while (turns < 20 || !taken()) {
@@ -588,6 +594,8 @@ static void host_make(void)
     w.agent.opt.wal_bytes_max = sc->wal_bytes_max;
     w.agent.opt.memory_limit = sc->memory_limit;
     w.agent.opt.idle = (enum shard_idle)sc->idle;
+    w.agent.opt.rings_max = w.agent.opt.rings_per_uid_max = sc->rings_max;
+    w.agent.opt.streams_max = w.agent.opt.streams_per_uid_max = sc->streams_max;
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
         w.sink[i] = sc->sink[i];
         w.sink_on[i] = i < sc->sinks;

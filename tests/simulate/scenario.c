@@ -19,7 +19,7 @@
 
 #define MS 1000000ULL
 
-enum { HEAVY_PERMILLE = 20 };
+enum { HEAVY_PERMILLE = 20, LIMIT_NONE = 64 };
 
 /* A stream of its own: what the host draws does not change what is asked of it. */
 static uint64_t draw(uint64_t *state)
@@ -90,6 +90,8 @@ static void settings_make(uint64_t *r, struct scenario *sc, bool heavy)
     sc->disorder = rate(r, 400, 700);
     sc->short_io = rate(r, 300, 300);
     sc->direct = chance(r, 800);
+    sc->rings_max = chance(r, 100) ? 1 + below(r, 6) : LIMIT_NONE;
+    sc->streams_max = chance(r, 100) ? 1 + below(r, 4) : LIMIT_NONE;
 }
 
 static void producers_make(uint64_t *r, struct scenario *sc, bool heavy)
@@ -196,6 +198,8 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
              "MiB%s\n", sync[sc->sync], (ull)(sc->sync_interval_ns / MS),
              (ull)sc->segment_size >> 20, (ull)sc->wal_bytes_max >> 20,
              (ull)sc->memory_limit >> 20, sc->direct ? "" : ", no direct I/O");
+    if (sc->rings_max < LIMIT_NONE || sc->streams_max < LIMIT_NONE)
+        at = say(ret_text, at, "  at most %u rings, %u streams\n", sc->rings_max, sc->streams_max);
     at = say(ret_text, at, "  permille: disorder %u, short %u; write %u, open %u, close %u, die "
              "%u, lie %u, want %u, take %u, clock %u, advance %u, reload %u, flush %u, disk full "
              "%u, sink full %u, faults %u%s\n", sc->disorder, sc->short_io, sc->write, sc->open,

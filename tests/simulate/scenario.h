@@ -65,6 +65,7 @@ struct scenario {
 
     enum wal_sync_policy sync;
     uint64_t sync_interval_ns, segment_size, wal_bytes_max, memory_limit;
+    unsigned rings_max, streams_max;    /* of the agent; not in the last life */
     unsigned idle;
     unsigned disorder, short_io;
     bool direct;

@@ -98,6 +98,7 @@ void inv_fini(struct inv *v)
     free(v->versions);
     free(v->defs);
     free(v->trims);
+    bytes_free(&v->state);
     munmap(v->payloads, INV_PAYLOAD_MAX);
     sim_set_witness(NULL, NULL);
 }
@@ -295,6 +296,7 @@ void inv_life_over(struct inv *v, bool crashed)
     uint64_t promised = v->done_lsn;
 
     inv_positions(v);
+    inv_state_keep(v);
     if (!crashed && !v->over && v->closed_lsn > v->known_lsn)
         v->closed_lsn = v->known_lsn;
     if (promised > v->closed_lsn)

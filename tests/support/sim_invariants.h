@@ -11,6 +11,7 @@
  *   sim_invariants.c         sources, published positions, books, kills and power cuts, the end
  *   sim_invariants_log.c     segments, COMMITs, syncs, new epochs
  *   sim_invariants_items.c   what COMMITs say
+ *   sim_invariants_state.c   the agent's state, over the ends of lives
  *   sim_invariants_files.c   delivered files, spool files, rings: what gets a name and loses it
  *
  * What does not hold ends the process with the name of the invariant, which is the name of the
@@ -42,13 +43,14 @@ enum {
     X(seeds) X(lives) X(kills) X(power_cuts) X(stops) X(stops_out_of_time) X(lives_failed) \
     X(starts_failed) X(crashes_while_starting) X(second_crashes) X(late_writes) \
     X(events_written) X(events_accepted) X(events_delivered) X(events_undone) X(events_lost) \
-    X(commits) X(commits_undone) X(segments) X(rolls) X(segments_removed) X(segments_recycled) \
-    X(seals) X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) X(deliveries_undone) \
-    X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) X(rings_opened) \
-    X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) X(quarantines) \
-    X(disk_full) X(disk_full_waits) X(sink_full) X(log_full_waits) X(memory_waits) X(faults) \
-    X(sync_faults) X(reloads) X(sinks_added) X(sinks_removed) X(flushes) X(flushes_done) \
-    X(wants) X(clock_steps) X(direct_refused) X(disorder) X(short_io)
+    X(states_compared) X(commits) X(commits_undone) X(segments) X(rolls) X(segments_removed) \
+    X(segments_recycled) X(seals) X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
+    X(deliveries_undone) X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) \
+    X(rings_opened) X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) \
+    X(quarantines) X(disk_full) X(disk_full_waits) X(sink_full) X(rings_max_waits) \
+    X(streams_max_waits) X(log_full_waits) X(memory_waits) X(faults) X(sync_faults) X(reloads) \
+    X(sinks_added) X(sinks_removed) X(flushes) X(flushes_done) X(wants) X(clock_steps) \
+    X(direct_refused) X(disorder) X(short_io)
 
 #define SIM_COVERAGE_ENUM(name) COVER_##name,
 enum sim_cover { SIM_COVERAGE(SIM_COVERAGE_ENUM) COVER_COUNT };
@@ -135,6 +137,7 @@ struct inv_commit {
     uint64_t from, to, landed;          /* in the file */
     uint64_t seq;                       /* of its last write */
     bool whole, synced;                 /* whole: all of it has landed */
+    bool checkpoint;                    /* the CHECKPOINTs of a segment */
 };
 
 struct inv_segment {
@@ -161,6 +164,8 @@ struct inv {
     uint64_t epoch, wal_dir, floor_lsn;
     uint64_t begun_lsn, done_lsn, synced_lsn;
     uint64_t known_lsn;                 /* committed, as the agent knew at its last turn */
+    struct bytes state;                 /* owned; the agent's, with all up to state_lsn applied */
+    uint64_t state_lsn;
     uint64_t closed_lsn;                /* an orderly end cuts the log here; UINT64_MAX: none did */
     bool cut;                           /* since the last new epoch the power was cut */
     bool abandons;                      /* set by the test: batches of removed sinks are given up */
@@ -207,6 +212,7 @@ void inv_source_wrote(struct inv *v, uint32_t source, const void *payload, uint3
 
 void inv_life_over(struct inv *v, bool crashed);    /* before sim_kill() */
 void inv_power_cut(struct inv *v);          /* after it */
+void inv_state_keep(struct inv *v);         /* at the end of a life, while the shard is there */
 /* A consumer takes away about so many of the files it sees. */
 void inv_take(struct inv *v, unsigned permille);
 
@@ -231,6 +237,9 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
 uint32_t inv_event_from(const struct inv *v, uint64_t lsn);     /* first event at or above */
 struct inv_ring *inv_ring_of(struct inv *v, uint32_t id);       /* NULL: none */
 struct inv_version *inv_version_of(struct inv *v, uint32_t stream, uint32_t version);
+
+/* sim_invariants_state.c */
+void inv_state_is_found_again(struct inv *v, const uint8_t *items, size_t len, uint64_t end);
 
 /* sim_invariants_files.c */
 void inv_see_name(struct inv *v, const struct sim_sight *sight);

@@ -240,9 +240,10 @@ static void checkpoints_end(struct inv *v, uint64_t end_lsn)
             v->seals[i].again_lsn = end_lsn;
 }
 
-/* Where the CHECKPOINTs end that one write brings with the header. */
+/* Where the CHECKPOINTs end that one write brings with the header. *ret_first: the first one. */
 static uint64_t checkpoints_parse(const struct inv *v, const struct sim_sight *sight,
-                                  const struct wal_segment_header *header)
+                                  const struct wal_segment_header *header,
+                                  struct wal_commit *ret_first)
 {
     struct wal_identity id = {.epoch = header->epoch, .segment = header->number};
     uint64_t at = WAL_BLOCK;
@@ -257,6 +258,7 @@ static uint64_t checkpoints_parse(const struct inv *v, const struct sim_sight *s
             inv_fail(v, __func__, "%s: no CHECKPOINT at offset %llu", sight->name, (ull)at);
     if (count != WAL_CHECKPOINTS)
         inv_fail(v, __func__, "%s has %u CHECKPOINTs", sight->name, count);
+    memcpy(ret_first, (const uint8_t *)sight->bytes + WAL_BLOCK, sizeof(*ret_first));
     return header->start_lsn + at;
 }
 
@@ -265,18 +267,22 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
 {
     struct wal_segment_header header;
     struct inv_segment *seg = segment_of(v, sight->ino);
+    struct wal_commit first;
     uint64_t end_lsn;
 
     if (wal_segment_header_parse(sight->bytes, &header))
         inv_fail(v, __func__, "%s does not begin with a header", sight->name);
     if (seg && seg->epoch == header.epoch && seg->number == header.number)
         return;                         /* the rest after a short write */
-    if (header.epoch != v->epoch)
+    end_lsn = checkpoints_parse(v, sight, &header, &first);
+    if (header.epoch != v->epoch) {
+        inv_state_is_found_again(v, (const uint8_t *)sight->bytes + WAL_BLOCK + sizeof(first),
+                                 first.item_bytes, header.start_lsn);
         epoch_begin(v, &header);
-    else
+    } else {
         inv_count(v, COVER_rolls);
+    }
     seg = segment_of(v, sight->ino);
-    end_lsn = checkpoints_parse(v, sight, &header);
     commits_go_one_after_the_other(v, header.start_lsn);
     if (seg)
         free(seg->blocks);
@@ -286,6 +292,7 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
     *seg = (struct inv_segment){.ino = sight->ino, .epoch = header.epoch,
                                 .number = header.number, .start_lsn = header.start_lsn};
     commit_add(v, sight, end_lsn, 0, sight->len);
+    v->commits[v->commits_count - 1].checkpoint = true;
     checkpoints_end(v, end_lsn);
     inv_count(v, COVER_segments);
 }

@@ -351,9 +351,11 @@ static struct inv_target *target_of(struct inv *v, const struct wal_item *it)
 static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_target *target = target_of(v, it);
-
     bool abandoned = it->u.ack.how == WAL_ACK_ABANDONED;
 
+    /* Taken back after a failed sync; a power cut has kept the delivery and not that. */
+    if (target->file == INV_ABSENT && sim_exists(target->path))
+        target->file = INV_VISIBLE;
     INV_CHECK(v, target->ack_lsn == 0, "%s is acknowledged for the second time", target->path);
     INV_CHECK(v, !abandoned || v->abandons, "%s was given up", target->path);
     INV_CHECK(v, abandoned == (target->file == INV_ABSENT), "%s is acknowledged as %s and was %s",

@@ -145,6 +145,7 @@ static bool producer_write(struct producer *p)
     rc = sim_producer_append(&p->ring, number, kind, 0, w.payload, len);
     if (rc == -EAGAIN) {
         inv_count(&w.inv, COVER_rings_full);
+        inv_source_dropped(&w.inv, p->source);
         return false;
     }
     if (rc != 0)

@@ -98,6 +98,7 @@ void inv_fini(struct inv *v)
     free(v->versions);
     free(v->defs);
     free(v->trims);
+    free(v->drops);
     bytes_free(&v->state);
     munmap(v->payloads, INV_PAYLOAD_MAX);
     sim_set_witness(NULL, NULL);
@@ -126,6 +127,16 @@ void inv_source_wrote(struct inv *v, uint32_t source, const void *payload, uint3
 
     *w = (struct inv_written){src->ring->head_pos, len, crc32c(0, payload, len), 0};
     inv_count(v, COVER_events_written);
+}
+
+void inv_source_dropped(struct inv *v, uint32_t source)
+{
+    struct inv_source *src = &v->sources[source];
+
+    sim_advance_ns(1);                  /* no producer is faster */
+    src->drops++;
+    atomic_store_explicit(&src->ring->page->drops[SHM_DROP_FULL], src->drops,
+                          memory_order_relaxed);
 }
 
 static void positions_keep_their_order(struct inv *v, struct inv_source *src)

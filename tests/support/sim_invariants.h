@@ -72,6 +72,7 @@ struct inv_source {
     uint32_t written_count, written_cap;
     uint32_t checked[SHM_POS_COUNT];    /* of written: below the published position, and fine */
     uint64_t pos[SHM_POS_COUNT];        /* as published */
+    uint64_t drops;                     /* that it has reported */
     bool gone;                          /* the power cut took its ring */
     bool lies;                          /* what is not in the log yet may be anything */
 };
@@ -152,6 +153,12 @@ struct inv_trim {
     uint64_t lsn, end_lsn;
 };
 
+/* What the log counts of the drops that a source reports, from here on. */
+struct inv_drops {
+    uint64_t end_lsn, count;
+    uint32_t source;
+};
+
 struct inv {
     struct sim_agent *agent;            /* borrowed */
     uint64_t *cover;                    /* borrowed; by enum sim_cover */
@@ -178,10 +185,12 @@ struct inv {
     struct inv_version *versions;
     struct inv_def *defs;
     struct inv_trim *trims;
+    struct inv_drops *drops;
     struct inv_ring rings[INV_RINGS_MAX];
     uint32_t segments_count, segments_cap, commits_count, commits_cap, commits_done,
         commits_synced, events_count, events_cap, seals_count, seals_cap, versions_count,
-        versions_cap, defs_count, defs_cap, trims_count, trims_cap, rings_count;
+        versions_cap, defs_count, defs_cap, trims_count, trims_cap, drops_count,
+        drops_cap, rings_count;
     uint8_t *payloads;                  /* owned; INV_PAYLOAD_MAX of address space */
     uint32_t payloads_len;
 };
@@ -207,6 +216,9 @@ void *inv_append(void **array, uint32_t *count, uint32_t *cap, size_t item_bytes
 uint32_t inv_source_add(struct inv *v, struct sim_producer *ring, const char *name);
 /* Committed: `len` bytes of payload that end at the ring's head. */
 void inv_source_wrote(struct inv *v, uint32_t source, const void *payload, uint32_t len);
+
+/* An event found no room: reported in the ring. */
+void inv_source_dropped(struct inv *v, uint32_t source);
 
 /* ---- What happens to the host ---- */
 
@@ -235,6 +247,7 @@ bool inv_name_ends(const char *name, const char *suffix);
 void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_commit *c,
               const struct wal_item *it);
 uint32_t inv_event_from(const struct inv *v, uint64_t lsn);     /* first event at or above */
+uint64_t inv_drops_counted(const struct inv *v, uint32_t source);
 struct inv_ring *inv_ring_of(struct inv *v, uint32_t id);       /* NULL: none */
 struct inv_version *inv_version_of(struct inv *v, uint32_t stream, uint32_t version);
 

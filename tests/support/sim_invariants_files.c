@@ -236,6 +236,8 @@ static void a_ring_goes_when_all_of_it_is_logged(struct inv *v, const struct sim
         if (src->lies)
             return;
         INV_CHECK(v, !src->ring->open, "%s is removed, its producer lives", src->name);
+        INV_CHECK(v, inv_drops_counted(v, i) == src->drops, "%s is removed, %llu of %llu drops "
+                  "are counted", src->name, (ull)inv_drops_counted(v, i), (ull)src->drops);
         for (uint32_t k = 0; k < src->written_count; k++) {
             uint32_t at = src->written[k].event;
 

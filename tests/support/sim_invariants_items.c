@@ -406,6 +406,33 @@ static void nothing_durable_is_lost(struct inv *v, const struct wal_item *it, ui
     }
 }
 
+uint64_t inv_drops_counted(const struct inv *v, uint32_t source)
+{
+    for (uint32_t i = v->drops_count; i-- > 0; )
+        if (v->drops[i].source == source)
+            return v->drops[i].count;
+    return 0;
+}
+
+/* As many as were reported and never fewer than before. */
+static void drops_are_counted_once(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    const struct inv_ring *ring = inv_ring_of(v, it->u.intake.ring);
+    uint64_t count = it->u.intake.drops[SHM_DROP_FULL], before;
+    struct inv_drops *drops;
+
+    if (!ring)
+        inv_fail(v, __func__, "drops of ring %u, which was not attached", it->u.intake.ring);
+    if (ring->source == INV_STRANGER || v->sources[ring->source].lies)
+        return;
+    before = inv_drops_counted(v, ring->source);
+    INV_CHECK(v, count > before && count <= v->sources[ring->source].drops,
+              "%s: %llu drops follow %llu, it has reported %llu", v->sources[ring->source].name,
+              (ull)count, (ull)before, (ull)v->sources[ring->source].drops);
+    drops = inv_append((void **)&v->drops, &v->drops_count, &v->drops_cap, sizeof(*drops));
+    *drops = (struct inv_drops){.end_lsn = end_lsn, .count = count, .source = ring->source};
+}
+
 static void trim_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_trim *trim = inv_append((void **)&v->trims, &v->trims_count, &v->trims_cap,
@@ -457,6 +484,9 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
         break;
     case WAL_LOST:
         nothing_durable_is_lost(v, it, end_lsn);
+        break;
+    case WAL_INTAKE_DROPS:
+        drops_are_counted_once(v, it, end_lsn);
         break;
     case WAL_TRIM:
         trim_take(v, it, end_lsn);

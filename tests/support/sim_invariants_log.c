@@ -126,6 +126,8 @@ static void tables_forget(struct inv *v, uint64_t end)
         v->defs_count--;
     while (v->trims_count > 0 && v->trims[v->trims_count - 1].end_lsn > end)
         v->trims_count--;
+    while (v->drops_count > 0 && v->drops[v->drops_count - 1].end_lsn > end)
+        v->drops_count--;
     while (v->rings_count > 0 && v->rings[v->rings_count - 1].end_lsn > end)
         v->rings_count--;
     for (uint32_t i = 0; i < v->rings_count; i++) {

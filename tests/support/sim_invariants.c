@@ -320,7 +320,7 @@ void inv_life_over(struct inv *v, bool crashed)
 void inv_power_cut(struct inv *v)
 {
     inv_files_after_cut(v);
-    v->cut = true;
+    v->cut = v->state_cut = true;
     v->floor_lsn = v->synced_lsn < v->closed_lsn ? v->synced_lsn : v->closed_lsn;
     for (uint32_t i = 0; i < v->events_count; i++)
         v->events[i].doubtful |= v->events[i].end_lsn > v->floor_lsn;

@@ -173,6 +173,7 @@ struct inv {
     uint64_t known_lsn;                 /* committed, as the agent knew at its last turn */
     struct bytes state;                 /* owned; the agent's, with all up to state_lsn applied */
     uint64_t state_lsn;
+    bool state_cut;                     /* the power was cut since */
     uint64_t closed_lsn;                /* an orderly end cuts the log here; UINT64_MAX: none did */
     bool cut;                           /* since the last new epoch the power was cut */
     bool abandons;                      /* set by the test: batches of removed sinks are given up */

@@ -160,6 +160,24 @@ static void what_was_promised_stays_in_the_log(struct inv *v, uint64_t end)
               (ull)end, (ull)v->floor_lsn, v->cut ? "synced" : "written");
 }
 
+/* The ledger goes back to where it was when the log ended here. */
+static void log_forget(struct inv *v, uint64_t end)
+{
+    while (v->commits_count > 0 && v->commits[v->commits_count - 1].end_lsn > end) {
+        v->commits_count--;
+        inv_count(v, COVER_commits_undone);
+    }
+    seals_forget(v, end);
+    events_forget(v, end);
+    tables_forget(v, end);
+    if (v->state_lsn > end)
+        bytes_clear(&v->state);
+    if (v->commits_done > v->commits_count)
+        v->commits_done = v->commits_count;
+    if (v->commits_synced > v->commits_done)
+        v->commits_synced = v->commits_done;
+}
+
 static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
 {
     uint64_t end = header->start_lsn;
@@ -168,13 +186,7 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
     what_was_promised_stays_in_the_log(v, end);
     v->epoch = header->epoch;
     memcpy(v->uuid, header->uuid, sizeof(v->uuid));
-    while (v->commits_count > 0 && v->commits[v->commits_count - 1].end_lsn > end) {
-        v->commits_count--;
-        inv_count(v, COVER_commits_undone);
-    }
-    seals_forget(v, end);
-    events_forget(v, end);
-    tables_forget(v, end);
+    log_forget(v, end);
     for (uint32_t i = 0; i < v->commits_count; i++) {
         v->commits[i].whole = true;
         v->commits[i].synced |= v->cut;
@@ -191,10 +203,6 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
         seg->doomed_seq = 0;
         seg->named = seg->name_synced = true;
     }
-    if (v->commits_done > v->commits_count)
-        v->commits_done = v->commits_count;
-    if (v->commits_synced > v->commits_done)
-        v->commits_synced = v->commits_done;
     v->begun_lsn = v->done_lsn = v->known_lsn = end;
     if (v->cut || v->synced_lsn > end)
         v->synced_lsn = end;

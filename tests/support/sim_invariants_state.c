@@ -23,6 +23,7 @@ void inv_state_keep(struct inv *v)
         return;
     bytes_clear(&v->state);
     v->state_lsn = s->writer.committed_lsn;
+    v->state_cut = false;
     if (wal_state_checkpoint(&s->state, &v->state))
         inv_fail(v, __func__, "no memory");
 }
@@ -30,7 +31,7 @@ void inv_state_keep(struct inv *v)
 /* Nothing was logged since but CHECKPOINTs, of starts that were cut off. */
 static bool state_stands(const struct inv *v, uint64_t end)
 {
-    if (v->state.len == 0 || v->state_lsn > end)
+    if (v->state.len == 0 || v->state_lsn > end)        /* forgotten */
         return false;
     for (uint32_t i = v->commits_count; i-- > 0 && v->commits[i].end_lsn > v->state_lsn; )
         if (!v->commits[i].checkpoint && v->commits[i].end_lsn <= end)
@@ -61,8 +62,9 @@ static bool items_equal(const struct inv *v, const uint8_t *a, const uint8_t *b,
                && first.u.checkpoint.last_name_time_ns == second.u.checkpoint.last_name_time_ns
                && first.u.checkpoint.next_ring == second.u.checkpoint.next_ring
                && first.u.checkpoint.next_stream == second.u.checkpoint.next_stream
-               && (v->cut || memcmp(first.u.checkpoint.lost_bytes, second.u.checkpoint.lost_bytes,
-                                    sizeof(first.u.checkpoint.lost_bytes)) == 0);
+               && (v->state_cut
+                   || memcmp(first.u.checkpoint.lost_bytes, second.u.checkpoint.lost_bytes,
+                             sizeof(first.u.checkpoint.lost_bytes)) == 0);
     return memcmp(a, b, len) == 0;
 }
 

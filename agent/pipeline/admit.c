@@ -302,6 +302,21 @@ static void file_refuse(struct shard *s, struct ring_file *file, enum shm_quaran
     }
 }
 
+/*
+ * This log has known and retired it, and a crash has kept its file: all that it held was taken, and
+ * what its producer reports is counted. Attached once more it would be another ring to the log.
+ */
+static bool ring_left_over(const struct shard *s, const struct ring_file *file)
+{
+    uint64_t accepted = atomic_load_explicit(&file->consumer->mark[SHM_POS_ACCEPTED].pos,
+                                             memory_order_acquire);
+    enum shm_quarantine reason;
+    uint64_t head;
+
+    return drops_counted(s, file) && ring_file_alive(file) == 0
+           && ring_file_head(file, accepted, &head, &reason) == 0 && head == accepted;
+}
+
 static void ring_admit(struct shard *s, const char *name)
 {
     struct ring *r = calloc(1, sizeof(*r));
@@ -332,6 +347,12 @@ static void ring_admit(struct shard *s, const char *name)
         if (o)
             outsider_drop(s, o);
         goto drop;
+    }
+    if (ring_left_over(s, &r->file)) {
+        e = publish_remove(s, &r->file);
+        s->rescan_later |= e == -EAGAIN;
+        if (!e || e == -EAGAIN)
+            goto drop;
     }
     why = attach_limit(s, r->file.stat.uid, r->file.super.data_bytes);
     if (why != SHM_WAIT_NONE) {

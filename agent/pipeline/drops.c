@@ -32,16 +32,19 @@ static uint64_t ring_reports(const struct ring *r, int reason)
     return atomic_load_explicit(&r->file.producer->drops[reason], memory_order_relaxed);
 }
 
-/*
- * Where counting goes on. A ring that the log has known and retired, and that a crash has kept from
- * being removed, has been counted to its end.
- */
+bool drops_counted(const struct shard *s, const struct ring_file *file)
+{
+    const struct shm_consumer *page = file->consumer;
+
+    return !wal_state_ring_by_uuid(&s->state, file->super.uuid)
+           && atomic_load_explicit(&page->agent_epoch, memory_order_relaxed) != 0
+           && atomic_load_explicit(&page->ring_id, memory_order_relaxed) < s->rings_at_start;
+}
+
+/* Where counting goes on. */
 void drops_attach(const struct shard *s, struct ring *r, const struct wal_ring *known)
 {
-    const struct shm_consumer *page = r->file.consumer;
-    bool retired = !known && atomic_load_explicit(&page->agent_epoch, memory_order_relaxed) != 0
-                   && atomic_load_explicit(&page->ring_id, memory_order_relaxed)
-                          < s->rings_at_start;
+    bool retired = drops_counted(s, &r->file);
 
     for (int i = 0; i < SHM_DROP_COUNT; i++)
         r->drops[i] = known ? known->drops[i] : retired ? ring_reports(r, i) : 0;

@@ -284,6 +284,8 @@ void drain_drop(struct shard *s, struct ring *r);
 void drain_close(struct shard *s);
 
 /* drops.c */
+/* The log has known and retired the ring, and what its producer reports is counted to its end. */
+bool drops_counted(const struct shard *s, const struct ring_file *file);
 void drops_attach(const struct shard *s, struct ring *r, const struct wal_ring *known);
 void drops_turn(struct shard *s);               /* once a second */
 int drops_take(struct shard *s, struct ring *r);    /* counts what is new; 0, -EAGAIN, -ENOMEM */
@@ -291,6 +293,8 @@ int drops_take(struct shard *s, struct ring *r);    /* counts what is new; 0, -E
 /* publish.c */
 void publish_committed(struct shard *s, const struct wal_group *group);
 void publish_turn(struct shard *s);             /* durable, delivered; retire what is drained */
+/* Removes a ring's file. 0: done, -EAGAIN: in a later turn, -errno: it stays, which is said. */
+int publish_remove(struct shard *s, const struct ring_file *file);
 bool publish_retiring(const struct shard *s);   /* a drained ring of a dead producer will go */
 
 /* gather.c */

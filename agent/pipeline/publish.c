@@ -47,25 +47,31 @@ static uint64_t ring_low_water(struct shard *s, const struct wal_ring *known, ui
     return low;
 }
 
-/*
- * A name that stays is found, and retired again, by the next start. One of several is followed by
- * the others: they are found by a scan.
- */
-static void ring_remove(struct shard *s, struct ring *r)
+/* One of several names is followed by the others: they are found by a scan. */
+int publish_remove(struct shard *s, const struct ring_file *file)
 {
-    uint64_t bytes = r->file.super.file_bytes;
+    uint64_t bytes = file->super.file_bytes;
     struct file_stat st;
     int err;
 
     if (s->remove_left == 0)
-        return;     /* in a later turn: freeing its memory takes time */
+        return -EAGAIN;     /* freeing its memory takes time */
     s->remove_left -= bytes < s->remove_left ? bytes : s->remove_left;
-    err = ring_file_remove(discover_dir(s->discover), &r->file);
-    if (err && err != -ENOENT && err != -ESTALE)
-        log_warn("ring %s: cannot be removed: %s", r->file.name, strerror(-err));
-    else if (file_stat(r->file.fd, &st) == 0 && st.nlink > 0)
+    err = ring_file_remove(discover_dir(s->discover), file);
+    if (err && err != -ENOENT && err != -ESTALE) {
+        log_warn("ring %s: cannot be removed: %s", file->name, strerror(-err));
+        return err;
+    }
+    if (file_stat(file->fd, &st) == 0 && st.nlink > 0)
         s->rescan_later = true;
-    drain_drop(s, r);
+    return 0;
+}
+
+/* A name that stays is found by the next start. */
+static void ring_remove(struct shard *s, struct ring *r)
+{
+    if (publish_remove(s, &r->file) != -EAGAIN)
+        drain_drop(s, r);
 }
 
 /* D8 for rings: drained, its last span synced and routed; then RETIRE is synced, then it goes. */

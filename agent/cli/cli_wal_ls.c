@@ -97,7 +97,7 @@ static int groups_count(const struct wal_dir *dir, const struct wal_segment *seg
 }
 
 /* The last segment's end, and how many groups it has. 0 or -errno. */
-static int end_find(const struct wal_dir *dir, const struct wal_segment *seg, uint64_t *ret_end_lsn,
+static int end_find(struct wal_dir *dir, const struct wal_segment *seg, uint64_t *ret_end_lsn,
                     uint64_t *ret_groups)
 {
     struct wal_group_view g;
@@ -116,7 +116,7 @@ static int end_find(const struct wal_dir *dir, const struct wal_segment *seg, ui
     return n;
 }
 
-static void segment_row(struct row *row, const struct wal_dir *dir, uint32_t i)
+static void segment_row(struct row *row, struct wal_dir *dir, uint32_t i)
 {
     const struct wal_segment *seg = &dir->segments[i];
     uint64_t size_end = seg->header.start_lsn + seg->size_bytes, unused;

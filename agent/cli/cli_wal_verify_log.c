@@ -20,7 +20,7 @@
  * are asked, if epoch is not UINT64_MAX: a later one calls synced what it has found, whole or not.
  * 1, 0 or -errno, and how far it was synced.
  */
-static int synced_ahead(const struct wal_verify *v, uint64_t from, uint64_t lsn, uint64_t epoch,
+static int synced_ahead(struct wal_verify *v, uint64_t from, uint64_t lsn, uint64_t epoch,
                         uint64_t *ret_synced_lsn)
 {
     struct wal_group_view g;
@@ -260,6 +260,13 @@ static int item_apply(struct wal_verify *v, const struct wal_item *it,
     return 0;
 }
 
+static bool segment_continues(const struct wal_verify *v, const struct wal_group_view *g)
+{
+    const struct wal_segment *seg = wal_dir_find(&v->walk.dir, g->body_lsn);
+
+    return seg != NULL && wal_segment_continues(&seg->header);
+}
+
 /* The first group of a segment is its CHECKPOINT, unless the segment continues the one before. */
 static void segment_enter(struct wal_verify *v, const struct wal_group_view *g)
 {
@@ -270,7 +277,7 @@ static void segment_enter(struct wal_verify *v, const struct wal_group_view *g)
     v->segment = g->id.segment;
     v->segments++;
     if (seg == NULL || g->body_lsn != seg->header.start_lsn + WAL_BLOCK
-        || seg->header.prev_end_lsn != seg->header.start_lsn)
+        || wal_segment_continues(&seg->header))
         return;
     if (wal_item_next(&at, g->items_end, &it) != 0 || it.type != WAL_CHECKPOINT)
         wal_verify_damage(v, g->commit.lsn, seg->name, "the segment has no checkpoint");
@@ -336,7 +343,8 @@ static int group_verify(struct wal_verify *v, struct wal_group_view *g, struct e
         return WAL_WALK_GROUP;
     if (g->id.segment != v->segment)
         segment_enter(v, g);
-    if (g->commit.synced_lsn > g->commit.group_lsn)
+    /* One that continues another has its name only when all that it begins with is synced. */
+    if (g->commit.synced_lsn > g->commit.group_lsn && !segment_continues(v, g))
         wal_verify_damage(v, g->commit.lsn, wal_walk_segment(&v->walk, g->body_lsn),
                           "a COMMIT cannot know of a sync behind it, up to lsn %" PRIu64,
                           g->commit.synced_lsn);

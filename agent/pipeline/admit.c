@@ -355,6 +355,10 @@ static void ring_admit(struct shard *s, const char *name)
             goto drop;
     }
     why = attach_limit(s, r->file.stat.uid, r->file.super.data_bytes);
+    /* A CHECKPOINT has to fit into a segment. */
+    if (why == SHM_WAIT_NONE && wal_writer_checkpoint_full(&s->writer)
+        && !wal_state_ring_by_uuid(&s->state, r->file.super.uuid))
+        why = SHM_WAIT_RINGS;
     if (why != SHM_WAIT_NONE) {
         ring_refuse(s, &r->file, why);
         goto drop;

@@ -116,6 +116,10 @@ static int on_def(void *ctx, const struct ring_def *def)
         return -EBADMSG;
     if (logged != 0)                    /* what it means never changes */
         return st && st->id == logged ? 0 : -EBADMSG;
+    if (wal_writer_checkpoint_full(&s->writer)) {
+        shard_pressure(s, BACKPRESSURE_STREAMS_MAX, true, "the log's tables fill their segments");
+        return -EAGAIN;
+    }
     if (s->defs_left == 0)
         return -EAGAIN;
     s->defs_left--;

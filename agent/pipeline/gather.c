@@ -518,12 +518,14 @@ static bool replay_turn(struct shard *s)
         int err;
 
         if (!s->replay_has_group) {
-            int n = wal_reader_next(&s->reader, s->writer.committed_lsn, &s->replay);
+            int n = wal_reader_next(&s->reader, wal_writer_readable_lsn(&s->writer), &s->replay);
 
             if (n < 0) {
                 shard_fail(s, n, "reading the log back: %s", strerror(-n));
                 return false;
             }
+            if (n == 0 && wal_writer_readable_lsn(&s->writer) < s->writer.committed_lsn)
+                break;      /* the rest is being written again */
             if (n == 0) {
                 n = rest_lost(s);
                 if (n == -EAGAIN)
@@ -532,6 +534,9 @@ static bool replay_turn(struct shard *s)
                     shard_fail(s, n, "log item: %s", strerror(-n));
                     return false;
                 }
+                if (s->reader.io_errors > 0)
+                    log_error("%" PRIu64 " blocks of the log could not be read back",
+                              s->reader.io_errors);
                 s->catching_up = false;
                 wal_reader_fini(&s->reader);
                 wal_state_fini(&s->replay_state);

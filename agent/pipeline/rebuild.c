@@ -41,7 +41,7 @@ static bool rebuild_begin(struct shard *s)
 {
     struct rebuild *r = &s->rebuild;
     struct seal_batch *sb = candidate(s);
-    const struct wal_segment *seg;
+    uint64_t from;
 
     if (!sb)
         return false;
@@ -51,9 +51,9 @@ static bool rebuild_begin(struct shard *s)
         return false;
     }
     wal_reader_init(&r->reader, &s->dir);
-    seg = wal_dir_find(&s->dir, sb->batch.first_lsn);
-    if (seg)        /* else the log begins later: too few will be found */
-        r->reader.lsn = seg->header.start_lsn;
+    from = wal_dir_checkpoint_lsn(&s->dir, sb->batch.first_lsn);
+    if (from != UINT64_MAX)     /* else the log begins later: too few will be found */
+        r->reader.lsn = from;
     r->batch = sb;
     return true;
 }
@@ -217,11 +217,13 @@ bool rebuild_turn(struct shard *s)
     while (r->reader.lsn - from < REPLAY_BYTES_A_TURN && !s->error
            && s->spool_queue.waiting < SPOOL_WAITING_MAX && r->batch->spool.retry_ns == 0) {
         if (!r->has_group) {
-            n = wal_reader_next(&r->reader, s->writer.committed_lsn, &r->group);
+            n = wal_reader_next(&r->reader, wal_writer_readable_lsn(&s->writer), &r->group);
             if (n < 0) {
                 rebuild_park(s, "the log cannot be read");
                 return true;
             }
+            if (n == 0 && wal_writer_readable_lsn(&s->writer) < s->writer.committed_lsn)
+                break;      /* the rest is being written again */
             if (n == 0 || r->group.body_lsn > r->batch->batch.last_lsn) {
                 rebuild_finish(s);
                 return true;

@@ -181,7 +181,7 @@ static int state_load(struct shard *s, struct errmsg *err)
  * Does a group from `from` on know that the log was synced beyond `lsn`? 1, 0 or -errno, and where
  * the last group looked at ends.
  */
-static int synced_later(const struct shard *s, uint64_t from, uint64_t lsn, uint64_t *ret_end_lsn)
+static int synced_later(struct shard *s, uint64_t from, uint64_t lsn, uint64_t *ret_end_lsn)
 {
     struct wal_group_view g;
     struct wal_reader r;
@@ -234,12 +234,11 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, bool *ret_unsure, st
     struct wal_reader r;
     int n;
 
-    /* The last segment has its name only because all before it was synced. */
-    if (s->dir.count > 0) {
-        end = s->dir.segments[0].header.start_lsn;
-        synced = s->dir.segments[s->dir.count - 1].header.start_lsn;
-    }
     wal_reader_init(&r, &s->dir);
+    end = r.lsn;
+    /* The last segment has its name only because all before it was synced. */
+    if (s->dir.count > 0)
+        synced = s->dir.segments[s->dir.count - 1].header.prev_end_lsn;
     while ((n = wal_reader_next(&r, UINT64_MAX, &g)) > 0) {
         const uint8_t *at = g.items;
         struct wal_item it;
@@ -279,6 +278,10 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, bool *ret_unsure, st
         return errmsg_set(err, n, "%s: cannot read the log: %s", s->opt.wal_dir, strerror(-n));
     if (refused > 0)
         log_error("log: %" PRIu64 " items contradict what is known and were passed over", refused);
+    for (uint32_t i = 0; i < s->dir.bad_count; i++)
+        log_error("%s: segment %" PRIu64 ": bytes %" PRIu64 " to %" PRIu64 " cannot be read; what "
+                  "they held counts as lost",
+                  s->opt.wal_dir, s->dir.bad[i].segment, s->dir.bad[i].from, s->dir.bad[i].to);
     s->replay_synced_lsn = synced;
     *ret_end_lsn = end;
     return 0;
@@ -448,6 +451,9 @@ int recovery_run(struct shard *s, struct errmsg *err)
     if (s->dir.set_aside > 0)
         log_error("%s: %u unreadable or foreign segments were set aside (*.aside)",
                   s->opt.wal_dir, s->dir.set_aside);
+    if (s->dir.passed_over > 0)
+        log_error("%s: %u files could neither be read nor renamed or removed, and were left alone",
+                  s->opt.wal_dir, s->dir.passed_over);
     r = log_read(s, &end_lsn, &unsure, err);
     if (r)
         return r;
@@ -473,6 +479,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
     wopt.segment_size = s->opt.segment_size;
     wopt.sync = s->opt.sync;
     wopt.sync_interval_ns = s->opt.sync_interval_ns;
+    wopt.kept_bytes_max = s->opt.memory_limit / 4;
     memcpy(wopt.uuid, s->uuid, sizeof(wopt.uuid));
     memcpy(wopt.boot_id, s->boot_id, sizeof(wopt.boot_id));
     wopt.epoch = s->epoch;
@@ -486,7 +493,7 @@ int recovery_run(struct shard *s, struct errmsg *err)
      * Trimmed segments go, from the oldest on: where the first begins beyond the last TRIM, others
      * are missing. Unless that TRIM itself may be in a hole.
      */
-    if (!unsure && s->dir.segments[0].header.start_lsn > s->state.trim_lsn)
+    if (!unsure && s->dir.segments[0].header.prev_end_lsn > s->state.trim_lsn)
         s->reader.hole_from = s->state.trim_lsn;
     s->catching_up = true;
     log_info("log %s: epoch %016" PRIx64 ", %u segments, %u streams, %u rings, %u sealed batches "

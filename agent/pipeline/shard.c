@@ -180,6 +180,8 @@ static void limits_check(struct shard *s)
     shard_pressure(s, BACKPRESSURE_LOG_FULL,
                    used + SEGMENTS_RESERVED * segment > s->opt.wal_bytes_max && s->dir.count > 2,
                    "the log has reached max_bytes");
+    shard_pressure(s, BACKPRESSURE_LOG_ERROR, wal_writer_failing(&s->writer) != 0,
+                   s->writer.trouble.text);
     for (int i = 0; i < BACKPRESSURE_COUNT; i++) {
         if (s->backpressure[i])
             s->backpressure_ns[i] = now;
@@ -206,7 +208,7 @@ static void trim_step(struct shard *s)
             s->trim_retry_ns = loop_now_ns(s->loop) + TRIM_RETRY_NS;
         }
     }
-    if (s->dir.count < 2 || s->dir.segments[1].header.start_lsn > low || s->catching_up
+    if (wal_dir_trimmable(&s->dir, low) == 0 || s->catching_up
         || loop_now_ns(s->loop) < s->trim_retry_ns)
         return;
     it.u.trim.lsn = low;
@@ -266,7 +268,9 @@ static void stop_step(struct shard *s)
         s->stop = STOP_LOG;
         return;
     case STOP_LOG:
-        if (late || (wal_writer_idle(&s->writer) && s->trim_barrier == 0))
+        wal_writer_want_sync(&s->writer, s->writer.commits);
+        if (late || (wal_writer_idle(&s->writer) && s->trim_barrier == 0
+                     && wal_writer_barrier_synced(&s->writer, s->writer.commits)))
             s->stop = STOP_DONE;
         return;
     default:

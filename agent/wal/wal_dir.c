@@ -28,11 +28,6 @@ int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment)
     return 0;
 }
 
-struct listing {
-    struct wal_dir *dir;
-    int err;
-};
-
 void wal_dir_name_new(const char *name, char ret_name[WAL_NAME_MAX])
 {
     snprintf(ret_name, WAL_NAME_MAX, "%.*s.new", (int)(strlen(name) - strlen(".seg")), name);
@@ -48,7 +43,7 @@ static bool name_is_new(const char *name)
 
 static int on_name(void *ctx, const char *name)
 {
-    struct listing *l = ctx;
+    struct wal_dir *dir = ctx;
     struct wal_segment seg = {0};
     char finished[WAL_NAME_MAX];
     uint64_t epoch, number;
@@ -59,20 +54,23 @@ static int on_name(void *ctx, const char *name)
     snprintf(finished, sizeof(finished), "%s", name);
     if (name_is_new(name))
         memcpy(finished + strlen(name) - 4, ".seg", 4);
-    if (!wal_segment_name_parse(finished, &shard, &epoch, &number) || shard != l->dir->shard)
+    if (!wal_segment_name_parse(finished, &shard, &epoch, &number) || shard != dir->shard)
         return 0;
     snprintf(seg.name, sizeof(seg.name), "%s", name);
     seg.header.epoch = epoch;
     seg.header.number = number;
-    l->err = wal_dir_add(l->dir, &seg);
-    return l->err;
+    if (dir->number_max < number)
+        dir->number_max = number;
+    return wal_dir_add(dir, &seg);
 }
 
 static int by_number(const void *a, const void *b)
 {
     const struct wal_segment *x = a, *y = b;
 
-    return x->header.number < y->header.number ? -1 : x->header.number > y->header.number;
+    if (x->header.number != y->header.number)
+        return x->header.number < y->header.number ? -1 : 1;
+    return x->header.epoch < y->header.epoch ? -1 : x->header.epoch > y->header.epoch;
 }
 
 /* Reads one header; with `wait` first waits for the dead writer's last write. */
@@ -107,13 +105,10 @@ static int segment_load(struct wal_dir *dir, struct wal_segment *seg, const uint
     return 0;
 }
 
-/*
- * The file may be as good as any: another attempt can read it. Without it the log would end before
- * it, and what was durable in it would be lost for good.
- */
+/* The file may be as good as any: another attempt can read it. */
 static bool passes(int err)
 {
-    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EIO;
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
 }
 
 static int set_aside(struct wal_dir *dir, const char *name)
@@ -129,10 +124,60 @@ static int set_aside(struct wal_dir *dir, const char *name)
     return err;
 }
 
+/* Makes and opens the directory, and lists the names in it. */
+static int names_load(struct wal_dir *dir, bool make, struct errmsg *err)
+{
+    int r;
+
+    if (make) {
+        r = file_mkdirs(FILE_CWD, dir->path, 0700);
+        if (r)
+            return errmsg_set(err, r, "%s: cannot make the log's directory: %s", dir->path,
+                              strerror(-r));
+    }
+    r = file_open(FILE_CWD, dir->path, O_RDONLY | O_DIRECTORY, 0);
+    if (r < 0)
+        return errmsg_set(err, r, "%s: cannot open: %s", dir->path, strerror(-r));
+    dir->fd = r;
+    r = file_list(dir->fd, on_name, dir);
+    if (r)
+        return errmsg_set(err, r, "%s: cannot list: %s", dir->path, strerror(-r));
+    if (dir->count > 0)
+        qsort(dir->segments, dir->count, sizeof(*dir->segments), by_number);
+    return 0;
+}
+
+/* 1: a segment behind `before`, 0: there is nothing to be read, or -errno: try again later. */
+static int segment_check(struct wal_dir *dir, struct wal_segment *seg,
+                         const struct wal_segment *before, const uint8_t uuid[16], bool repair)
+{
+    int r;
+
+    if (name_is_new(seg->name)) {
+        r = repair ? file_unlink(dir->fd, seg->name) : 0;
+        if (r == -EISDIR)
+            r = set_aside(dir, seg->name);
+        dir->passed_over += r != 0;
+        return 0;
+    }
+    r = segment_load(dir, seg, uuid, repair);
+    if (r == -EIO)          /* a second attempt may find what one failed to */
+        r = segment_load(dir, seg, uuid, repair);
+    if (passes(r))
+        return r;
+    /* One that begins at the same place supersedes the one before. */
+    if (!r && before && seg->header.prev_end_lsn < before->header.prev_end_lsn)
+        r = -EBADMSG;
+    if (!r)
+        return 1;
+    if (repair && r != -ENOENT)
+        dir->passed_over += set_aside(dir, seg->name) != 0;
+    return 0;
+}
+
 int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
                  struct wal_dir *ret_dir, struct errmsg *err)
 {
-    struct listing l = {.dir = ret_dir};
     uint32_t kept = 0;
     int r;
 
@@ -142,59 +187,23 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
     ret_dir->fd = -1;
     if (!ret_dir->path)
         return errmsg_set(err, -ENOMEM, "no memory");
-    if (repair) {
-        r = file_mkdirs(FILE_CWD, path, 0700);
-        if (r) {
-            r = errmsg_set(err, r, "%s: cannot make the log's directory: %s", path, strerror(-r));
-            goto fail;
-        }
-    }
-    r = file_open(FILE_CWD, path, O_RDONLY | O_DIRECTORY, 0);
-    if (r < 0) {
-        r = errmsg_set(err, r, "%s: cannot open: %s", path, strerror(-r));
+    r = names_load(ret_dir, repair, err);
+    if (r)
         goto fail;
-    }
-    ret_dir->fd = r;
-    r = file_list(ret_dir->fd, on_name, &l);
-    if (r) {
-        r = errmsg_set(err, r, "%s: cannot list: %s", path, strerror(-r));
-        goto fail;
-    }
-    if (ret_dir->count > 0)
-        qsort(ret_dir->segments, ret_dir->count, sizeof(*ret_dir->segments), by_number);
     for (uint32_t i = 0; i < ret_dir->count; i++) {
         struct wal_segment *seg = &ret_dir->segments[i];
-        const struct wal_segment *before = kept ? &ret_dir->segments[kept - 1] : NULL;
 
-        if (name_is_new(seg->name)) {
-            r = repair ? file_unlink(ret_dir->fd, seg->name) : 0;
-            if (r == -EISDIR)
-                r = set_aside(ret_dir, seg->name);
-            if (r) {
-                r = errmsg_set(err, r, "%s/%s: cannot remove: %s", path, seg->name, strerror(-r));
-                goto fail;
-            }
-            continue;
-        }
-        r = segment_load(ret_dir, seg, uuid, repair);
-        if (!r && before && seg->header.start_lsn < before->header.start_lsn + WAL_BLOCK)
-            r = -EBADMSG;
-        if (passes(r)) {
+        r = segment_check(ret_dir, seg, kept ? &ret_dir->segments[kept - 1] : NULL, uuid, repair);
+        if (r < 0) {
             r = errmsg_set(err, r, "%s/%s: cannot read: %s", path, seg->name, strerror(-r));
             goto fail;
         }
-        if (r && repair)
-            r = r == -ENOENT ? 0 : set_aside(ret_dir, seg->name);
-        else if (!r)
+        if (r > 0)
             ret_dir->segments[kept++] = *seg;
-        if (r && repair) {
-            r = errmsg_set(err, r, "%s/%s: cannot set aside: %s", path, seg->name, strerror(-r));
-            goto fail;
-        }
     }
     ret_dir->count = kept;
     for (uint32_t i = 0; i + 1 < kept; i++)
-        ret_dir->segments[i].end_lsn = ret_dir->segments[i + 1].header.start_lsn;
+        ret_dir->segments[i].end_lsn = ret_dir->segments[i + 1].header.prev_end_lsn;
     return 0;
 
 fail:
@@ -207,19 +216,20 @@ void wal_dir_close(struct wal_dir *dir)
     file_close(dir->fd);
     free(dir->path);
     free(dir->segments);
+    free(dir->bad);
     memset(dir, 0, sizeof(*dir));
     dir->fd = -1;
 }
 
-static int segment_remove(struct wal_dir *dir, const char *name)
+static int segment_remove(struct wal_dir *dir, const struct wal_segment *seg)
 {
     char *spare = dir->spare[dir->spares];
     int r;
 
-    if (dir->spares >= dir->spares_max || dir->spares >= WAL_SPARES_MAX)
-        return file_unlink(dir->fd, name);
-    wal_dir_name_new(name, spare);
-    r = file_replace(dir->fd, name, dir->fd, spare);
+    if (seg->damaged || dir->spares >= dir->spares_max || dir->spares >= WAL_SPARES_MAX)
+        return file_unlink(dir->fd, seg->name);
+    wal_dir_name_new(seg->name, spare);
+    r = file_replace(dir->fd, seg->name, dir->fd, spare);
     dir->spares += r == 0;
     return r;
 }
@@ -239,13 +249,23 @@ void wal_dir_drop_spares(struct wal_dir *dir)
         file_unlink(dir->fd, dir->spare[--dir->spares]);
 }
 
-int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err)
+uint32_t wal_dir_trimmable(const struct wal_dir *dir, uint64_t lsn)
 {
     uint32_t n = 0;
+
+    for (uint32_t i = 1; i < dir->count && dir->segments[i].header.prev_end_lsn <= lsn; i++)
+        if (!wal_segment_continues(&dir->segments[i].header))
+            n = i;
+    return n;
+}
+
+int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err)
+{
+    uint32_t n = 0, count = wal_dir_trimmable(dir, lsn);
     int r = 0;
 
-    while (n + 1 < dir->count && dir->segments[n + 1].header.start_lsn <= lsn) {
-        r = segment_remove(dir, dir->segments[n].name);
+    while (n < count) {
+        r = segment_remove(dir, &dir->segments[n]);
         if (r && r != -ENOENT) {
             errmsg_set(err, r, "%s/%s: cannot remove: %s", dir->path, dir->segments[n].name,
                        strerror(-r));
@@ -263,6 +283,43 @@ int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err)
     return r;
 }
 
+int wal_dir_bad_add(struct wal_dir *dir, uint64_t segment, uint64_t from, uint64_t to)
+{
+    struct wal_bad *last = dir->bad_count ? &dir->bad[dir->bad_count - 1] : NULL;
+
+    for (uint32_t i = 0; i < dir->bad_count; i++)
+        if (dir->bad[i].segment == segment && dir->bad[i].from <= from && to <= dir->bad[i].to)
+            return 0;
+    if (last && last->segment == segment && last->to == from) {
+        last->to = to;
+        return 1;
+    }
+    if (dir->bad_count == dir->bad_cap) {
+        uint32_t cap = dir->bad_cap ? dir->bad_cap * 2 : 16;
+        struct wal_bad *more = realloc(dir->bad, cap * sizeof(*more));
+
+        if (!more)
+            return -ENOMEM;
+        dir->bad = more;
+        dir->bad_cap = cap;
+    }
+    dir->bad[dir->bad_count++] = (struct wal_bad){segment, from, to};
+    return 1;
+}
+
+void wal_dir_bad_mask(const struct wal_dir *dir, uint64_t segment, uint8_t *data, size_t len,
+                      uint64_t offset)
+{
+    for (uint32_t i = 0; i < dir->bad_count; i++) {
+        const struct wal_bad *bad = &dir->bad[i];
+        uint64_t from = bad->from > offset ? bad->from : offset;
+        uint64_t to = bad->to < offset + len ? bad->to : offset + len;
+
+        if (bad->segment == segment && from < to)
+            memset(data + (from - offset), 0, (size_t)(to - from));
+    }
+}
+
 uint64_t wal_dir_bytes(const struct wal_dir *dir)
 {
     uint64_t sum = 0;
@@ -275,7 +332,16 @@ uint64_t wal_dir_bytes(const struct wal_dir *dir)
 struct wal_segment *wal_dir_find(const struct wal_dir *dir, uint64_t lsn)
 {
     for (uint32_t i = dir->count; i-- > 0;)
-        if (dir->segments[i].header.start_lsn <= lsn)
+        if (dir->segments[i].header.prev_end_lsn <= lsn)
             return &dir->segments[i];
     return NULL;
+}
+
+uint64_t wal_dir_checkpoint_lsn(const struct wal_dir *dir, uint64_t lsn)
+{
+    const struct wal_segment *seg = wal_dir_find(dir, lsn);
+
+    while (seg && wal_segment_continues(&seg->header))
+        seg = seg > dir->segments ? seg - 1 : NULL;
+    return seg ? seg->header.prev_end_lsn : UINT64_MAX;
 }

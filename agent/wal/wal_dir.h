@@ -21,6 +21,12 @@ struct wal_segment {
     struct wal_segment_header header;   /* checked */
     uint64_t size_bytes;                /* of the file */
     uint64_t end_lsn;                   /* of the last group; known for all but the one written */
+    bool damaged;                       /* a write or sync has failed: it is not written again */
+};
+
+/* Of a segment's file: what the disk could not read. */
+struct wal_bad {
+    uint64_t segment, from, to;
 };
 
 struct wal_dir {
@@ -29,7 +35,11 @@ struct wal_dir {
     uint32_t shard;
     struct wal_segment *segments;       /* owned; by number */
     uint32_t count, cap;
+    uint64_t number_max;                /* of all names found at the opening */
     uint32_t set_aside;                 /* files renamed because they could not be read */
+    struct wal_bad *bad;                /* owned */
+    uint32_t bad_count, bad_cap;
+    uint32_t passed_over;               /* files that could not be renamed or removed either */
     /*
      * Trimmed files kept to be written again under another number: their blocks are there, so that
      * neither a write nor its sync has metadata to write. Named ".new", they are never read.
@@ -41,9 +51,9 @@ struct wal_dir {
 /*
  * Opens (makes) the directory and lists the segments of this shard. With `repair`: waits for each
  * segment's lock (a killed writer's last write may still land), and renames what is unreadable, of
- * another log or out of order to "<name>.aside", never deleting it. Running out of descriptors or
- * memory says nothing about a file and is an error. What a writer had not finished to begin
- * (".new") goes. `uuid`: of the log.
+ * another log or out of order to "<name>.aside", never deleting it; where that fails too the file
+ * is passed over. Running out of descriptors or memory says nothing about a file and is an error.
+ * What a writer had not finished to begin (".new") goes. `uuid`: of the log.
  */
 int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool repair,
                  struct wal_dir *ret_dir, struct errmsg *err);
@@ -56,9 +66,14 @@ void wal_dir_name_new(const char *name, char ret_name[WAL_NAME_MAX]);
 int wal_dir_add(struct wal_dir *dir, const struct wal_segment *segment);
 
 /*
- * Removes the segments that end at or below lsn, never the last one, oldest first; some stay as
- * spares. Each is gone for good before the next goes, so that no power cut leaves an old one behind
- * with a gap after it.
+ * How many segments end at or below lsn and may go: never the last one, and none that the next one
+ * continues unless that one goes too, for it can't be understood alone.
+ */
+uint32_t wal_dir_trimmable(const struct wal_dir *dir, uint64_t lsn);
+
+/*
+ * Removes those, oldest first; some stay as spares. Each is gone for good before the next goes, so
+ * that no power cut leaves an old one behind with a gap after it.
  */
 int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err);
 
@@ -66,10 +81,22 @@ int wal_dir_trim(struct wal_dir *dir, uint64_t lsn, struct errmsg *err);
 int wal_dir_reuse(struct wal_dir *dir, const char *name);
 void wal_dir_drop_spares(struct wal_dir *dir);
 
+/*
+ * What could not be read once counts as unreadable from then on, though the next attempt might well
+ * succeed: all readers of one life must see the same log. add: 1, 0: it was known, or -ENOMEM.
+ * mask: makes zeros of what of the file's bytes at `offset` is unreadable.
+ */
+int wal_dir_bad_add(struct wal_dir *dir, uint64_t segment, uint64_t from, uint64_t to);
+void wal_dir_bad_mask(const struct wal_dir *dir, uint64_t segment, uint8_t *data, size_t len,
+                      uint64_t offset);
+
 /* Bytes of all segment files but spares. */
 uint64_t wal_dir_bytes(const struct wal_dir *dir);
 
-/* The segment that holds lsn, or NULL. */
+/* The segment that counts for lsn, or NULL. */
 struct wal_segment *wal_dir_find(const struct wal_dir *dir, uint64_t lsn);
+
+/* Where the last segment at or below lsn with a CHECKPOINT begins; UINT64_MAX: there is none. */
+uint64_t wal_dir_checkpoint_lsn(const struct wal_dir *dir, uint64_t lsn);
 
 #endif

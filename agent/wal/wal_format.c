@@ -40,7 +40,6 @@ void wal_segment_header_format(struct wal_segment_header *header)
 {
     header->magic = WAL_SEGMENT_MAGIC;
     header->version = WAL_VERSION;
-    header->reserved = 0;
     header->crc32c = crc32c(0, header, offsetof(struct wal_segment_header, crc32c));
 }
 
@@ -59,8 +58,11 @@ static int header_parse(const uint8_t *at, struct wal_segment_header *ret_header
     if (ret_header->crc32c
         != crc32c(0, ret_header, offsetof(struct wal_segment_header, crc32c)))
         return -EBADMSG;
-    if (ret_header->start_lsn != ret_header->prev_end_lsn
-        || ret_header->start_lsn % WAL_BLOCK != 0 || ret_header->start_lsn > UINT64_MAX / 2)
+    if (ret_header->flags & ~(uint32_t)WAL_SEGMENT_CONTINUES)
+        return -EBADMSG;
+    if (ret_header->start_lsn % WAL_BLOCK != 0 || ret_header->start_lsn > UINT64_MAX / 2
+        || ret_header->prev_end_lsn - ret_header->start_lsn
+               != (wal_segment_continues(ret_header) ? WAL_BLOCK : 0))
         return -EBADMSG;
     return 0;
 }

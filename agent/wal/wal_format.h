@@ -10,7 +10,8 @@
  *   block 1..        groups, one after the other
  *
  * lsn: position in the shard's log, counted on through all segments; byte b of a segment has lsn
- * start_lsn + b. A segment begins where the one before it ended (its last group, not its file).
+ * start_lsn + b. A segment begins where the one before it ended (its last group, not its file): it
+ * counts from its prev_end_lsn to that of the next one, which may be nothing at all (superseded).
  * The lsn of a frame is the position of its event in books and seals: it is unique and grows, so
  * that no ordinal is needed beside it.
  *
@@ -34,10 +35,14 @@
  * epoch, segment number and lsn, so that old groups of a recycled segment, groups of other logs,
  * and copies of log blocks inside a payload never pass.
  *
- * The first two groups of every segment are the same CHECKPOINT: items from CHECKPOINT to
+ * The first two groups of a segment are the same CHECKPOINT: items from CHECKPOINT to
  * CHECKPOINT_END that restate everything needed from earlier segments. With the header twice, and
  * definitions and seals in two groups each (wal_writer.h), no damaged block takes more from the log
- * than the events of its own group.
+ * than the events of its own group. The segment's prev_end_lsn is its start_lsn.
+ *
+ * But a segment with WAL_SEGMENT_CONTINUES holds what the one before it, damaged, could not keep:
+ * the groups from prev_end_lsn on, each at its lsn, so that start_lsn is one block (the header)
+ * below.
  */
 #ifndef WAL_WAL_FORMAT_H
 #define WAL_WAL_FORMAT_H
@@ -58,6 +63,8 @@ enum { WAL_OUTPUTS_MAX = 16, WAL_TARGETS_MAX = 16 };
 #define WAL_COMMIT_MAGIC  0x314d4f4352445948ULL     /* "HYDRCOM1" */
 #define WAL_VERSION       1U
 
+enum { WAL_SEGMENT_CONTINUES = 1 };         /* flags */
+
 struct wal_segment_header {
     uint64_t magic;
     uint32_t version;
@@ -66,10 +73,10 @@ struct wal_segment_header {
     uint64_t epoch;
     uint64_t number;        /* of the segment, grows through all epochs */
     uint64_t start_lsn;     /* of byte 0 of this file */
-    uint64_t prev_end_lsn;  /* end of the segment before; equals start_lsn */
+    uint64_t prev_end_lsn;  /* end of the segment before */
     uint64_t real_ns;
     uint8_t boot_id[16];
-    uint32_t reserved;
+    uint32_t flags;
     uint32_t crc32c;        /* of the bytes before it */
 };
 _Static_assert(sizeof(struct wal_segment_header) == 96, "segment header");
@@ -103,6 +110,11 @@ uint32_t wal_crc_seed(const struct wal_identity *id, uint64_t lsn);
 void wal_segment_header_format(struct wal_segment_header *header);
 void wal_segment_header_put(const struct wal_segment_header *header, uint8_t *block);
 int wal_segment_header_parse(const void *block, struct wal_segment_header *ret_header);
+
+static inline bool wal_segment_continues(const struct wal_segment_header *header)
+{
+    return (header->flags & WAL_SEGMENT_CONTINUES) != 0;
+}
 
 uint32_t wal_commit_bytes(uint32_t item_bytes);
 /* Lays header and items into `record` (wal_commit_bytes() long) and sums it. */

@@ -14,14 +14,18 @@
 
 enum { WINDOW_BYTES = 4 * 1024 * 1024 };
 
-void wal_reader_init(struct wal_reader *r, const struct wal_dir *dir)
+void wal_reader_init(struct wal_reader *r, struct wal_dir *dir)
 {
+    uint32_t first = 0;
+
     memset(r, 0, sizeof(*r));
     r->dir = dir;
     r->fd = -1;
     r->hole_from = UINT64_MAX;
     r->segment_number = UINT64_MAX;
-    r->lsn = dir->count > 0 ? dir->segments[0].header.start_lsn : 0;
+    while (first + 1 < dir->count && wal_segment_continues(&dir->segments[first].header))
+        first++;
+    r->lsn = dir->count > 0 ? dir->segments[first].header.prev_end_lsn : 0;
 }
 
 void wal_reader_fini(struct wal_reader *r)
@@ -32,25 +36,69 @@ void wal_reader_fini(struct wal_reader *r)
     r->fd = -1;
 }
 
+/* Another attempt, or another file, may fare better: the disk itself says that it has lost this. */
+static bool disk_error(int err)
+{
+    return err == -EIO || err == -ENODATA || err == -EUCLEAN || err == -EILSEQ;
+}
+
+/* Reads what can be read, block by block. Returns how many bytes there are, or -errno. */
+static ssize_t blocks_read(struct wal_reader *r, uint8_t *to, size_t len, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        uint64_t at = offset + done;
+        size_t part = WAL_BLOCK - at % WAL_BLOCK;
+        ssize_t n;
+
+        part = part < len - done ? part : len - done;
+        n = r->fd < 0 ? -EIO : file_read(r->fd, to + done, part, at);
+        if (n < 0 && disk_error((int)n)) {
+            n = wal_dir_bad_add(r->dir, r->segment_number, at, at + part);
+            r->io_errors += n > 0;
+            n = n < 0 ? n : (ssize_t)part;
+        }
+        if (n < 0)
+            return n;
+        done += (size_t)n;
+        if ((size_t)n < part)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t window_read(struct wal_reader *r, uint8_t *to, size_t len, uint64_t offset)
+{
+    ssize_t n = r->fd < 0 ? -EIO : file_read(r->fd, to, len, offset);
+
+    if (n < 0 && disk_error((int)n))
+        n = blocks_read(r, to, len, offset);
+    if (n > 0)
+        wal_dir_bad_mask(r->dir, r->segment_number, to, (size_t)n, offset);
+    return n;
+}
+
 /*
- * Makes file bytes [offset, offset + len) readable at *ret_at. Returns how many there are (fewer
+ * Makes file bytes [offset, offset + len) readable at *ret_at. What the window has from `keep` on
+ * stays in it as long as that fits, so that all is read once. Returns how many there are (fewer
  * than len: the file ends), or -errno. What lies beyond lsn_max is not read ahead: it changes.
  */
-static ssize_t window_get(struct wal_reader *r, const struct wal_segment *seg, uint64_t offset,
-                          size_t len, const uint8_t **ret_at)
+static ssize_t window_get(struct wal_reader *r, const struct wal_segment *seg, uint64_t keep,
+                          uint64_t offset, size_t len, const uint8_t **ret_at)
 {
-    uint64_t seg_lsn = seg->header.start_lsn;
-    size_t want = WINDOW_BYTES;
+    uint64_t from = offset + len - keep > WINDOW_BYTES ? offset : keep;
+    uint64_t from_lsn = seg->header.start_lsn + from;
+    size_t want = (size_t)(offset + len - from), have = 0;
     ssize_t n;
 
     if (offset >= r->window_offset && offset + len <= r->window_offset + r->window_len) {
         *ret_at = r->window + (offset - r->window_offset);
         return (ssize_t)len;
     }
-    if (r->window_lsn_max > seg_lsn + offset && want > r->window_lsn_max - seg_lsn - offset)
-        want = (size_t)(r->window_lsn_max - seg_lsn - offset);
-    if (want < len)
-        want = len;
+    if (want < WINDOW_BYTES && r->window_lsn_max > from_lsn + want)
+        want = r->window_lsn_max - from_lsn < WINDOW_BYTES ? (size_t)(r->window_lsn_max - from_lsn)
+                                                           : WINDOW_BYTES;
     if (want > r->window_cap) {
         uint8_t *bigger = realloc(r->window, want);
 
@@ -59,16 +107,40 @@ static ssize_t window_get(struct wal_reader *r, const struct wal_segment *seg, u
         r->window = bigger;
         r->window_cap = want;
     }
-    r->window_len = 0;
-    n = file_read(r->fd, r->window, want, offset);
+    if (from >= r->window_offset && from < r->window_offset + r->window_len) {
+        have = (size_t)(r->window_offset + r->window_len - from);
+        memmove(r->window, r->window + (from - r->window_offset), have);
+    }
+    r->window_offset = from;
+    r->window_len = have;
+    n = window_read(r, r->window + have, want - have, from + have);
     if (n < 0)
         return n;
-    r->window_offset = offset;
-    r->window_len = (size_t)n;
-    *ret_at = r->window;
-    return n < (ssize_t)len ? n : (ssize_t)len;
+    r->window_len += (size_t)n;
+    *ret_at = r->window + (offset - from);
+    if (r->window_len < offset - from)
+        return 0;
+    return r->window_len - (offset - from) < len ? (ssize_t)(r->window_len - (offset - from))
+                                                 : (ssize_t)len;
 }
 
+/* More may have been written since the window was read, beyond what was complete then. */
+static void window_cut(struct wal_reader *r, uint64_t lsn_max)
+{
+    const struct wal_segment *seg = r->dir->count ? wal_dir_find(r->dir, r->lsn) : NULL;
+    uint64_t sure = 0;
+
+    if (lsn_max == r->window_lsn_max)
+        return;
+    if (seg && seg->header.number == r->segment_number
+        && r->window_lsn_max > seg->header.start_lsn + r->window_offset)
+        sure = r->window_lsn_max - seg->header.start_lsn - r->window_offset;
+    if (r->window_len > sure)
+        r->window_len = (size_t)sure;
+    r->window_lsn_max = lsn_max;
+}
+
+/* One that cannot be opened for the disk's sake is read as one great hole. */
 static int segment_enter(struct wal_reader *r, const struct wal_segment *seg)
 {
     int fd;
@@ -80,7 +152,7 @@ static int segment_enter(struct wal_reader *r, const struct wal_segment *seg)
     r->window_len = 0;
     r->segment_number = UINT64_MAX;
     fd = file_open(r->dir->fd, seg->name, O_RDONLY, 0);
-    if (fd < 0)
+    if (fd < 0 && !disk_error(fd))
         return fd;
     r->fd = fd;
     r->segment_number = seg->header.number;
@@ -95,7 +167,7 @@ static int commit_find(struct wal_reader *r, const struct wal_segment *seg, uint
                        uint64_t limit, struct wal_commit *ret_commit, uint64_t *ret_offset)
 {
     struct wal_identity id = {.epoch = seg->header.epoch, .segment = seg->header.number};
-    uint64_t first_lsn = seg->header.start_lsn + at;
+    uint64_t first = at;
     const uint8_t *block;
     ssize_t n;
 
@@ -104,7 +176,7 @@ static int commit_find(struct wal_reader *r, const struct wal_segment *seg, uint
         uint64_t lsn = seg->header.start_lsn + at;
         uint32_t bytes;
 
-        n = window_get(r, seg, at, WAL_BLOCK, &block);
+        n = window_get(r, seg, first, at, WAL_BLOCK, &block);
         if (n < WAL_BLOCK)
             return n < 0 ? (int)n : 0;
         if (!wal_commit_begins(block, lsn))
@@ -112,11 +184,11 @@ static int commit_find(struct wal_reader *r, const struct wal_segment *seg, uint
         bytes = bytes_get_u32(block + 8);
         if (bytes < WAL_BLOCK || bytes % WAL_BLOCK != 0 || at + bytes > limit)
             continue;
-        n = window_get(r, seg, at, bytes, &block);
+        n = window_get(r, seg, first, at, bytes, &block);
         if (n < (ssize_t)bytes)
             return n < 0 ? (int)n : 0;
         if (wal_commit_parse(&id, block, bytes, lsn, ret_commit) == 0
-            && ret_commit->group_lsn >= first_lsn) {
+            && ret_commit->group_lsn >= seg->header.start_lsn + first) {
             *ret_offset = at;
             return 1;
         }
@@ -131,7 +203,7 @@ static int group_view(struct wal_reader *r, const struct wal_segment *seg,
     uint64_t body_offset = commit->group_lsn - seg->header.start_lsn;
     size_t len = (size_t)(offset - body_offset) + commit->bytes;
     const uint8_t *at;
-    ssize_t n = window_get(r, seg, body_offset, len, &at);
+    ssize_t n = window_get(r, seg, body_offset, body_offset, len, &at);
 
     if (n < (ssize_t)len)
         return n < 0 ? (int)n : -EBADMSG;
@@ -152,10 +224,7 @@ static int group_view(struct wal_reader *r, const struct wal_segment *seg,
 
 int wal_reader_next(struct wal_reader *r, uint64_t lsn_max, struct wal_group_view *ret_group)
 {
-    if (lsn_max != r->window_lsn_max) {     /* more may have been written since it was read */
-        r->window_len = 0;
-        r->window_lsn_max = lsn_max;
-    }
+    window_cut(r, lsn_max);
     while (r->lsn < lsn_max) {
         const struct wal_segment *seg = wal_dir_find(r->dir, r->lsn);
         const struct wal_segment *last;
@@ -173,8 +242,8 @@ int wal_reader_next(struct wal_reader *r, uint64_t lsn_max, struct wal_group_vie
         if (at < WAL_BLOCK)         /* the header's block */
             at = WAL_BLOCK;
         limit = seg->size_bytes;
-        if (seg < last && (seg + 1)->header.start_lsn - seg->header.start_lsn < limit)
-            limit = (seg + 1)->header.start_lsn - seg->header.start_lsn;
+        if (seg < last && (seg + 1)->header.prev_end_lsn - seg->header.start_lsn < limit)
+            limit = (seg + 1)->header.prev_end_lsn - seg->header.start_lsn;
         found = commit_find(r, seg, at, limit, &commit, &offset);
         if (found < 0)
             return found;
@@ -188,9 +257,10 @@ int wal_reader_next(struct wal_reader *r, uint64_t lsn_max, struct wal_group_vie
         if (seg == last)
             return 0;
         /* No more groups here. The next segment says where this one ended. */
-        if ((seg + 1)->header.start_lsn > seg->header.start_lsn + at && r->hole_from == UINT64_MAX)
+        if ((seg + 1)->header.prev_end_lsn > seg->header.start_lsn + at
+            && r->hole_from == UINT64_MAX)
             r->hole_from = seg->header.start_lsn + at;
-        r->lsn = (seg + 1)->header.start_lsn;
+        r->lsn = (seg + 1)->header.prev_end_lsn;
     }
     return 0;
 }

@@ -3,7 +3,8 @@
  *
  * Never trusts: a group is returned only when its COMMIT is valid. What lies between the end of one
  * group and the beginning of the next valid one is a hole, and reported as such; what follows the
- * last valid one is the tail.
+ * last valid one is the tail. A block that the disk cannot read counts as zeros, so that it makes a
+ * hole or spoils a body, and no more than that.
  *
  * Owns:   one descriptor and a window of memory.
  * Thread: shard; the tools use it in their own process.
@@ -26,7 +27,7 @@ struct wal_group_view {
 };
 
 struct wal_reader {
-    const struct wal_dir *dir;      /* borrowed; may grow between calls */
+    struct wal_dir *dir;            /* borrowed; may grow between calls; told what is unreadable */
     uint64_t lsn;                   /* where the next group is looked for */
     uint64_t hole_from;             /* UINT64_MAX: none open */
     int fd;                         /* owned; of the segment below */
@@ -34,11 +35,12 @@ struct wal_reader {
     uint8_t *window;                /* owned */
     size_t window_cap, window_len;
     uint64_t window_offset;         /* in the segment's file */
-    uint64_t window_lsn_max;        /* lsn_max of the call that filled it */
+    uint64_t window_lsn_max;        /* lsn_max of the calls that filled it */
+    uint64_t io_errors;             /* blocks that it was the first not to be able to read */
 };
 
-/* Starts at the beginning of the oldest segment. */
-void wal_reader_init(struct wal_reader *r, const struct wal_dir *dir);
+/* Starts at the beginning of the oldest segment that can be understood without an earlier one. */
+void wal_reader_init(struct wal_reader *r, struct wal_dir *dir);
 void wal_reader_fini(struct wal_reader *r);
 
 /*

@@ -1,6 +1,6 @@
 /*
  * wal_writer: groups from filling to commit, and syncs.
- * Owns:   chunks and the segment's descriptor.
+ * Owns:   groups and the segment's descriptor.
  * Thread: shard.
  */
 #include "wal/wal_writer.h"
@@ -18,10 +18,10 @@ enum {
     CLOSE_FLIGHT = 2,
     CLOSE_ROOM_BYTES = 256 * 1024,
     CLOSE_ITEM_BYTES = 64 * 1024,
-    ZERO_BYTES = 256 * 1024,
-    REWRITE_BYTES = 1024 * 1024,
     CONTROL_ROOM = WAL_CHUNK_BYTES + 1024 * 1024,   /* kept while there is no next segment */
-    SPAN_ITEM_BYTES_MAX = 1024 * 1024   /* beyond it no more ring bytes join a group */
+    SPAN_ITEM_BYTES_MAX = 1024 * 1024,  /* beyond it no more ring bytes join a group */
+    RING_ITEM_BYTES = 96,               /* of an ATTACH and a DEF, about */
+    DEF_ITEM_BYTES = 24
 };
 
 static void commits_start(struct wal_writer *w);
@@ -41,65 +41,32 @@ static bool item_twice(enum wal_item_type type)
     }
 }
 
+static void say(const struct wal_writer *w, struct errmsg *ret_text, int err, const char *what)
+{
+    errmsg_set(ret_text, err, "log segment %s/%s: %s: %s", w->dir->path,
+               w->dir->count ? w->dir->segments[w->dir->count - 1].name : "", what,
+               strerror(-err));
+}
+
 void wal_writer_fail(struct wal_writer *w, int err, const char *what)
 {
     if (w->error)
         return;
     w->error = err;
-    errmsg_set(&w->error_text, err, "log segment %s/%s: %s: %s", w->dir->path,
-               w->dir->count ? w->dir->segments[w->dir->count - 1].name : "", what,
-               strerror(-err));
+    say(w, &w->error_text, err, what);
+}
+
+/* What completes from now on counts for nothing: all that is not synced will be written again. */
+void wal_writer_segment_failed(struct wal_writer *w, int err, const char *what)
+{
+    if (w->failed)
+        return;
+    w->failed = err;
+    w->dir->segments[w->dir->count - 1].damaged = true;
+    say(w, &w->trouble, err, what);
 }
 
 /* --- open and close ------------------------------------------------------------------------ */
-
-/*
- * Writes what is not known to be synced once more, as it is. Where a sync failed in a life that
- * ended by it, what it should have covered passes for written: the next sync would succeed without
- * it, and only a power cut would show.
- */
-static int tail_rewrite(int fd, uint64_t from, uint64_t to)
-{
-    uint8_t *buffer = malloc(REWRITE_BYTES);
-    int err = buffer ? 0 : -ENOMEM;
-
-    while (!err && from < to) {
-        size_t len = to - from < REWRITE_BYTES ? (size_t)(to - from) : REWRITE_BYTES;
-        ssize_t n = file_read(fd, buffer, len, from);
-
-        err = n < 0 ? (int)n : n == 0 ? -EIO : file_write(fd, buffer, (size_t)n, from);
-        from += n > 0 ? (uint64_t)n : 0;
-    }
-    free(buffer);
-    return err;
-}
-
-/* Cuts the unused end off the last segment of an earlier life, and makes the rest of it durable. */
-static int segment_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t end_lsn)
-{
-    struct wal_segment *seg = &dir->segments[dir->count - 1];
-    uint64_t len = end_lsn - seg->header.start_lsn;
-    int fd = file_open(dir->fd, seg->name, O_RDWR, 0);
-    int err;
-
-    if (fd < 0)
-        return fd;
-    err = len < seg->size_bytes ? file_truncate(fd, len) : 0;
-    if (synced_lsn < seg->header.start_lsn)
-        synced_lsn = seg->header.start_lsn;
-    if (!err)
-        err = tail_rewrite(fd, synced_lsn - seg->header.start_lsn,
-                           len < seg->size_bytes ? len : seg->size_bytes);
-    if (!err)
-        err = file_sync(fd);
-    file_close(fd);
-    if (err)
-        return err;
-    if (len < seg->size_bytes)
-        seg->size_bytes = len;
-    seg->end_lsn = end_lsn;
-    return 0;
-}
 
 int wal_writer_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t *end_lsn,
                       struct errmsg *err)
@@ -112,7 +79,7 @@ int wal_writer_finish(struct wal_dir *dir, uint64_t synced_lsn, uint64_t *end_ls
     /* A segment without one whole group: the next may not begin at the same place. */
     if (*end_lsn < last->header.start_lsn + WAL_BLOCK)
         *end_lsn = last->header.start_lsn + WAL_BLOCK;
-    r = segment_finish(dir, synced_lsn, *end_lsn);
+    r = wal_segment_finish(dir, synced_lsn, *end_lsn);
     return r ? errmsg_set(err, r, "%s/%s: cannot finish: %s", dir->path, last->name, strerror(-r))
              : 0;
 }
@@ -131,12 +98,12 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
     w->on_committed = on_committed;
     w->ctx = ctx;
     w->fd = w->roll.fd = -1;
-    w->flight_last = &w->flight_first;
+    w->opt.segment_size = wal_segment_bytes(opt->segment_size);
     w->done_last = &w->done_first;
+    w->next_number = dir->number_max + 1;
+    wal_groups_init(&w->groups, loop);
     memcpy(w->id.uuid, opt->uuid, sizeof(w->id.uuid));
     w->id.epoch = opt->epoch;
-    for (int i = 0; i < WAL_GROUPS; i++)
-        w->groups[i].writer = w;
     w->synced_lsn = end_lsn;
     r = wal_segment_first(w, end_lsn);
     if (r)
@@ -145,104 +112,127 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
     return 0;
 }
 
+static void segment_close(struct wal_writer *w)
+{
+    struct wal_segment *seg = &w->dir->segments[w->dir->count - 1];
+    int err = file_sync(w->fd);
+
+    seg->end_lsn = w->committed_lsn;
+    if (err)
+        wal_writer_fail(w, err, "sync");
+    /* Only room is at stake: the next start cuts it too. */
+    else if (file_truncate(w->fd, w->committed_lsn - seg->header.start_lsn) == 0)
+        seg->size_bytes = w->committed_lsn - seg->header.start_lsn;
+}
+
+static void groups_close(struct wal_writer *w)
+{
+    struct wal_group *g, *next;
+
+    wal_groups_synced(&w->groups, UINT64_MAX);      /* nobody will write them again */
+    for (g = w->flight_first; g; g = next) {
+        next = g->next;
+        wal_group_release(&w->groups, g);
+    }
+    for (g = w->done_first; g; g = next) {
+        next = g->next_done;
+        wal_group_release(&w->groups, g);
+    }
+    if (w->filling)
+        wal_group_release(&w->groups, w->filling);
+    w->flight_first = w->done_first = w->filling = NULL;
+    wal_groups_fini(&w->groups);
+}
+
 void wal_writer_close(struct wal_writer *w)
 {
-    if (w->fd >= 0 && !w->error && w->dir->count > 0) {
-        struct wal_segment *seg = &w->dir->segments[w->dir->count - 1];
-
-        int err = file_sync(w->fd);
-
-        seg->end_lsn = w->committed_lsn;
-        if (err)
-            wal_writer_fail(w, err, "sync");
-        /* Only room is at stake: the next start cuts it too. */
-        else if (file_truncate(w->fd, w->committed_lsn - seg->header.start_lsn) == 0)
-            seg->size_bytes = w->committed_lsn - seg->header.start_lsn;
+    if (w->failed && !w->error) {
+        w->error = w->failed;
+        w->error_text = w->trouble;
     }
+    if (w->fd >= 0 && !w->error && w->dir->count > 0)
+        segment_close(w);
     file_close(w->fd);
     w->fd = -1;
     wal_segment_drop(w);
     free(w->zeros);
-    w->zeros = NULL;
+    free(w->record);
+    w->zeros = w->record = NULL;
     bytes_free(&w->again);
     if (w->dir)
         wal_dir_drop_spares(w->dir);
-    for (int i = 0; i < WAL_GROUPS; i++) {
-        free(w->groups[i].chunk);
-        free(w->groups[i].record);
-        bytes_free(&w->groups[i].items);
-        w->groups[i].chunk = w->groups[i].record = NULL;
-    }
+    groups_close(w);
 }
 
 /* --- filling ------------------------------------------------------------------------------ */
 
-static unsigned groups_free(const struct wal_writer *w)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < WAL_GROUPS; i++)
-        n += w->groups[i].state == WAL_GROUP_FREE;
-    return n;
-}
-
-/*
- * Groups that are routed come back only when routing gets on, and that may wait for a SEAL or an
- * ACK: WAL_GROUPS_CONTROL groups are left to items that need no routing.
- */
 static struct wal_group *group_take(struct wal_writer *w, bool routes)
 {
-    struct wal_group *found = NULL;
+    struct wal_group *g = wal_group_take(&w->groups, routes);
 
-    for (int i = 0; i < WAL_GROUPS; i++)
-        /* Prefer one whose chunk is warm. */
-        if (w->groups[i].state == WAL_GROUP_FREE
-            && (!found || (!found->chunk && w->groups[i].chunk)))
-            found = &w->groups[i];
-    if (!found || (routes && groups_free(w) <= WAL_GROUPS_CONTROL))
+    if (!g)
         return NULL;
-    found->state = WAL_GROUP_FILLING;
-    found->body_len = 0;
-    found->items_count = 0;
-    found->routes = found->again = false;
-    found->body_written = found->commit_written = 0;
-    bytes_clear(&found->items);
-    if (bytes_append(&found->items, w->again.data, w->again.len)) {
-        found->state = WAL_GROUP_FREE;
+    if (bytes_append(&g->items, w->again.data, w->again.len)) {
+        wal_group_release(&w->groups, g);
         return NULL;
     }
-    found->items_count = w->again_count;
-    found->repeated = (uint32_t)w->again.len;
+    g->writer = w;
+    g->items_count = w->again_count;
+    g->repeated = (uint32_t)w->again.len;
     bytes_clear(&w->again);
     w->again_count = 0;
-    w->filling = found;
-    return found;
+    w->filling = g;
+    return g;
+}
+
+static uint64_t segment_room(const struct wal_writer *w)
+{
+    return w->segment_start_lsn + w->segment_bytes - w->next_lsn;
 }
 
 int wal_writer_blocked(const struct wal_writer *w)
 {
-    uint64_t room = w->segment_start_lsn + w->segment_bytes - w->next_lsn;
+    return wal_roll_full(&w->roll) && segment_room(w) < CONTROL_ROOM ? w->roll.blocked : 0;
+}
 
-    return room < CONTROL_ROOM ? w->roll.blocked : 0;
+int wal_writer_failing(const struct wal_writer *w)
+{
+    if (w->failed)
+        return w->failed;
+    return wal_roll_full(&w->roll) && !w->roll.held ? 0 : w->roll.blocked;
+}
+
+/* Nothing may be written to this segment any more. */
+static bool segment_over(const struct wal_writer *w)
+{
+    return w->failed || w->roll.held;
 }
 
 struct wal_group *wal_writer_data_group(struct wal_writer *w)
 {
     struct wal_group *g = w->filling;
 
-    if (w->error || wal_writer_blocked(w) || (g && g->items.len >= SPAN_ITEM_BYTES_MAX))
+    if (w->error || segment_over(w) || (w->roll.blocked && segment_room(w) < CONTROL_ROOM)
+        || w->groups.kept_bytes >= w->opt.kept_bytes_max
+        || (g && g->items.len >= SPAN_ITEM_BYTES_MAX))
         return NULL;
     if (!g)
         g = group_take(w, true);
-    else if (!g->routes && groups_free(w) < WAL_GROUPS_CONTROL)
+    else if (!wal_group_may_route(&w->groups, g))
         return NULL;        /* one of those begun for items */
-    if (g && !g->chunk) {
-        g->chunk = aligned_alloc(WAL_BLOCK, WAL_CHUNK_BYTES);
-        if (!g->chunk)
-            return NULL;
-        (void)loop_register(w->loop, g->chunk, WAL_CHUNK_BYTES);
-    }
-    return g;
+    return g && wal_group_lend(&w->groups, g) == 0 ? g : NULL;
+}
+
+/* Adds to what a CHECKPOINT will take; one at the next roll counts it anew. */
+static void checkpoint_count(struct wal_writer *w, const struct wal_item *item, size_t bytes)
+{
+    if (item->type == WAL_ATTACH || item->type == WAL_DEF || item->type == WAL_STREAM)
+        w->checkpoint_bytes += bytes;
+}
+
+bool wal_writer_checkpoint_full(const struct wal_writer *w)
+{
+    return w->checkpoint_bytes > w->opt.segment_size / 4;
 }
 
 int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
@@ -250,23 +240,33 @@ int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
 {
     bool routes = item->type == WAL_SPAN || item->type == WAL_STREAM;
     struct wal_group *g = w->filling;
+    size_t before;
     int err;
 
-    if (w->error)
+    if (w->error || segment_over(w))
         return -EAGAIN;
     if (!g)
         g = group_take(w, routes);
-    else if (routes && !g->routes && groups_free(w) < WAL_GROUPS_CONTROL)
+    else if (routes && !wal_group_may_route(&w->groups, g))
         return -EAGAIN;
     if (!g)
         return -EAGAIN;
+    before = g->items.len;
     err = wal_item_append(&g->items, item, tallies);
     if (err)
         return err;
+    checkpoint_count(w, item, g->items.len - before);
     g->items_count++;
     g->routes |= routes;
     g->again |= item_twice(item->type);
     return 0;
+}
+
+uint64_t wal_writer_memory_bytes(const struct wal_writer *w)
+{
+    const struct wal_groups *gs = &w->groups;
+
+    return gs->kept_bytes + (uint64_t)(gs->chunks - gs->kept_chunks) * WAL_CHUNK_BYTES;
 }
 
 /*
@@ -308,38 +308,55 @@ static void body_write(struct wal_writer *w, struct wal_group *g)
 
 static void commit_write(struct wal_writer *w, struct wal_group *g)
 {
-    io_write(w->loop, &g->op, w->fd, g->record + g->commit_written,
+    io_write(w->loop, &g->op, w->fd, w->record + g->commit_written,
              g->commit.bytes - g->commit_written,
              g->commit.lsn - w->segment_start_lsn + g->commit_written, on_commit);
 }
 
-/* After a short write the rest goes on from the last whole block. True: all of `len` is written. */
-static bool written(struct wal_writer *w, int res, uint32_t len, uint32_t *done, const char *what)
+/* 1: all of `len` is written, 0: there is more to write, -errno. */
+static int written(const struct wal_writer *w, int res, uint32_t len, uint32_t *done)
 {
-    if (res <= 0) {
-        wal_writer_fail(w, res < 0 ? res : -EIO, what);
-        return false;
-    }
+    uint32_t before = *done;
+
+    if (res < 0)
+        return res;
     *done += (uint32_t)res;
     if (*done >= len)
-        return true;
-    *done = (uint32_t)bytes_round_down(*done, WAL_BLOCK);
-    return false;
+        return 1;
+    if (w->direct)          /* goes on from the last whole block */
+        *done = (uint32_t)bytes_round_down(*done, WAL_BLOCK);
+    return *done > before ? 0 : -EIO;
 }
 
 static void on_body(struct io_op *op, int res)
 {
     struct wal_group *g = op->ctx;
     struct wal_writer *w = g->writer;
+    int r = written(w, res, (uint32_t)bytes_round_up(g->body_len, WAL_BLOCK), &g->body_written);
 
-    if (!written(w, res, (uint32_t)bytes_round_up(g->body_len, WAL_BLOCK), &g->body_written,
-                 "write")) {
-        if (!w->error)
-            body_write(w, g);
+    if (r == 0 && !w->failed) {
+        body_write(w, g);
         return;
     }
     g->state = WAL_GROUP_READY;
+    if (r < 0)
+        wal_writer_segment_failed(w, r, "write");
     commits_start(w);
+}
+
+const uint8_t *wal_writer_record(struct wal_writer *w, struct wal_group *g,
+                                 const struct wal_identity *id, uint64_t synced_lsn)
+{
+    if (g->commit.bytes > w->record_cap) {
+        free(w->record);
+        w->record = aligned_alloc(WAL_BLOCK, g->commit.bytes);
+        w->record_cap = w->record ? g->commit.bytes : 0;
+    }
+    if (!w->record)
+        return NULL;
+    g->commit.synced_lsn = synced_lsn;
+    wal_commit_format(id, &g->commit, g->items.data, w->record);
+    return w->record;
 }
 
 /* D3: the first group in flight may write its COMMIT once its body is complete. */
@@ -347,12 +364,24 @@ static void commits_start(struct wal_writer *w)
 {
     struct wal_group *g = w->flight_first;
 
-    if (!g || g->state != WAL_GROUP_READY || w->error)
+    if (!g || g->state != WAL_GROUP_READY || w->failed || w->error)
         return;
-    g->commit.synced_lsn = w->synced_lsn;
-    wal_commit_format(&w->id, &g->commit, g->items.data, g->record);
+    if (!wal_writer_record(w, g, &w->id, w->synced_lsn)) {
+        wal_writer_fail(w, -ENOMEM, "no memory for a commit");
+        return;
+    }
     g->state = WAL_GROUP_COMMIT;
+    g->commit_written = 0;
     commit_write(w, g);
+}
+
+/* What the CHECKPOINTs to come will not say of a ring any more. */
+static void checkpoint_uncount(struct wal_writer *w, uint32_t ring)
+{
+    const struct wal_ring *r = wal_state_ring(w->state, ring);
+    uint64_t bytes = r ? RING_ITEM_BYTES + (uint64_t)r->defs_count * DEF_ITEM_BYTES : 0;
+
+    w->checkpoint_bytes -= bytes < w->checkpoint_bytes ? bytes : w->checkpoint_bytes;
 }
 
 static void group_apply(struct wal_writer *w, struct wal_group *g)
@@ -363,6 +392,8 @@ static void group_apply(struct wal_writer *w, struct wal_group *g)
     while (at < end) {
         int err = wal_item_next(&at, end, &item);
 
+        if (!err && item.type == WAL_RETIRE)
+            checkpoint_uncount(w, item.u.retire.ring);
         if (!err)
             err = wal_state_apply(w->state, &item, g->end_lsn);
         if (err == -ENOMEM) {
@@ -373,37 +404,45 @@ static void group_apply(struct wal_writer *w, struct wal_group *g)
     }
 }
 
-static void on_commit(struct io_op *op, int res)
+void wal_writer_commit(struct wal_writer *w)
 {
-    struct wal_group *g = op->ctx;
-    struct wal_writer *w = g->writer;
+    struct wal_group *g = w->flight_first;
 
-    if (!written(w, res, g->commit.bytes, &g->commit_written, "commit")) {
-        if (!w->error)
-            commit_write(w, g);
-        return;
-    }
-    if (w->error)       /* it may be in the log, and is found there; nobody has been told so */
-        return;
-    INVARIANT(w->flight_first == g);
     w->flight_first = g->next;
-    if (!w->flight_first)
-        w->flight_last = &w->flight_first;
     w->flight_count--;
     w->commits++;
     w->committed_lsn = g->end_lsn;
     g->state = WAL_GROUP_COMMITTED;
-    g->next = NULL;
     group_apply(w, g);
     if (w->error)
         return;
     w->on_committed(w->ctx, g);
-    if (g->routes) {
-        *w->done_last = g;
-        w->done_last = &g->next;
-    } else {
-        g->state = WAL_GROUP_FREE;
+    if (!g->routes) {
+        wal_group_release(&w->groups, g);
+        return;
     }
+    g->next_done = NULL;
+    *w->done_last = g;
+    w->done_last = &g->next_done;
+}
+
+static void on_commit(struct io_op *op, int res)
+{
+    struct wal_group *g = op->ctx;
+    struct wal_writer *w = g->writer;
+    int r = written(w, res, g->commit.bytes, &g->commit_written);
+
+    if (r == 0 && !w->failed) {
+        commit_write(w, g);
+        return;
+    }
+    g->state = WAL_GROUP_READY;
+    if (r < 0)
+        wal_writer_segment_failed(w, r, "commit");
+    if (w->failed || w->error)  /* it may be in the log, and is found there; nobody has been told */
+        return;
+    INVARIANT(w->flight_first == g);
+    wal_writer_commit(w);
     commits_start(w);
 }
 
@@ -436,16 +475,6 @@ static bool group_close(struct wal_writer *w)
 
     if (w->next_lsn + body + record > w->segment_start_lsn + w->segment_bytes)
         return false;
-    if (record > g->record_cap) {
-        free(g->record);
-        g->record_cap = 0;
-        g->record = aligned_alloc(WAL_BLOCK, record);
-        if (!g->record) {
-            wal_writer_fail(w, -ENOMEM, "no memory for a commit");
-            return false;
-        }
-        g->record_cap = record;
-    }
     if (items_again(w, g)) {
         wal_writer_fail(w, -ENOMEM, "no memory for items");
         return false;
@@ -464,9 +493,9 @@ static bool group_close(struct wal_writer *w)
     g->body_lsn = w->next_lsn;
     g->end_lsn = w->next_lsn = g->commit.lsn + record;
     g->op.ctx = g;
-    g->next = NULL;
-    *w->flight_last = g;
-    w->flight_last = &g->next;
+    wal_group_keep(&w->groups, g);
+    if (!w->flight_first)
+        w->flight_first = g;
     w->flight_count++;
     w->filling = NULL;
     if (body > 0) {
@@ -488,10 +517,17 @@ static void sync_wanted_next(struct wal_writer *w)
         w->sync_wanted_first = w->synced_commits + 1;
 }
 
+static void synced(struct wal_writer *w, uint64_t lsn, uint64_t commits)
+{
+    w->synced_lsn = lsn;
+    w->synced_commits = commits;
+    wal_groups_synced(&w->groups, lsn);
+    sync_wanted_next(w);
+}
+
 void wal_writer_synced(struct wal_writer *w)
 {
-    w->synced_commits = w->commits;
-    sync_wanted_next(w);
+    synced(w, w->committed_lsn, w->commits);
 }
 
 static void on_sync(struct io_op *op, int res)
@@ -500,13 +536,11 @@ static void on_sync(struct io_op *op, int res)
 
     w->sync_in_flight = false;
     if (res < 0) {
-        wal_writer_fail(w, res, "sync");
+        wal_writer_segment_failed(w, res, "sync");
         return;
     }
     w->syncs++;
-    w->synced_lsn = w->sync_target_lsn;
-    w->synced_commits = w->sync_target_commits;
-    sync_wanted_next(w);
+    synced(w, w->sync_target_lsn, w->sync_target_commits);
 }
 
 static void sync_step(struct wal_writer *w)
@@ -518,6 +552,7 @@ static void sync_step(struct wal_writer *w)
         || w->synced_commits == w->commits)
         return;
     due = w->sync_wanted_first > w->synced_commits && w->sync_wanted_first <= w->commits;
+    due |= w->groups.kept_bytes >= w->opt.kept_bytes_max / 2;
     if (w->opt.sync == WAL_SYNC_ALWAYS)
         due = true;
     if (w->opt.sync == WAL_SYNC_INTERVAL && now - w->sync_last_ns >= w->opt.sync_interval_ns)
@@ -532,12 +567,24 @@ static void sync_step(struct wal_writer *w)
     io_sync(w->loop, &w->sync_op, w->fd, true, on_sync);
 }
 
+/* Nothing is under way to the segment. */
+static bool settled(const struct wal_writer *w)
+{
+    for (const struct wal_group *g = w->flight_first; g; g = g->next)
+        if (g->state != WAL_GROUP_READY)
+            return false;
+    return !w->sync_in_flight && !w->wearing_in;
+}
+
 uint64_t wal_writer_deadline_ns(const struct wal_writer *w)
 {
     uint64_t retry = w->roll.blocked ? w->roll.retry_ns : UINT64_MAX, sync;
 
-    if (w->opt.sync != WAL_SYNC_INTERVAL || w->sync_in_flight || wal_roll_active(&w->roll)
-        || w->synced_commits == w->commits)
+    if (wal_roll_active(&w->roll))
+        return UINT64_MAX;
+    if (w->failed)
+        return settled(w) ? w->roll.retry_ns : UINT64_MAX;
+    if (w->opt.sync != WAL_SYNC_INTERVAL || w->sync_in_flight || w->synced_commits == w->commits)
         return retry;
     sync = w->sync_last_ns + w->opt.sync_interval_ns;
     return sync < retry ? sync : retry;
@@ -546,42 +593,6 @@ uint64_t wal_writer_deadline_ns(const struct wal_writer *w)
 void wal_writer_ask_roll(struct wal_writer *w)
 {
     w->roll_asked = true;
-}
-
-static void on_zeros(struct io_op *op, int res)
-{
-    struct wal_writer *w = op->ctx;
-
-    w->wearing_in = false;
-    w->fresh_lsn = res == ZERO_BYTES ? w->fresh_lsn + ZERO_BYTES : UINT64_MAX;
-}
-
-/*
- * The first write to a reserved block has the file system note that, which takes it milliseconds.
- * While there is nothing else to do, zeros are written a little ahead, so that the first event
- * after a pause is not the one to wait. Groups wait until they are there: no block is in two
- * writes at once.
- */
-static void blocks_wear_in(struct wal_writer *w)
-{
-    uint64_t end = w->segment_start_lsn + w->segment_bytes;
-
-    if (!w->direct || !wal_writer_idle(w) || w->fresh_lsn >= w->next_lsn + ZERO_BYTES / 4)
-        return;
-    if (w->fresh_lsn < w->next_lsn)
-        w->fresh_lsn = w->next_lsn;
-    if (w->fresh_lsn + ZERO_BYTES > end)
-        return;
-    if (!w->zeros) {
-        w->zeros = aligned_alloc(WAL_BLOCK, ZERO_BYTES);
-        if (!w->zeros)
-            return;
-        memset(w->zeros, 0, ZERO_BYTES);
-    }
-    w->wearing_in = true;
-    w->zero_op.ctx = w;
-    io_write(w->loop, &w->zero_op, w->fd, w->zeros, ZERO_BYTES,
-             w->fresh_lsn - w->segment_start_lsn, on_zeros);
 }
 
 /*
@@ -600,22 +611,30 @@ void wal_writer_step(struct wal_writer *w, bool flush)
 {
     struct wal_group *g = w->filling;
 
-    if (w->error || wal_roll_active(&w->roll) || w->wearing_in)
+    if (w->error || wal_roll_active(&w->roll))
         return;
-    if (!g && w->again.len > 0)
-        g = group_take(w, false);
-    if (w->roll_asked && w->flight_count == 0 && !w->sync_in_flight) {
-        w->roll_asked = false;
-        wal_segment_roll(w);
+    if (w->failed) {
+        if (settled(w))
+            wal_segment_continue(w);
         return;
     }
+    if (w->wearing_in)
+        return;
+    if (w->roll.held || (w->roll_asked && wal_segment_may_roll(w))) {
+        if (w->flight_count == 0 && !w->sync_in_flight)
+            wal_segment_roll(w);
+        return;
+    }
+    if (!g && w->again.len > 0)
+        g = group_take(w, false);
     if (g && g->items_count > 0 && (flush || close_due(w, g)) && !group_close(w) && !w->error
         && w->flight_count == 0 && !w->sync_in_flight)
         wal_segment_roll(w);
     else
         wal_segment_prepare(w);
     sync_step(w);
-    blocks_wear_in(w);
+    if (wal_writer_idle(w))
+        wal_segment_wear_in(w);
 }
 
 struct wal_group *wal_writer_done(struct wal_writer *w)
@@ -626,15 +645,15 @@ struct wal_group *wal_writer_done(struct wal_writer *w)
 void wal_writer_release(struct wal_writer *w, struct wal_group *g)
 {
     INVARIANT(w->done_first == g && g->state == WAL_GROUP_COMMITTED);
-    w->done_first = g->next;
+    w->done_first = g->next_done;
     if (!w->done_first)
         w->done_last = &w->done_first;
-    g->state = WAL_GROUP_FREE;
+    wal_group_release(&w->groups, g);
 }
 
 bool wal_writer_idle(const struct wal_writer *w)
 {
     return (!w->filling || w->filling->items_count == 0) && w->again.len == 0
-           && w->flight_count == 0
-           && !w->sync_in_flight && !w->roll_asked && !w->wearing_in && !wal_roll_active(&w->roll);
+           && w->flight_count == 0 && !w->sync_in_flight && (!w->roll_asked || w->roll.blocked)
+           && !w->wearing_in && !wal_roll_active(&w->roll) && !segment_over(w);
 }

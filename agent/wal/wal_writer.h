@@ -12,10 +12,13 @@
  *
  * Rules kept here (agent/DESIGN.md): a COMMIT follows its bodies and the COMMIT before it; every
  * start and every full segment takes a new file whose header and CHECKPOINT are synced, with its
- * directory, before the first group; a sync covers the groups committed when it was asked for; a
- * failed write or sync is final for the writer: `error` stays set and nothing more is accepted.
+ * directory, before the first group; a sync covers the groups committed when it was asked for.
  *
- * Owns:   chunks, the segment's descriptor; borrows loop, directory and state.
+ * A segment of which a write or a sync has failed is left alone from then on. What it may not hold
+ * is still in memory, and is written again to a fresh one (wal_segment.h); until that has succeeded
+ * nothing is accepted, committed or said to be synced. `error` is for what cannot be survived.
+ *
+ * Owns:   groups, the segment's descriptor; borrows loop, directory and state.
  * Thread: shard.
  * Units:  lsn = log byte offset.
  */
@@ -28,49 +31,17 @@
 #include "base/errmsg.h"
 #include "io/loop.h"
 #include "wal/wal_dir.h"
+#include "wal/wal_group.h"
 #include "wal/wal_segment.h"
 #include "wal/wal_state.h"
 
-enum {
-    WAL_CHUNK_BYTES = 2 * 1024 * 1024,      /* holds the largest event and more */
-    WAL_GROUPS = 10,
-    WAL_GROUPS_CONTROL = 2                  /* of these, kept for items without data */
-};
-
 enum wal_sync_policy { WAL_SYNC_ALWAYS, WAL_SYNC_INTERVAL, WAL_SYNC_NEVER };
-
-enum wal_group_state {
-    WAL_GROUP_FREE,
-    WAL_GROUP_FILLING,
-    WAL_GROUP_BODY,                         /* being written */
-    WAL_GROUP_READY,                        /* body complete, waits for the COMMIT before it */
-    WAL_GROUP_COMMIT,                       /* COMMIT being written */
-    WAL_GROUP_COMMITTED                     /* lent to the caller */
-};
-
-struct wal_group {
-    enum wal_group_state state;
-    struct wal_group *next;                 /* in log order */
-    struct wal_writer *writer;
-    uint8_t *chunk;                         /* owned; made at first use */
-    uint32_t body_len;                      /* used, a multiple of 8 */
-    struct bytes items;
-    uint32_t items_count;
-    uint32_t repeated;                      /* bytes of items that the group before has said */
-    bool again;                             /* has items that the next one will repeat */
-    bool routes;                            /* has SPAN or STREAM items of its own */
-    uint8_t *record;                        /* owned; the COMMIT */
-    uint32_t record_cap;
-    struct wal_commit commit;
-    uint64_t body_lsn, end_lsn;
-    uint32_t body_written, commit_written;
-    struct io_op op;
-};
 
 struct wal_writer_options {
     uint64_t segment_size;
     enum wal_sync_policy sync;
     uint64_t sync_interval_ns;
+    uint64_t kept_bytes_max;                /* of groups not synced; from half of it on they are */
     uint8_t uuid[16];
     uint8_t boot_id[16];
     uint64_t epoch;
@@ -91,16 +62,22 @@ struct wal_writer {
     int fd;                                 /* owned; the segment being written */
     bool direct;
     uint64_t segment_start_lsn, segment_bytes;
+    uint64_t next_number;                   /* of a segment; none is used twice */
     struct wal_roll roll;                   /* the next segment */
     struct wal_identity roll_id;
+    uint64_t checkpoint_bytes;              /* about what one would take now */
+    int failed;                             /* of the segment: why it is left alone, or 0 */
+    struct errmsg trouble;                  /* what wal_writer_failing() is about */
 
-    struct wal_group groups[WAL_GROUPS];
+    struct wal_groups groups;
     struct wal_group *filling;
     struct bytes again;                     /* items that the next group says again */
     uint32_t again_count;
-    struct wal_group *flight_first, **flight_last;      /* closed, not committed; log order */
+    struct wal_group *flight_first;         /* kept ones that are not committed; log order */
     struct wal_group *done_first, **done_last;          /* committed, to be routed */
     unsigned flight_count;
+    uint8_t *record;                        /* owned; the one COMMIT in flight */
+    uint32_t record_cap;
 
     uint64_t next_lsn;                      /* where the next group begins */
     uint64_t fresh_lsn;                     /* blocks from here on have never been written */
@@ -136,19 +113,15 @@ int wal_writer_open(struct wal_writer *w, struct io_loop *loop, struct wal_dir *
 void wal_writer_close(struct wal_writer *w);
 
 /*
- * Group to put ring bytes into, with a chunk; NULL: none free, or this one's list is full, the
- * caller tries again after the next step.
+ * Group to put ring bytes into, with a chunk; NULL: none free, this one's list is full, or the log
+ * takes no data now. The caller tries again after the next step.
  */
 struct wal_group *wal_writer_data_group(struct wal_writer *w);
 
-static inline uint32_t wal_group_room(const struct wal_group *g)
-{
-    return WAL_CHUNK_BYTES - g->body_len;
-}
-
 /*
- * Adds an item to the group being filled. 0, -EAGAIN (no group free), or -ENOMEM. A STREAM gets no
- * reserved group: it would keep the group until it is routed, and that may wait for other items.
+ * Adds an item to the group being filled. 0, -EAGAIN (no group free, or the log is failing), or
+ * -ENOMEM. A STREAM gets no reserved group: it would keep the group until it is routed, and that
+ * may wait for other items.
  */
 int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
                     const struct wal_tally *tallies);
@@ -176,18 +149,48 @@ void wal_writer_ask_roll(struct wal_writer *w);
  */
 int wal_writer_blocked(const struct wal_writer *w);
 
+/*
+ * -errno: the disk under the log fails (`trouble` says how). What was accepted is tried again every
+ * second, on fresh segments; nothing else is accepted meanwhile, but in the room that a segment has
+ * while only its successor cannot be made. 0 otherwise.
+ */
+int wal_writer_failing(const struct wal_writer *w);
+
+/*
+ * Would a CHECKPOINT take more than a quarter of a segment? Then no new ring, definition or stream
+ * should be logged. Approximate between rolls.
+ */
+bool wal_writer_checkpoint_full(const struct wal_writer *w);
+
+/* How far the log can be read back: not what only a failed segment holds. */
+static inline uint64_t wal_writer_readable_lsn(const struct wal_writer *w)
+{
+    return w->failed ? w->synced_lsn : w->committed_lsn;
+}
+
+/* Of chunks and kept groups. */
+uint64_t wal_writer_memory_bytes(const struct wal_writer *w);
+
 /* First committed group that waits to be routed, or NULL; release it when it is. */
 struct wal_group *wal_writer_done(struct wal_writer *w);
 void wal_writer_release(struct wal_writer *w, struct wal_group *g);
 
-/* For wal_segment: the first error is final; everything committed so far is synced. */
+/*
+ * For wal_segment. fail: for good. segment_failed: of the present segment. commit: the first group
+ * in flight is in the log. synced: everything committed is. record: the COMMIT of a group for a
+ * place in segment `id`, in the one buffer there is; NULL: no memory.
+ */
 void wal_writer_fail(struct wal_writer *w, int err, const char *what);
+void wal_writer_segment_failed(struct wal_writer *w, int err, const char *what);
+void wal_writer_commit(struct wal_writer *w);
 void wal_writer_synced(struct wal_writer *w);
+const uint8_t *wal_writer_record(struct wal_writer *w, struct wal_group *g,
+                                 const struct wal_identity *id, uint64_t synced_lsn);
 
 /* Time of the next sync or attempt that is due by the clock; UINT64_MAX: none. */
 uint64_t wal_writer_deadline_ns(const struct wal_writer *w);
 
-/* Nothing filled, in flight or being synced. */
+/* Nothing filled, in flight, being synced or to be written again. */
 bool wal_writer_idle(const struct wal_writer *w);
 
 #endif

@@ -38,7 +38,8 @@
 #define GAP_NS           1000000ULL /* a turn waits at most so long: the next sync may be due */
 #define FIO_FILE_BYTES   (1ULL << 30)
 
-enum { LOOP_ENTRIES = 256, EVENT_BYTES = 216, OUTPUT_MAX = 1 << 20, RING = 1, STREAM = 1 };
+enum { LOOP_ENTRIES = 256, EVENT_BYTES = 216, OUTPUT_MAX = 1 << 20, RING = 1, STREAM = 1,
+       CHUNKS = 64 };
 
 struct log {
     struct io_loop *loop;
@@ -46,7 +47,7 @@ struct log {
     struct wal_state state;
     struct wal_writer writer;
     uint64_t pos, bytes;
-    const uint8_t *filled[WAL_GROUPS]; /* chunks that hold events already */
+    const uint8_t *filled[CHUNKS]; /* chunks that hold events already */
     unsigned int filled_count;
 };
 
@@ -103,7 +104,7 @@ static void chunk_fill(struct log *log, uint8_t *chunk)
         x ^= x << 17;
         memcpy(chunk + at, &x, sizeof(x));
     }
-    if (log->filled_count < WAL_GROUPS)
+    if (log->filled_count < CHUNKS)
         log->filled[log->filled_count++] = chunk;
 }
 
@@ -180,7 +181,8 @@ static int log_write(struct log *log, const struct bench_clock *clock, double se
 static int log_open(struct log *log, const char *path, struct errmsg *err)
 {
     struct wal_writer_options opt = {.segment_size = SEGMENT_BYTES, .sync = WAL_SYNC_INTERVAL,
-                                     .sync_interval_ns = SYNC_INTERVAL_NS, .epoch = 1};
+                                     .sync_interval_ns = SYNC_INTERVAL_NS, .epoch = 1,
+                                     .kept_bytes_max = 128ULL << 20};
     int rc;
 
     memset(opt.uuid, 0xa5, sizeof(opt.uuid));
@@ -247,7 +249,7 @@ static int group_check(const struct wal_group_view *g, uint64_t *pos)
     return g->hole_from < g->body_lsn ? -EBADMSG : 0;
 }
 
-static int log_check(const struct log *log, struct errmsg *err)
+static int log_check(struct log *log, struct errmsg *err)
 {
     struct wal_group_view group;
     struct wal_reader reader;

@@ -454,6 +454,60 @@ static void streams_beyond_the_limit_wait_and_others_go_on(void **state)
 
 /* ---- Positions ---- */
 
+static void rings_wait_while_the_tables_of_the_log_are_too_large(void **state)
+{
+    (void)state;
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 20);
+    sim_agent_open(&agent);
+    sim_agent_until(&agent, sim_agent_taken, "the first ring is taken");
+    agent.shard->writer.checkpoint_bytes = agent.shard->writer.opt.segment_size;
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 30);
+    agent.streams_count = 2;            /* the first ring defines one more */
+    agent.sources[0].planned = 40;
+    sim_agent_pass(&agent, 2000000000);
+    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
+    assert_int_equal(agent.shard->rings_count, 1);
+    sim_agent_write(&agent, &agent.sources[0], 1);
+    sim_agent_turns(&agent, 20);
+    assert_true(pressure_on(BACKPRESSURE_STREAMS_MAX));
+    agent.shard->writer.checkpoint_bytes = 0;
+    sim_agent_until(&agent, sim_agent_taken, "all is taken");
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    assert_int_equal(agent.delivered, agent.sources[0].events_count + 30);
+}
+
+static bool failing_seen;
+
+static void look_for_failing(struct sim_agent *a, uint64_t turn)
+{
+    (void)a;
+    (void)turn;
+    failing_seen |= pressure_on(BACKPRESSURE_LOG_ERROR);
+}
+
+static void a_failing_log_makes_producers_wait_and_lets_them_go(void **state)
+{
+    (void)state;
+    agent.sinks[0].buffer_count = 1000;
+    agent.sinks[0].buffer_time_ns = 600000000000;
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 700);
+    sim_agent_open(&agent);
+    sim_fail(SIM_SYNC, 1, 3, -EIO);     /* of the log, then of what should continue it, twice */
+    failing_seen = false;
+    agent.on_turn = look_for_failing;
+    sim_agent_until(&agent, sim_agent_taken, "all is taken");
+    sim_agent_pass(&agent, 4000000000);
+    sim_fail_clear();
+    assert_true(failing_seen);
+    assert_false(pressure_on(BACKPRESSURE_LOG_ERROR));
+    agent.on_turn = NULL;
+    assert_int_equal(agent.sources[0].pos[SHM_POS_DURABLE], agent.sources[0].ring.head_pos);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    assert_int_equal(agent.delivered, 700);
+}
+
 static void who_waits_for_durable_gets_a_sync(void **state)
 {
     struct sim_agent_source *src;
@@ -524,6 +578,8 @@ int main(void)
         cmocka_unit_test(deaths_are_noticed_when_events_were_lost),
         cmocka_unit_test(rings_that_are_gone_are_forgotten),
         cmocka_unit_test(streams_beyond_the_limit_wait_and_others_go_on),
+        cmocka_unit_test(rings_wait_while_the_tables_of_the_log_are_too_large),
+        cmocka_unit_test(a_failing_log_makes_producers_wait_and_lets_them_go),
         cmocka_unit_test(who_waits_for_durable_gets_a_sync),
         cmocka_unit_test(who_waits_for_delivered_gets_a_seal),
         cmocka_unit_test(delivered_follows_the_streams_of_the_ring),

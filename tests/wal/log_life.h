@@ -38,12 +38,22 @@ struct world_span {
     bool followed;              /* by the reader behind the writer of this life */
 };
 
+/* What fails, from its nth time on, so many times. */
+struct fault {
+    enum sim_kind kind;
+    uint64_t times;
+    int err;
+};
+
 struct world {
     /* How a life goes. */
     unsigned spans_per_life;
     uint32_t len_min, len_max;
     uint64_t segment_size;
+    uint64_t kept_bytes_max;    /* 0: plenty */
     bool follow;                /* a reader reads what is committed, at once */
+    const struct fault *fault;  /* what fails once the next life has begun, from its nth time on */
+    uint64_t fault_nth;
     /* What has become of the host since the last life. */
     bool power_cut;
     /* What is known. */
@@ -52,8 +62,7 @@ struct world {
     uint64_t pos, seed, epoch;
     uint64_t holes, holes_known;    /* met by this reading; left by power cuts before it */
     unsigned flight_max;
-    uint64_t rolls;
-    int error;                  /* the writer's */
+    uint64_t rolls, failures;
 };
 
 static const uint8_t world_uuid[16] = {1, 2, 3};
@@ -72,7 +81,8 @@ struct life {
     struct wal_writer writer;
     struct wal_reader follower;
     unsigned span_first;        /* of this life */
-    bool failed;                /* the writer's error was seen */
+    uint64_t synced_lsn;        /* as its recovery found it said */
+    int failed;                 /* the writer's, at the last look */
 };
 
 static BUILT_UNUSED struct world_span *world_span_at(struct world *world, uint64_t from)
@@ -148,6 +158,8 @@ static BUILT_UNUSED uint64_t life_recover(struct life *life)
         const uint8_t *at = g.items;
 
         world->holes += g.hole_from < g.body_lsn;
+        if (life->synced_lsn < g.commit.synced_lsn)
+            life->synced_lsn = g.commit.synced_lsn;
         group_spans(world, g.items, g.items_end, g.body, on_seen);
         while (at < g.items_end) {
             assert_int_equal(wal_item_next(&at, g.items_end, &item), 0);
@@ -178,8 +190,8 @@ static BUILT_UNUSED void life_on_committed(void *ctx, const struct wal_group *g)
 {
     struct life *life = ctx;
 
-    assert_false(life->failed);
     assert_int_equal(life->writer.error, 0);
+    assert_int_equal(life->writer.failed, 0);
     group_spans(life->world, g->items.data, g->items.data + g->items.len, NULL, on_committed_span);
 }
 
@@ -208,7 +220,8 @@ static BUILT_UNUSED int life_open(struct life *life, struct world *world)
     assert_int_equal(wal_state_init(&life->state), 0);
     assert_int_equal(life->dir.set_aside, 0);   /* no crash leaves a segment without its header */
     end = life_recover(life);
-    rc = wal_writer_finish(&life->dir, 0, &end, &err);
+    rc = wal_writer_finish(&life->dir, life->synced_lsn, &end, &err);
+    opt.kept_bytes_max = world->kept_bytes_max ? world->kept_bytes_max : 64 << 20;
     if (!rc)
         rc = wal_writer_open(&life->writer, life->loop, &life->dir, &life->state, &opt,
                              end, life_on_committed, life, &err);
@@ -297,53 +310,50 @@ static BUILT_UNUSED int life_span(struct life *life)
     return 0;
 }
 
-/* One turn. -errno: the writer has failed. */
+/* While the log fails nothing is taken, and nothing is said of what is in flight. */
+static BUILT_UNUSED void life_check_failing(struct life *life)
+{
+    struct wal_writer *w = &life->writer;
+    struct wal_item it = {.type = WAL_TRIM};
+
+    life->world->failures += life->failed == 0 && w->failed != 0;
+    life->failed = w->failed;
+    if (!w->failed)
+        return;
+    assert_int_equal(wal_writer_failing(w), w->failed);
+    assert_true(strlen(w->trouble.text) > 0);
+    assert_null(wal_writer_data_group(w));
+    assert_int_equal(wal_writer_item(w, &it, NULL), -EAGAIN);
+    assert_false(wal_writer_idle(w));
+}
+
+/* One turn. -errno: the writer has ended. */
 static BUILT_UNUSED int life_turn(struct life *life, bool flush)
 {
     struct wal_writer *w = &life->writer;
+    uint64_t until = wal_writer_deadline_ns(w);
     struct wal_group_view view;
     struct wal_group *g;
     int rc;
 
     wal_writer_step(w, flush);
     life_check(life);
-    rc = loop_turn(life->loop, w->flight_count > 0 || w->sync_in_flight
-                                   ? loop_now_ns(life->loop) + 1000
-                                   : wal_writer_deadline_ns(w) == UINT64_MAX
-                                         ? 0 : wal_writer_deadline_ns(w));
+    if (until == UINT64_MAX || (!w->failed && (w->flight_count > 0 || w->sync_in_flight)))
+        until = loop_now_ns(life->loop) + 1000;
+    rc = loop_turn(life->loop, until);
     if (rc < 0)
         return rc;
     life_check(life);
+    life_check_failing(life);
     while ((g = wal_writer_done(w)) != NULL)
         wal_writer_release(w, g);
     while (life->world->follow
-           && (rc = wal_reader_next(&life->follower, w->committed_lsn, &view)) != 0) {
+           && (rc = wal_reader_next(&life->follower, wal_writer_readable_lsn(w), &view)) != 0) {
         assert_int_equal(rc, 1);
         assert_int_equal(view.hole_from, view.body_lsn);
         group_spans(life->world, view.items, view.items_end, view.body, on_followed);
     }
     return w->error;
-}
-
-/* After an error: nothing is taken, nothing said any more, whatever completes late. */
-static BUILT_UNUSED void life_failed(struct life *life)
-{
-    uint64_t synced = life->writer.synced_commits, commits = life->writer.commits;
-    struct wal_item it = {.type = WAL_TRIM};
-
-    life->failed = true;
-    life->world->error = life->writer.error;
-    assert_true(life->writer.error < 0);
-    assert_true(strlen(life->writer.error_text.text) > 0);
-    while (loop_in_flight(life->loop) > 0)
-        assert_true(loop_turn(life->loop, loop_now_ns(life->loop) + 1000) >= 0);
-    wal_writer_step(&life->writer, true);
-    assert_int_equal(loop_in_flight(life->loop), 0);
-    assert_null(wal_writer_data_group(&life->writer));
-    assert_int_equal(wal_writer_item(&life->writer, &it, NULL), -EAGAIN);
-    assert_int_equal(life->writer.commits, commits);
-    assert_true(life->writer.synced_commits >= synced);
-    assert_int_equal(life->writer.error, life->world->error);
 }
 
 /* A whole life, for sim_run(). */
@@ -354,6 +364,8 @@ static BUILT_UNUSED int life_main(void *ctx)
     unsigned written = 0;
     int rc = life_open(&life, world);
 
+    if (!rc && world->fault)
+        sim_fail(world->fault->kind, world->fault_nth, world->fault->times, world->fault->err);
     while (!rc && (written < world->spans_per_life || !wal_writer_idle(&life.writer)
                    || life.writer.synced_commits < life.writer.commits)) {
         while (written < world->spans_per_life && built_random(&world->seed) % 4 != 0) {
@@ -363,8 +375,6 @@ static BUILT_UNUSED int life_main(void *ctx)
         }
         rc = life_turn(&life, built_random(&world->seed) % 2 == 0);
     }
-    if (life.writer.error)
-        life_failed(&life);
     if (!rc)
         for (unsigned i = life.span_first; i < world->spans; i++) {
             assert_true(world->span[i].committed && world->span[i].durable);

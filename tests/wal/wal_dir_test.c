@@ -28,6 +28,7 @@ static void log_place(struct built_log *log)
     sim_reset(1);
     assert_int_equal(sim_mkdir(DIR), 0);
     built_log_init(log);
+    log->end_lsn = 1 << 20;
     built_item(&items, &it);
     for (int i = 0; i < 3; i++) {
         built_segment(log);
@@ -136,7 +137,7 @@ static void header_change(struct built_log *log, enum damage damage)
     else if (damage == DAMAGE_SHARD)
         header->shard++;
     else
-        header->start_lsn = header->prev_end_lsn = log->header[0].start_lsn;
+        header->start_lsn = header->prev_end_lsn = log->header[0].start_lsn - WAL_BLOCK;
     wal_segment_header_format(header);
     memcpy(log->file[1].data, header, sizeof(*header));
 }
@@ -339,8 +340,10 @@ static void a_failing_call_loses_nothing(void **state)
             rc = wal_dir_open(DIR, 0, log.uuid, true, &dir, &err);
             ops = sim_op_count(SIM_ANY) - ops;
             sim_fail_clear();
-            if (rc == 0 && nth <= ops)
+            if (rc == 0 && nth <= ops) {
+                assert_int_equal(dir.set_aside + dir.passed_over, 0);
                 assert_int_equal(dir.count, 3);
+            }
             for (uint32_t i = 0; i < 3; i++)
                 assert_true(there(log.name[i], ""));
             if (rc == 0)
@@ -422,6 +425,97 @@ static void a_power_cut_while_trimming_leaves_no_gap(void **state)
         }
 }
 
+/* A header that the disk cannot read, in a directory that it cannot write either. */
+static void what_can_neither_be_read_nor_renamed_is_passed_over(void **state)
+{
+    struct built_log log;
+    struct wal_dir dir;
+    struct errmsg err;
+
+    (void)state;
+    log_place(&log);
+    for (uint32_t i = 0; i < 3; i++)
+        segment_place(&log, i);
+    sim_fail(SIM_READ, 2, 2, -EIO);
+    sim_fail(SIM_RENAME, 1, 0, -EIO);
+    assert_int_equal(wal_dir_open(DIR, 0, log.uuid, true, &dir, &err), 0);
+    sim_fail_clear();
+    assert_int_equal(dir.count, 2);
+    assert_int_equal(dir.set_aside, 0);
+    assert_int_equal(dir.passed_over, 1);
+    assert_int_equal(dir.number_max, 3);
+    assert_true(there(log.name[1], ""));
+    wal_dir_close(&dir);
+    built_log_free(&log);
+}
+
+/* Segment i of the log begins at `prev_end_lsn`, and continues the one before or not. */
+static void header_place(struct built_log *log, uint32_t i, uint64_t prev_end_lsn, bool continues)
+{
+    struct wal_segment_header *header = &log->header[i];
+
+    header->prev_end_lsn = prev_end_lsn;
+    header->start_lsn = prev_end_lsn - (continues ? WAL_BLOCK : 0);
+    header->flags = continues ? WAL_SEGMENT_CONTINUES : 0;
+    wal_segment_header_format(header);
+    memcpy(log->file[i].data, header, sizeof(*header));
+    segment_place(log, i);
+}
+
+static void the_next_segment_says_where_one_ends(void **state)
+{
+    struct built_log log;
+    struct wal_dir dir;
+    struct errmsg err;
+    uint64_t from, middle;
+
+    (void)state;
+    log_place(&log);
+    from = log.header[0].prev_end_lsn;
+    middle = log.group[0].end_lsn;
+    segment_place(&log, 0);
+    header_place(&log, 1, middle, false);       /* given up: the third begins there too */
+    header_place(&log, 2, middle, true);
+    assert_int_equal(wal_dir_open(DIR, 0, log.uuid, true, &dir, &err), 0);
+    assert_int_equal(dir.set_aside, 0);
+    assert_int_equal(dir.count, 3);
+    assert_int_equal(dir.segments[0].end_lsn, middle);
+    assert_int_equal(dir.segments[1].end_lsn, middle);
+    assert_null(wal_dir_find(&dir, from - 1));
+    assert_ptr_equal(wal_dir_find(&dir, from), &dir.segments[0]);
+    assert_ptr_equal(wal_dir_find(&dir, middle - 1), &dir.segments[0]);
+    assert_ptr_equal(wal_dir_find(&dir, middle), &dir.segments[2]);
+    wal_dir_close(&dir);
+    built_log_free(&log);
+}
+
+static void a_segment_goes_only_with_what_continues_it(void **state)
+{
+    struct built_log log;
+    struct wal_dir dir;
+    struct errmsg err;
+
+    (void)state;
+    log_place(&log);
+    segment_place(&log, 0);
+    header_place(&log, 1, log.group[0].end_lsn, true);
+    segment_place(&log, 2);
+    assert_int_equal(wal_dir_open(DIR, 0, log.uuid, true, &dir, &err), 0);
+    assert_int_equal(dir.count, 3);
+    assert_int_equal(wal_dir_trimmable(&dir, log.group[0].end_lsn), 0);
+    assert_int_equal(wal_dir_trimmable(&dir, log.header[2].prev_end_lsn - 1), 0);
+    assert_int_equal(wal_dir_trimmable(&dir, log.header[2].prev_end_lsn), 2);
+    assert_int_equal(wal_dir_trim(&dir, log.header[2].prev_end_lsn - 1, &err), 0);
+    assert_int_equal(dir.count, 3);
+    dir.spares_max = WAL_SPARES_MAX;
+    dir.segments[0].damaged = true;
+    assert_int_equal(wal_dir_trim(&dir, log.header[2].prev_end_lsn, &err), 0);
+    assert_int_equal(dir.count, 1);
+    assert_int_equal(dir.spares, 1);            /* a damaged one is not written again */
+    wal_dir_close(&dir);
+    built_log_free(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +528,9 @@ int main(void)
         cmocka_unit_test(a_new_directory_survives_a_power_cut),
         cmocka_unit_test(names_of_others_are_left_alone),
         cmocka_unit_test(a_failing_call_loses_nothing),
+        cmocka_unit_test(what_can_neither_be_read_nor_renamed_is_passed_over),
+        cmocka_unit_test(the_next_segment_says_where_one_ends),
+        cmocka_unit_test(a_segment_goes_only_with_what_continues_it),
         cmocka_unit_test(trim_removes_only_whole_segments_below),
         cmocka_unit_test(a_power_cut_while_trimming_leaves_no_gap),
     };

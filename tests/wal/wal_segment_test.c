@@ -307,6 +307,66 @@ static void a_start_on_a_full_disk_takes_what_there_is(void **state)
     life_close(&life);
 }
 
+/* A roll with room left, whose name was tried; then more spans, as soon as they are taken. */
+static int unnamed_main(void *ctx)
+{
+    struct world *world = ctx;
+    struct life life;
+    unsigned last;
+    int rc = life_open(&life, world);
+
+    if (rc)
+        return rc;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(life_span(&life), 0);
+        drain(&life);
+    }
+    while (life.writer.synced_commits < life.writer.commits)
+        assert_int_equal(life_turn(&life, true), 0);
+    sim_fail(SIM_SYNC, 2, 1, -EIO);     /* of the directory, behind that of the file */
+    wal_writer_ask_roll(&life.writer);
+    while (wal_writer_failing(&life.writer) == 0)
+        assert_int_equal(life_turn(&life, true), 0);
+    assert_int_equal(life.dir.count, 1);
+    assert_null(wal_writer_data_group(&life.writer));
+    last = world->spans + 3;
+    while (world->spans < last) {
+        int taken = life_span(&life);
+
+        assert_true(taken == 0 || taken == -EAGAIN);
+        assert_int_equal(life_turn(&life, true), 0);
+    }
+    while (life.writer.synced_commits < life.writer.commits || !wal_writer_idle(&life.writer))
+        assert_int_equal(life_turn(&life, true), 0);
+    assert_int_equal(life.writer.rolls, 1);
+    assert_int_equal(wal_writer_failing(&life.writer), 0);
+    life_close(&life);
+    return 0;
+}
+
+static void a_name_that_comes_back_with_a_power_cut_hides_nothing(void **state)
+{
+    int rc = SIM_CRASHED;
+
+    (void)state;
+    for (uint64_t point = 1; rc == SIM_CRASHED; point += 3)
+        for (uint64_t cut = 0; cut < 3; cut++) {
+            struct world world;
+
+            world_begin(&world, point);
+            world.len_min = 100000;
+            world.len_max = 200000;
+            sim_crash_at(point);
+            rc = sim_run(unnamed_main, &world);
+            sim_fail_clear();
+            sim_power_cut(point + cut);
+            sim_crash_at(0);
+            world.power_cut = true;
+            assert_int_equal(sim_run(life_main, &world), 0);
+            assert_int_equal(sim_run(life_main, &world), 0);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +374,7 @@ int main(void)
         cmocka_unit_test(the_next_segment_is_made_when_half_of_one_is_used),
         cmocka_unit_test(spans_join_a_group_while_the_log_rolls),
         cmocka_unit_test(a_full_disk_stops_data_and_not_what_frees_the_log),
+        cmocka_unit_test(a_name_that_comes_back_with_a_power_cut_hides_nothing),
         cmocka_unit_test(trimmed_segments_are_written_again_and_their_groups_stay_gone),
         cmocka_unit_test(a_kill_while_segments_are_recycled_leaves_a_log_that_opens),
     };

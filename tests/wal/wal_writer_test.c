@@ -171,37 +171,142 @@ static void a_kill_and_then_a_power_cut_lose_nothing_that_a_start_has_built_on(v
     }
 }
 
-static void a_failure_is_final_and_nothing_more_is_accepted(void **state)
+/* --- a failing disk ----------------------------------------------------------------------- */
+
+static const struct fault faults[] = {
+    {SIM_WRITE, 1, -EIO},    {SIM_WRITE, 4, -ENOSPC},    {SIM_SYNC, 1, -EIO},
+    {SIM_SYNC, 5, -EIO},     {SIM_ALLOCATE, 2, -EIO},    {SIM_ALLOCATE, 2, -ENOSPC},
+    {SIM_OPEN, 2, -EIO},     {SIM_RENAME, 3, -EIO},      {SIM_UNLINK, 3, -EIO},
+    {SIM_LOCK, 1, -EIO},     {SIM_STAT, 1, -EIO},        {SIM_TRUNCATE, 1, -EIO},
+};
+
+/* A life in which something fails, a while after it has begun. */
+static int life_of_faults(struct world *world, const struct fault *fault, uint64_t nth)
 {
-    static const enum sim_kind kinds[] = {SIM_WRITE, SIM_SYNC, SIM_ALLOCATE, SIM_OPEN};
+    int rc;
+
+    world->fault = fault;
+    world->fault_nth = nth;
+    rc = sim_run(life_main, world);
+    world->fault = NULL;
+    sim_fail_clear();
+    return rc;
+}
+
+static void a_life_survives_any_failure(void **state)
+{
+    uint64_t failures = 0;
 
     (void)state;
-    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+    for (size_t f = 0; f < sizeof(faults) / sizeof(faults[0]); f++)
         for (int rolls = 0; rolls < 2; rolls++) {
-            int rc = -1;
+            bool reached = true;
 
-            for (uint64_t nth = 1; rc != 0; nth += rolls && !thorough() ? 7 : 1) {
+            for (uint64_t nth = 1; reached; nth += rolls && !thorough() ? 3 : 1) {
                 struct world world;
+                uint64_t before;
 
                 world_init(&world, nth);
                 if (rolls)
                     world_rolls(&world);
+                else
+                    world.spans_per_life = 24;
+                /* The reader opens files, too. */
+                world.follow = nth % 2 && faults[f].kind != SIM_OPEN;
                 sim_set_disorder(500);
-                /* No room for a new segment is waited for: see wal_segment_test. */
-                int err = nth % 2 || kinds[k] == SIM_ALLOCATE || kinds[k] == SIM_OPEN ? -EIO
-                                                                                   : -ENOSPC;
-
-                sim_fail(kinds[k], nth, 1, err);
-                rc = sim_run(life_main, &world);
-                if (rc) {
-                    assert_int_equal(rc, err);
-                    assert_true(world.error == 0 || world.error == rc);
-                }
-                sim_fail_clear();
+                sim_set_short(nth % 3 == 0 ? 200 : 0);
+                sim_set_direct(nth % 5 != 0);
+                assert_int_equal(sim_run(life_main, &world), 0);
+                before = sim_op_count(faults[f].kind);
+                assert_int_equal(life_of_faults(&world, &faults[f], nth), 0);
+                reached = sim_op_count(faults[f].kind) - before >= nth && nth < 100;
+                failures += world.failures;
                 /* The next life finds all that was accepted, and goes on. */
+                assert_int_equal(sim_run(life_main, &world), 0);
                 assert_int_equal(sim_run(life_main, &world), 0);
                 assert_int_equal(sim_open_descriptors(), 0);
             }
+        }
+    assert_true(failures > 20);
+}
+
+static void a_failure_after_the_start_ends_nothing(void **state)
+{
+    uint64_t failures = 0;
+
+    (void)state;
+    for (uint64_t nth = 1; nth < 60; nth++)
+        for (int sync = 0; sync < 2; sync++) {
+            struct world world;
+            struct life life;
+
+            world_init(&world, nth);
+            assert_int_equal(life_open(&life, &world), 0);
+            sim_fail(sync ? SIM_SYNC : SIM_WRITE, 1 + nth % 7, 1 + nth / 7, -EIO);
+            while (world.spans < 20 || !wal_writer_idle(&life.writer)
+                   || life.writer.synced_commits < life.writer.commits) {
+                if (world.spans < 20)
+                    life_span(&life);
+                assert_int_equal(life_turn(&life, true), 0);
+            }
+            failures += world.failures;
+            assert_int_equal(wal_writer_failing(&life.writer), 0);
+            sim_fail_clear();
+            life_close(&life);
+            assert_int_equal(life.writer.error, 0);
+            assert_int_equal(sim_run(life_main, &world), 0);
+        }
+    assert_true(failures > 20);
+}
+
+enum end { END_KILL, END_POWER, END_KILL_THEN_POWER, END_COUNT };
+
+/* A failure, then the end, wherever: in the middle of what mends it, too. */
+static void fail_and_end(const struct fault *fault, void (*setup)(struct world *), enum end end,
+                         uint64_t stride)
+{
+    uint64_t seed = (uint64_t)end + 1;
+
+    for (uint64_t nth = 1; nth < 30; nth += thorough() ? 1 : 9) {
+        int rc = SIM_CRASHED;
+
+        for (uint64_t point = 1 + built_random(&seed) % stride; rc == SIM_CRASHED;
+             point += 1 + built_random(&seed) % (2 * stride)) {
+            struct world world;
+
+            world_init(&world, point * END_COUNT + end);
+            world.spans_per_life = 24;
+            if (setup)
+                setup(&world);
+            sim_set_disorder(400);
+            assert_int_equal(sim_run(life_main, &world), 0);
+            sim_crash_at(point);
+            rc = life_of_faults(&world, fault, nth);
+            if (end == END_POWER)
+                sim_power_cut(point);
+            else
+                sim_kill();
+            world.power_cut = end == END_POWER;
+            sim_crash_at(0);
+            assert_int_equal(sim_run(life_main, &world), 0);
+            if (end == END_KILL_THEN_POWER) {
+                sim_power_cut(point);
+                world.power_cut = true;
+            }
+            assert_int_equal(sim_run(life_main, &world), 0);
+        }
+    }
+}
+
+static void a_failure_and_then_an_end_lose_nothing(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < sizeof(faults) / sizeof(faults[0]); f++)
+        for (int end = 0; end < END_COUNT; end++) {
+            if (faults[f].kind != SIM_WRITE && faults[f].kind != SIM_SYNC && !thorough())
+                continue;
+            fail_and_end(&faults[f], NULL, (enum end)end, thorough() ? 3 : 250);
+            fail_and_end(&faults[f], world_rolls, (enum end)end, thorough() ? 11 : 2500);
         }
 }
 
@@ -287,7 +392,7 @@ static void a_sync_covers_only_what_was_committed_when_it_began(void **state)
     life_close(&life);
 }
 
-static void a_commit_that_ends_after_a_failed_sync_is_not_accepted(void **state)
+static void a_commit_that_ends_after_a_failed_sync_is_written_again(void **state)
 {
     unsigned late = 0;
 
@@ -303,18 +408,105 @@ static void a_commit_that_ends_after_a_failed_sync_is_not_accepted(void **state)
         add_trim(&life, 0);
         turns_until_idle(&life);
         wal_writer_want_sync(&life.writer, 1);
-        add_trim(&life, 0);
+        add_trim(&life, 7);
         sim_fail_next(SIM_SYNC, -EIO);
         wal_writer_step(&life.writer, true);
-        while (!life.writer.error)
+        while (!life.writer.failed)
             assert_true(loop_turn(life.loop, loop_now_ns(life.loop) + 1000) >= 0);
-        assert_int_equal(life.writer.error, -EIO);
         late += life.writer.flight_count > 0;
-        life_failed(&life);
+        while (loop_in_flight(life.loop) > 0)
+            assert_true(loop_turn(life.loop, loop_now_ns(life.loop) + 1000) >= 0);
+        if (life.writer.flight_count > 0)
+            assert_int_equal(life.writer.commits, 1);
         assert_false(wal_writer_barrier_synced(&life.writer, 1));
+        turns_until_idle(&life);
+        assert_int_equal(life.writer.commits, 2);
+        assert_int_equal(life.state.trim_lsn, 7);
+        assert_true(wal_writer_barrier_synced(&life.writer, 2));
         life_close(&life);
     }
     assert_true(late > 0);
+}
+
+static void what_is_kept_is_synced_whatever_the_policy(void **state)
+{
+    struct world world;
+    struct life life;
+    uint64_t most = 0, max = 256 << 10;
+
+    (void)state;
+    world_init(&world, 1);
+    world.kept_bytes_max = max;
+    assert_int_equal(life_open(&life, &world), 0);
+    life.writer.opt.sync = WAL_SYNC_NEVER;
+    while (world.spans < 100) {
+        life_span(&life);
+        assert_int_equal(life_turn(&life, true), 0);
+        if (life.writer.groups.kept_bytes > most)
+            most = life.writer.groups.kept_bytes;
+    }
+    assert_true(most > max / 4 && most < max);
+    assert_true(life.writer.syncs > 1 && life.writer.syncs < 8);
+    turns_until_idle(&life);
+    life_close(&life);
+}
+
+static void data_waits_while_the_memory_for_what_is_not_synced_is_used(void **state)
+{
+    struct world world;
+    struct life life;
+    unsigned spans;
+
+    (void)state;
+    world_init(&world, 1);
+    world.len_min = world.len_max = 1 << 20;
+    world.kept_bytes_max = 2 * WAL_CHUNK_BYTES;
+    assert_int_equal(life_open(&life, &world), 0);
+    life.writer.opt.sync = WAL_SYNC_NEVER;
+    /* Without a turn of the loop nothing ends. */
+    while (wal_writer_data_group(&life.writer)) {
+        assert_true(life.writer.groups.kept_bytes < world.kept_bytes_max);
+        if (life_span(&life) != 0 || world.spans > 20)
+            break;
+        wal_writer_step(&life.writer, true);
+    }
+    spans = world.spans;
+    assert_true(spans > 0 && spans <= 4);
+    assert_null(wal_writer_data_group(&life.writer));
+    turns_until_idle(&life);
+    assert_non_null(wal_writer_data_group(&life.writer));
+    life_close(&life);
+}
+
+static void a_large_checkpoint_is_told_and_may_shrink_again(void **state)
+{
+    struct world world;
+    struct life life;
+    struct wal_item it;
+    uint32_t ring = 0;
+
+    (void)state;
+    opened(&life, &world);
+    while (!wal_writer_checkpoint_full(&life.writer)) {
+        it = built_attach(++ring, 0);
+        memcpy(it.u.attach.uuid, &ring, sizeof(ring));
+        while (wal_writer_item(&life.writer, &it, NULL) == -EAGAIN)
+            assert_int_equal(life_turn(&life, true), 0);
+        assert_true(ring < 100000);
+    }
+    turns_until_idle(&life);
+    wal_writer_ask_roll(&life.writer);
+    turns_until_idle(&life);
+    assert_true(wal_writer_checkpoint_full(&life.writer));      /* it was counted well */
+    for (uint32_t i = 1; i <= ring / 2; i++) {
+        it = (struct wal_item){.type = WAL_RETIRE};
+        it.u.retire.ring = i;
+        while (wal_writer_item(&life.writer, &it, NULL) == -EAGAIN)
+            assert_int_equal(life_turn(&life, true), 0);
+    }
+    turns_until_idle(&life);
+    assert_false(wal_writer_checkpoint_full(&life.writer));
+    life_close(&life);
 }
 
 static void later_wishes_do_not_starve_an_earlier_one(void **state)
@@ -360,7 +552,7 @@ static void each_policy_syncs_when_it_says(void **state)
 }
 
 /* Items of a type in the log of the segment, by group. */
-static unsigned items_in_log(const struct wal_dir *dir, enum wal_item_type type,
+static unsigned items_in_log(struct wal_dir *dir, enum wal_item_type type,
                              unsigned *ret_groups)
 {
     struct wal_group_view g;
@@ -593,10 +785,15 @@ int main(void)
         cmocka_unit_test(rolls_survive_a_kill_anywhere),
         cmocka_unit_test(rolls_survive_a_power_cut_anywhere),
         cmocka_unit_test(a_kill_and_then_a_power_cut_lose_nothing_that_a_start_has_built_on),
-        cmocka_unit_test(a_failure_is_final_and_nothing_more_is_accepted),
+        cmocka_unit_test(a_life_survives_any_failure),
+        cmocka_unit_test(a_failure_after_the_start_ends_nothing),
+        cmocka_unit_test(a_failure_and_then_an_end_lose_nothing),
         cmocka_unit_test(a_barrier_is_synced_when_somebody_wants_it),
         cmocka_unit_test(a_sync_covers_only_what_was_committed_when_it_began),
-        cmocka_unit_test(a_commit_that_ends_after_a_failed_sync_is_not_accepted),
+        cmocka_unit_test(a_commit_that_ends_after_a_failed_sync_is_written_again),
+        cmocka_unit_test(what_is_kept_is_synced_whatever_the_policy),
+        cmocka_unit_test(data_waits_while_the_memory_for_what_is_not_synced_is_used),
+        cmocka_unit_test(a_large_checkpoint_is_told_and_may_shrink_again),
         cmocka_unit_test(later_wishes_do_not_starve_an_earlier_one),
         cmocka_unit_test(each_policy_syncs_when_it_says),
         cmocka_unit_test(definitions_are_said_again_by_the_next_group),

@@ -161,7 +161,7 @@ static int segment_check(struct wal_dir *dir, struct wal_segment *seg,
         return 0;
     }
     r = segment_load(dir, seg, uuid, repair);
-    if (r == -EIO)          /* a second attempt may find what one failed to */
+    for (int i = 1; r == -EIO && i < WAL_READ_ATTEMPTS; i++)
         r = segment_load(dir, seg, uuid, repair);
     if (passes(r))
         return r;

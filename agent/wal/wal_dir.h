@@ -24,6 +24,9 @@ struct wal_segment {
     bool damaged;                       /* a write or sync has failed: it is not written again */
 };
 
+/* What cannot be read is asked for so often before it counts as lost: some errors pass. */
+enum { WAL_READ_ATTEMPTS = 3 };
+
 /* Of a segment's file: what the disk could not read. */
 struct wal_bad {
     uint64_t segment, from, to;

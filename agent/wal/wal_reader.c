@@ -50,10 +50,11 @@ static ssize_t blocks_read(struct wal_reader *r, uint8_t *to, size_t len, uint64
     while (done < len) {
         uint64_t at = offset + done;
         size_t part = WAL_BLOCK - at % WAL_BLOCK;
-        ssize_t n;
+        ssize_t n = -EIO;
 
         part = part < len - done ? part : len - done;
-        n = r->fd < 0 ? -EIO : file_read(r->fd, to + done, part, at);
+        for (int i = 0; r->fd >= 0 && n == -EIO && i < WAL_READ_ATTEMPTS; i++)
+            n = file_read(r->fd, to + done, part, at);
         if (n < 0 && disk_error((int)n)) {
             n = wal_dir_bad_add(r->dir, r->segment_number, at, at + part);
             r->io_errors += n > 0;
@@ -152,6 +153,8 @@ static int segment_enter(struct wal_reader *r, const struct wal_segment *seg)
     r->window_len = 0;
     r->segment_number = UINT64_MAX;
     fd = file_open(r->dir->fd, seg->name, O_RDONLY, 0);
+    for (int i = 1; fd == -EIO && i < WAL_READ_ATTEMPTS; i++)
+        fd = file_open(r->dir->fd, seg->name, O_RDONLY, 0);
     if (fd < 0 && !disk_error(fd))
         return fd;
     r->fd = fd;

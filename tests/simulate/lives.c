@@ -382,8 +382,7 @@ static void turn(void)
     sim_agent_turn(&w.agent);
     if (w.agent.result >= 0)
         look();
-    else if (EXPECT_LOG_REWRITES
-             && strncmp(w.agent.shard->error_text.text, "log segment", 11) == 0)
+    else if (strncmp(w.agent.shard->error_text.text, "log segment", 11) == 0)
         inv_fail(&w.inv, "failures_of_the_log_are_survived", "%s",
                  w.agent.shard->error_text.text);
 }
@@ -546,7 +545,7 @@ static void files_damage(void)
 {
     char staging[64];
 
-    if (!EXPECT_REBUILT_FILES || !chance(100))
+    if (!chance(100))
         return;
     file_damage(SIM_AGENT_DATA "/spool");
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
@@ -613,7 +612,7 @@ uint64_t lives_run(const struct scenario *sc, uint64_t *cover, bool verbose)
     w.verbose = verbose;
     host_make();
     inv_init(&w.inv, &w.agent, cover);
-    w.inv.abandons = EXPECT_ABANDONED_SINKS;
+    w.inv.abandons = true;
     inv_count(&w.inv, COVER_seeds);
     w.inv.cover[COVER_direct_refused] += !sc->direct;
     w.inv.cover[COVER_disorder] += sc->disorder > 0;

@@ -15,22 +15,6 @@
 
 #include "wal/wal_writer.h"
 
-/*
- * What the agent is held to. Turn one on with the code that keeps it, and its seeds begin to test
- * that code.
- */
-enum {
-    /*
-     * A failed write or sync of the log is survived within the life, by writing again elsewhere.
-     * The ledger takes groups in log order: what is written again must go on where the log ends.
-     */
-    EXPECT_LOG_REWRITES = 0,
-    /* A damaged sealed file is made again from the log. */
-    EXPECT_REBUILT_FILES = 1,
-    /* Batches of a sink that was removed are given up and counted as dropped. */
-    EXPECT_ABANDONED_SINKS = 1
-};
-
 enum {
     SCENARIO_SINKS_MAX = 3,
     SCENARIO_LIVES_MAX = 8,

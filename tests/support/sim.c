@@ -379,14 +379,18 @@ int sim_enter(enum sim_kind kind)
     sim_host.now_ns += OP_NS;
     stragglers_land(any);
     for (unsigned i = 0; i < sim_host.faults_count; i++) {
-        const struct sim_fault *fault = &sim_host.faults[i];
+        struct sim_fault *fault = &sim_host.faults[i];
         uint64_t at = fault->kind == SIM_ANY ? any : count;
 
         if (fault->kind != SIM_ANY && fault->kind != kind)
             continue;
-        if (fault->permille > 0 ? sim_chance(fault->permille)
-                                : at >= fault->first && at <= fault->last)
+        if (fault->permille == 0 && at >= fault->first && at <= fault->last)
             return fault->err;
+        if (fault->row < SIM_FAULTS_IN_A_ROW_MAX && sim_chance(fault->permille)) {
+            fault->row++;
+            return fault->err;
+        }
+        fault->row = 0;
     }
     return 0;
 }

@@ -61,6 +61,7 @@ enum sim_kind {
 
 enum {
     SIM_CRASHED = INT_MIN,              /* from sim_run() */
+    SIM_FAULTS_IN_A_ROW_MAX = 2,
     SIM_FILE_BYTES_MAX = 256 << 20      /* more is -EFBIG */
 };
 
@@ -113,6 +114,7 @@ unsigned sim_late(void);                /* how much that is */
 /* From the nth operation of the kind, from now, `times` operations (0: for ever) fail with err. */
 void sim_fail(enum sim_kind kind, uint64_t nth, uint64_t times, int err);
 void sim_fail_next(enum sim_kind kind, int err);            /* sim_fail(kind, 1, 1, err) */
+/* At most SIM_FAULTS_IN_A_ROW_MAX of the kind one after the other: it passes. */
 void sim_fail_some(enum sim_kind kind, unsigned permille, int err);
 void sim_fail_clear(void);
 

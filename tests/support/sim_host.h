@@ -160,6 +160,7 @@ struct sim_fault {
     enum sim_kind kind;
     uint64_t first, last;               /* operations of the kind, counted since reset */
     unsigned permille;                  /* instead of first and last */
+    unsigned row;                       /* that failed one after the other */
     int err;
 };
 

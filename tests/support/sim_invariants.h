@@ -34,6 +34,7 @@ enum {
     INV_RINGS_MAX = 512,
     INV_OUTPUTS_MAX = 4,
     INV_TARGETS_MAX = 4,
+    INV_GHOSTS_MAX = 16,
     INV_PAYLOAD_MAX = 96 << 20,
     INV_STRANGER = UINT32_MAX           /* source of what a liar's ring says */
 };
@@ -43,8 +44,9 @@ enum {
     X(seeds) X(lives) X(kills) X(power_cuts) X(stops) X(stops_out_of_time) X(lives_failed) \
     X(starts_failed) X(crashes_while_starting) X(second_crashes) X(late_writes) \
     X(events_written) X(events_accepted) X(events_delivered) X(events_undone) X(events_lost) \
-    X(states_compared) X(commits) X(commits_undone) X(segments) X(rolls) X(segments_removed) \
-    X(segments_recycled) X(seals) X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
+    X(states_compared) X(commits) X(commits_undone) X(segments) X(rolls) \
+    X(continuations) X(segments_given_up) X(segments_removed) X(segments_recycled) \
+    X(seals) X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
     X(deliveries_undone) X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) \
     X(rings_opened) X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) \
     X(quarantines) X(disk_full) X(disk_full_waits) X(sink_full) X(rings_max_waits) \
@@ -143,8 +145,12 @@ struct inv_commit {
 
 struct inv_segment {
     uint64_t ino, epoch, number, start_lsn;
+    uint64_t from_lsn;                  /* of its first group, or its header */
     uint64_t doomed_seq, name_seq;      /* a sync of writes up to here has failed */
-    bool named, name_synced;
+    uint64_t write_seq, sync_seq;       /* of the last of each that went well */
+    uint64_t end_lsn, said_lsn;         /* of one that continues another: its groups' end, and
+                                           what they say to be synced */
+    bool named, name_synced, continues;
     uint8_t *blocks;                    /* owned; 1: written since the segment was begun */
     uint32_t blocks_count;
 };
@@ -174,6 +180,8 @@ struct inv {
     struct bytes state;                 /* owned; the agent's, with all up to state_lsn applied */
     uint64_t state_lsn;
     bool state_cut;                     /* the power was cut since */
+    uint64_t ghosts[INV_GHOSTS_MAX];    /* ends of segments that were given up, named */
+    uint32_t ghosts_count;
     uint64_t closed_lsn;                /* an orderly end cuts the log here; UINT64_MAX: none did */
     bool cut;                           /* since the last new epoch the power was cut */
     bool abandons;                      /* set by the test: batches of removed sinks are given up */

@@ -151,6 +151,9 @@ static void the_log_ends_where_a_commit_ends(struct inv *v, uint64_t end)
                 && (v->cut || v->commits[i].landed > v->commits[i].from);
     for (uint32_t i = 0; i < v->segments_count && !known; i++)
         known = v->segments[i].start_lsn + WAL_BLOCK == end;
+    /* What was given up may come back with a power cut: it was whole. */
+    for (uint32_t i = 0; i < v->ghosts_count && v->cut && !known; i++)
+        known = v->ghosts[i] == end;
     INV_CHECK(v, known, "a new epoch begins at %llu, and no group ends there", (ull)end);
 }
 
@@ -194,7 +197,7 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
     for (uint32_t i = 0; v->cut && i < v->segments_count; i++) {
         struct inv_segment *seg = &v->segments[i];
 
-        if (seg->start_lsn >= end) {    /* its name is gone */
+        if (seg->from_lsn >= end) {     /* its name is gone */
             free(seg->blocks);
             *seg = v->segments[--v->segments_count];
             i--;
@@ -272,6 +275,38 @@ static uint64_t checkpoints_parse(const struct inv *v, const struct sim_sight *s
     return header->start_lsn + at;
 }
 
+static struct inv_segment *segment_add(struct inv *v, const struct sim_sight *sight,
+                                       const struct wal_segment_header *header)
+{
+    struct inv_segment *seg = segment_of(v, sight->ino);
+
+    if (seg)
+        free(seg->blocks);
+    else
+        seg = inv_append((void **)&v->segments, &v->segments_count, &v->segments_cap,
+                         sizeof(*seg));
+    *seg = (struct inv_segment){.ino = sight->ino, .epoch = header->epoch,
+                                .number = header->number, .start_lsn = header->start_lsn,
+                                .from_lsn = header->prev_end_lsn,
+                                .end_lsn = header->prev_end_lsn,
+                                .continues = wal_segment_continues(header)};
+    inv_count(v, COVER_segments);
+    return seg;
+}
+
+/* D5: after a failure all that may not be synced is written again, from the end of a group on. */
+static void a_continuation_begins_where_the_log_is_synced(struct inv *v,
+                                                          const struct wal_segment_header *header)
+{
+    bool known = header->prev_end_lsn == v->floor_lsn;
+
+    for (uint32_t i = v->commits_count; i-- > 0 && !known; )
+        known = v->commits[i].end_lsn == header->prev_end_lsn;
+    INV_CHECK(v, known && header->epoch == v->epoch && header->prev_end_lsn <= v->synced_lsn,
+              "the log is continued at %llu, synced up to %llu", (ull)header->prev_end_lsn,
+              (ull)v->synced_lsn);
+}
+
 /* Header and CHECKPOINTs are one write. */
 static void segment_begin(struct inv *v, const struct sim_sight *sight)
 {
@@ -284,6 +319,12 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
         inv_fail(v, __func__, "%s does not begin with a header", sight->name);
     if (seg && seg->epoch == header.epoch && seg->number == header.number)
         return;                         /* the rest after a short write */
+    if (wal_segment_continues(&header)) {
+        a_continuation_begins_where_the_log_is_synced(v, &header);
+        segment_add(v, sight, &header);
+        inv_count(v, COVER_continuations);
+        return;
+    }
     end_lsn = checkpoints_parse(v, sight, &header, &first);
     if (header.epoch != v->epoch) {
         inv_state_is_found_again(v, (const uint8_t *)sight->bytes + WAL_BLOCK + sizeof(first),
@@ -292,23 +333,35 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
     } else {
         inv_count(v, COVER_rolls);
     }
-    seg = segment_of(v, sight->ino);
     commits_go_one_after_the_other(v, header.start_lsn);
-    if (seg)
-        free(seg->blocks);
-    else
-        seg = inv_append((void **)&v->segments, &v->segments_count, &v->segments_cap,
-                         sizeof(*seg));
-    *seg = (struct inv_segment){.ino = sight->ino, .epoch = header.epoch,
-                                .number = header.number, .start_lsn = header.start_lsn};
+    segment_add(v, sight, &header);
     commit_add(v, sight, end_lsn, 0, sight->len);
     v->commits[v->commits_count - 1].checkpoint = true;
     checkpoints_end(v, end_lsn);
-    inv_count(v, COVER_segments);
 }
 
-static void group_begin(struct inv *v, const struct inv_segment *seg,
-                        const struct sim_sight *sight)
+/*
+ * A group in a segment that will continue another. It may be known from there, or it had not come
+ * so far; they may all be under way at once, for the segment has no name yet.
+ */
+static bool continued_group_is_known(struct inv *v, struct inv_segment *seg,
+                                     const struct wal_commit *c)
+{
+    uint64_t end_lsn = c->lsn + c->bytes;
+
+    INV_CHECK(v, c->group_lsn == seg->end_lsn, "a group at %llu in a segment with groups up to "
+              "%llu", (ull)c->group_lsn, (ull)seg->end_lsn);
+    seg->end_lsn = end_lsn;
+    seg->said_lsn = c->synced_lsn > seg->said_lsn ? c->synced_lsn : seg->said_lsn;
+    for (uint32_t i = v->commits_count; i-- > 0; )
+        if (v->commits[i].end_lsn == end_lsn)
+            return true;
+    INV_CHECK(v, c->group_lsn == v->begun_lsn, "a group at %llu, the log ends at %llu",
+              (ull)c->group_lsn, (ull)v->begun_lsn);
+    return false;
+}
+
+static void group_begin(struct inv *v, struct inv_segment *seg, const struct sim_sight *sight)
 {
     struct wal_identity id = {.epoch = seg->epoch, .segment = seg->number};
     const uint8_t *at = sight->bytes, *end;
@@ -318,8 +371,13 @@ static void group_begin(struct inv *v, const struct inv_segment *seg,
     memcpy(id.uuid, v->uuid, sizeof(id.uuid));
     if (wal_commit_parse(&id, at, sight->len, seg->start_lsn + sight->offset, &c))
         return;
-    commits_go_one_after_the_other(v, c.group_lsn);
-    commits_tell_the_truth_of_syncs(v, &c);
+    if (seg->continues && !seg->named) {
+        if (continued_group_is_known(v, seg, &c))
+            return;
+    } else {
+        commits_go_one_after_the_other(v, c.group_lsn);
+        commits_tell_the_truth_of_syncs(v, &c);
+    }
     end = at + sizeof(c) + c.item_bytes;
     for (at += sizeof(c); at < end; inv_item(v, sight, &c, &it))
         if (wal_item_next(&at, end, &it))
@@ -422,19 +480,38 @@ void inv_see_write(struct inv *v, const struct sim_sight *sight)
         return;
     }
     blocks_note(seg, sight);
+    seg->write_seq = sight->seq;
     commits_land(v, sight);
 }
 
 /* ---- Syncs and names ---- */
+
+/* The segment before it counts up to here only, and so do its COMMITs. */
+static void segment_takes_over(struct inv *v, const struct inv_segment *seg)
+{
+    for (uint32_t i = v->commits_count; i-- > 0 && v->commits[i].end_lsn > seg->from_lsn; ) {
+        struct inv_commit *c = &v->commits[i];
+
+        if (c->ino == seg->ino)
+            continue;
+        c->ino = seg->ino;
+        c->to = c->landed = c->end_lsn - seg->start_lsn;
+        c->from = c->to - WAL_BLOCK;
+        c->seq = seg->write_seq;
+        c->whole = c->synced = true;
+    }
+}
 
 static void directory_synced(struct inv *v, const struct sim_sight *sight)
 {
     for (uint32_t i = 0; i < v->segments_count; i++) {
         struct inv_segment *seg = &v->segments[i];
 
-        if (!seg->named || seg->name_seq > sight->seq)
+        if (!seg->named || seg->name_seq > sight->seq || sight->res != 0)
             continue;
-        seg->name_synced |= sight->res == 0;
+        if (seg->continues && !seg->name_synced && seg->epoch == v->epoch && !v->over)
+            segment_takes_over(v, seg);
+        seg->name_synced = true;
     }
 }
 
@@ -448,6 +525,8 @@ void inv_see_sync(struct inv *v, const struct sim_sight *sight)
         directory_synced(v, sight);
     else if (seg && sight->res != 0)
         seg->doomed_seq = sight->seq;
+    else if (seg && seg->write_seq <= sight->seq)
+        seg->sync_seq = sight->seq;
     /* What a power cut has left of the log the next epoch will say. */
     if (v->cut)
         return;
@@ -467,17 +546,44 @@ static void nothing_needed_is_recycled(struct inv *v, const struct inv_segment *
     uint64_t end = UINT64_MAX, trimmed = 0;
 
     for (uint32_t i = 0; i < v->segments_count; i++)
-        if (v->segments[i].start_lsn > seg->start_lsn && v->segments[i].start_lsn < end)
-            end = v->segments[i].start_lsn;
+        if (v->segments[i].from_lsn > seg->from_lsn && v->segments[i].from_lsn < end)
+            end = v->segments[i].from_lsn;
     for (uint32_t i = 0; i < v->trims_count; i++)
         if (v->trims[i].end_lsn <= v->synced_lsn && v->trims[i].lsn > trimmed)
             trimmed = v->trims[i].lsn;
     INV_CHECK(v, end <= trimmed, "%s ends at %llu, the log is trimmed to %llu", name, (ull)end,
               (ull)trimmed);
-    for (uint32_t i = inv_event_from(v, seg->start_lsn);
+    for (uint32_t i = inv_event_from(v, seg->from_lsn);
          i < v->events_count && v->events[i].lsn < end; i++)
         INV_CHECK(v, inv_acknowledged(v, &v->events[i]), "%s has the event at %llu", name,
                   (ull)v->events[i].lsn);
+}
+
+/* D5: whoever finds the new segment must not miss the old one. */
+static void a_continuation_is_whole_when_it_is_named(struct inv *v, const struct inv_segment *seg,
+                                                     const char *name)
+{
+    INV_CHECK(v, seg->end_lsn >= v->begun_lsn && seg->said_lsn <= seg->end_lsn,
+              "%s has groups up to %llu and says that %llu is synced; the log ends at %llu", name,
+              (ull)seg->end_lsn, (ull)seg->said_lsn, (ull)v->begun_lsn);
+    INV_CHECK(v, seg->sync_seq > seg->doomed_seq && seg->sync_seq >= seg->write_seq,
+              "%s is not synced", name);
+}
+
+/* Some step of its making has failed: as if it had not been begun. */
+static bool segment_given_up(struct inv *v, const struct inv_segment *seg)
+{
+    if (seg->name_synced || seg->epoch != v->epoch || v->over)
+        return false;
+    if (seg->named && v->ghosts_count < INV_GHOSTS_MAX && v->commits_count > 0)
+        v->ghosts[v->ghosts_count++] = v->begun_lsn;
+    if (!seg->continues) {
+        log_forget(v, seg->from_lsn);
+        v->begun_lsn = seg->from_lsn;
+        v->done_lsn = v->done_lsn < v->begun_lsn ? v->done_lsn : v->begun_lsn;
+        v->synced_lsn = v->synced_lsn < v->begun_lsn ? v->synced_lsn : v->begun_lsn;
+    }
+    return true;
 }
 
 void inv_see_segment_name(struct inv *v, const struct sim_sight *sight)
@@ -488,12 +594,16 @@ void inv_see_segment_name(struct inv *v, const struct sim_sight *sight)
     if (!seg || sight->dir != v->wal_dir)
         return;
     if (sight->kind == SIM_RENAME && new && inv_name_ends(sight->to, ".seg")) {
+        if (seg->continues)
+            a_continuation_is_whole_when_it_is_named(v, seg, sight->name);
         seg->named = true;
         seg->name_seq = sight->seq;
         inv_frontiers(v);
         return;
     }
-    if (!new) {
+    if (sight->kind == SIM_UNLINK && segment_given_up(v, seg)) {
+        inv_count(v, COVER_segments_given_up);
+    } else if (!new) {
         if (sight->kind == SIM_RENAME && !inv_name_ends(sight->to, ".new"))
             inv_fail(v, "no_segment_is_set_aside", "%s becomes %s", sight->name, sight->to);
         nothing_needed_is_recycled(v, seg, sight->name);

@@ -436,7 +436,7 @@ static void what_can_neither_be_read_nor_renamed_is_passed_over(void **state)
     log_place(&log);
     for (uint32_t i = 0; i < 3; i++)
         segment_place(&log, i);
-    sim_fail(SIM_READ, 2, 2, -EIO);
+    sim_fail(SIM_READ, 2, WAL_READ_ATTEMPTS, -EIO);
     sim_fail(SIM_RENAME, 1, 0, -EIO);
     assert_int_equal(wal_dir_open(DIR, 0, log.uuid, true, &dir, &err), 0);
     sim_fail_clear();

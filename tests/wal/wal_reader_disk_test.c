@@ -108,7 +108,7 @@ static void a_bad_block_costs_its_own_group(void **state)
 
         assert_int_equal(wal_dir_open(DIR, 0, built.uuid, false, &dir, &err), 0);
         sim_fail(SIM_READ, 1, 1, -EIO);             /* the window, from the first group on */
-        sim_fail(SIM_READ, 2 + block, 1, -EIO);     /* then the block itself */
+        sim_fail(SIM_READ, 2 + block, WAL_READ_ATTEMPTS, -EIO);    /* then the block itself */
         log_read(&dir, &found);
         sim_fail_clear();
         assert_int_equal(found.rc, 0);
@@ -141,7 +141,7 @@ static void a_segment_that_cannot_be_opened_is_a_hole(void **state)
         struct errmsg err;
 
         assert_int_equal(wal_dir_open(DIR, 0, built.uuid, false, &dir, &err), 0);
-        sim_fail(SIM_OPEN, 1 + gone, 1, -EIO);
+        sim_fail(SIM_OPEN, 1 + gone, WAL_READ_ATTEMPTS, -EIO);
         log_read(&dir, &found);
         sim_fail_clear();
         assert_int_equal(found.rc, 0);

@@ -157,6 +157,8 @@ typedef void (*sim_witness_fn)(void *ctx, const struct sim_sight *sight);
 void sim_set_witness(sim_witness_fn fn, void *ctx);     /* until the next sim_reset() */
 
 uint64_t sim_ino(const char *path);         /* 0: not there */
+bool sim_name_synced(const char *path);     /* no power cut takes the name, or brings it back */
+uint64_t sim_synced_seq(const char *path);  /* effects that its own last sync has covered */
 
 /* ---- Time and small things ---- */
 

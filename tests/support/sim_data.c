@@ -412,6 +412,7 @@ void sim_sync_end(struct sim_inode *inode, uint64_t seq, uint64_t size, int rc)
         return;
     if (rc == 0) {
         inode->durable_size = size;
+        inode->synced_seq = seq > inode->synced_seq ? seq : inode->synced_seq;
         changes_sync(inode, seq);
     }
     for (uint32_t i = 0; i < inode->changes_count && rc < 0 && !sim_host.journal; i++)

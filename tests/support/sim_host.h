@@ -99,6 +99,7 @@ struct sim_inode {
     uint32_t dirty_count, dirty_cap;
     unsigned syncs;                     /* under way */
     uint64_t sync_seq;                  /* the latest of them covers writes up to here */
+    uint64_t synced_seq;                /* covered by one that went well */
 
     struct sim_entry **buckets;
     uint32_t buckets_count, entries_count;

@@ -99,6 +99,7 @@ struct inv_target {
     bool staged;
     uint64_t staged_lsn, ack_lsn;       /* ends of their groups, 0: none */
     enum inv_file file;
+    uint64_t name_seq;                  /* of its rename; 0: none since the power was cut */
     bool abandoned;                     /* its ACK says so */
 };
 

@@ -152,6 +152,7 @@ static void delivery(struct inv *v, const struct sim_sight *sight)
     inv_file_is_its_events(v, seal, (uint32_t)(target - seal->target), sight->file,
                            sight->file_bytes);
     target->file = INV_VISIBLE;
+    target->name_seq = sight->seq;
     inv_count(v, COVER_deliveries);
 }
 
@@ -310,6 +311,9 @@ void inv_files_after_cut(struct inv *v)
     for (uint32_t i = 0; i < v->seals_count; i++)
         for (uint16_t t = 0; t < v->seals[i].targets; t++)
             an_acknowledged_file_is_durable(v, &v->seals[i].target[t]);
+    for (uint32_t i = 0; i < v->seals_count; i++)
+        for (uint16_t t = 0; t < v->seals[i].targets; t++)
+            v->seals[i].target[t].name_seq = 0;
 }
 
 static unsigned files_below(const char *path)

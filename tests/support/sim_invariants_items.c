@@ -13,6 +13,7 @@
 
 #include "base/crc32c.h"
 #include "flow/settings.h"
+#include "pipeline/parts.h"
 
 typedef unsigned long long ull;
 
@@ -290,6 +291,17 @@ static struct inv_seal *seal_of(struct inv *v, uint64_t epoch, uint64_t number)
     return NULL;
 }
 
+/* D6 */
+static void a_sealed_file_has_its_name(struct inv *v, const struct wal_item *it)
+{
+    struct batch_id id = {it->u.seal.epoch, 0, it->u.seal.number};
+    char path[sizeof(SIM_AGENT_DATA "/spool/") + SPOOL_NAME_MAX] = SIM_AGENT_DATA "/spool/";
+
+    seal_spool_name(&id, path + strlen(path));
+    INV_CHECK(v, sim_name_synced(path), "batch %llu is sealed, the name of its file is not synced",
+              (ull)id.number);
+}
+
 static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_version *version = inv_version_of(v, it->u.seal.stream, it->u.seal.version);
@@ -313,6 +325,7 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
         inv_fail(v, __func__, "batch %llu: stream %u, version %u, output %u",
                  (ull)it->u.seal.number, it->u.seal.stream, it->u.seal.version,
                  it->u.seal.output);
+    a_sealed_file_has_its_name(v, it);
     seals_never_overlap(v, version, it);
     seals_take_every_event_once(v, version, it);
     version->sealed_lsn[it->u.seal.output] = it->u.seal.last_lsn;
@@ -348,6 +361,19 @@ static struct inv_target *target_of(struct inv *v, const struct wal_item *it)
              it->u.ack.target);
 }
 
+/* D7: the journal of the simulated disk would carry the name along with that of the staging. */
+static void a_delivered_name_is_synced(struct inv *v, const struct inv_target *target)
+{
+    size_t folder = (size_t)(strrchr(target->path, '/') - target->path);
+    char above[sizeof(target->path)];
+
+    memcpy(above, target->path, folder);
+    above[folder] = '\0';
+    INV_CHECK(v, target->name_seq == 0 || sim_ino(above) == 0
+              || sim_synced_seq(above) >= target->name_seq,
+              "%s is acknowledged, its folder is not synced", target->path);
+}
+
 static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_target *target = target_of(v, it);
@@ -361,6 +387,8 @@ static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it
     INV_CHECK(v, abandoned == (target->file == INV_ABSENT), "%s is acknowledged as %s and was %s",
               target->path, abandoned ? "given up" : "delivered",
               target->file == INV_ABSENT ? "not delivered" : "delivered");
+    if (!abandoned)
+        a_delivered_name_is_synced(v, target);
     target->abandoned = abandoned;
     target->ack_lsn = end_lsn;
     v->cover[COVER_acks_abandoned] += abandoned;

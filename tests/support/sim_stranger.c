@@ -244,6 +244,25 @@ uint64_t sim_ino(const char *path)
     return find(path, false, &where) == 0 ? where.inode->ino : 0;
 }
 
+uint64_t sim_synced_seq(const char *path)
+{
+    struct sim_where where;
+
+    return find(path, false, &where) == 0 ? where.inode->synced_seq : 0;
+}
+
+bool sim_name_synced(const char *path)
+{
+    struct sim_where where;
+
+    if (find(path, false, &where) != 0)
+        return false;
+    for (uint32_t i = 0; i < where.dir->changes_count; i++)
+        if (strcmp(where.dir->changes[i].name, where.name) == 0)
+            return false;
+    return true;
+}
+
 bool sim_exists(const char *path)
 {
     struct sim_where where;

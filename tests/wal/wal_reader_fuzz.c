@@ -82,7 +82,7 @@ static void damage(struct built_log *log, const uint8_t *at)
     }
 }
 
-static void read_all(const struct built_log *whole, const struct wal_dir *dir)
+static void read_all(const struct built_log *whole, struct wal_dir *dir)
 {
     struct wal_group_view g;
     struct wal_reader r;

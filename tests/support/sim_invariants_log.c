@@ -559,6 +559,17 @@ static void nothing_needed_is_recycled(struct inv *v, const struct inv_segment *
                   (ull)v->events[i].lsn);
 }
 
+/* D4. What a start finds it has synced too, before it begins an epoch. */
+static void a_segment_is_named_when_all_before_it_is_synced(struct inv *v,
+                                                            const struct inv_segment *seg,
+                                                            const char *name)
+{
+    for (uint32_t i = 0; i < v->segments_count; i++)
+        if (v->segments[i].epoch == seg->epoch && v->segments[i].number < seg->number)
+            INV_CHECK(v, v->synced_lsn >= seg->from_lsn, "%s begins at %llu, synced up to %llu",
+                      name, (ull)seg->from_lsn, (ull)v->synced_lsn);
+}
+
 /* D5: whoever finds the new segment must not miss the old one. */
 static void a_continuation_is_whole_when_it_is_named(struct inv *v, const struct inv_segment *seg,
                                                      const char *name)
@@ -596,6 +607,8 @@ void inv_see_segment_name(struct inv *v, const struct sim_sight *sight)
     if (sight->kind == SIM_RENAME && new && inv_name_ends(sight->to, ".seg")) {
         if (seg->continues)
             a_continuation_is_whole_when_it_is_named(v, seg, sight->name);
+        else
+            a_segment_is_named_when_all_before_it_is_synced(v, seg, sight->name);
         seg->named = true;
         seg->name_seq = sight->seq;
         inv_frontiers(v);

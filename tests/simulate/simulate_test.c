@@ -64,9 +64,11 @@ static void some_hundred_seeds_exercise_everything(void **state)
     fleet_print(&result);
     assert_int_equal(result.failed, 0);
     for (int i = 0; i < COVER_COUNT; i++) {
-        if (result.cover[i] == 0)
-            print_message("not exercised: %s\n", sim_cover_names[i]);
-        missing += result.cover[i] == 0;
+        /* What does not have to happen: almost all faults are survived. */
+        if (i == COVER_lives_failed || i == COVER_starts_failed || result.cover[i] > 0)
+            continue;
+        print_message("not exercised: %s\n", sim_cover_names[i]);
+        missing++;
     }
     assert_int_equal(missing, 0);
 }

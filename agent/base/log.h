@@ -55,11 +55,12 @@ uint32_t log_render(char *text, uint32_t cap, enum log_level level, enum log_for
 /*
  * At most `lines` lines in each interval; for lines that a peer or the hot path can provoke.
  *
- *     static struct log_limit limit = LOG_LIMIT_INIT("bad lines", 5, 10 * 1000000000ULL);
+ *     static _Thread_local struct log_limit limit =
+ *         LOG_LIMIT_INIT("bad lines", 5, 10 * 1000000000ULL);
  *     if (log_limit_allow(&limit, now_ns))
  *         log_warn(...);
  *
- * One thread owns the struct. now_ns is any clock that does not run backwards.
+ * One thread owns the struct, as each has its own here. now_ns is any clock that does not run backwards.
  */
 struct log_limit {
     const char *what; /* borrowed, named when lines were held back */

@@ -19,6 +19,8 @@
 /* Several segments are always in use: one written, one in reserve, one recycled. */
 #define SEGMENTS_MIN 4
 #define LOG_BLOCK_BYTES 4096
+/* Of memory_limit and of the log: what shards divide among them. */
+#define SHARD_BYTES_MIN (8 << 20)
 
 struct checker {
     const struct config *config;
@@ -92,6 +94,13 @@ static void check_agent(const struct checker *k)
     if ((int64_t)c->streams_count > c->agent.streams_max)
         checker_fail(k, "agent", "streams_max", "the file defines %zu streams, more than %lld",
                      c->streams_count, (long long)c->agent.streams_max);
+    if (c->agent.memory_limit_bytes / SHARD_BYTES_MIN < c->agent.shards)
+        checker_fail(k, "agent", "shards", "each takes 8MiB of memory_limit, or more: raise that, "
+                     "or have at most %lld",
+                     (long long)(c->agent.memory_limit_bytes / SHARD_BYTES_MIN));
+    if (c->wal.bytes_max / SHARD_BYTES_MIN < c->agent.shards)
+        checker_fail(k, "agent", "shards", "each takes 8MiB of [wal] max_bytes, or more: raise "
+                     "that, or have at most %lld", (long long)(c->wal.bytes_max / SHARD_BYTES_MIN));
 }
 
 static void check_wal(const struct checker *k)

@@ -22,7 +22,6 @@ struct unbuilt {
 
 /* Whatever gets built loses its line here. */
 static const struct unbuilt unbuilt_table[] = {
-    { OPTION_agent_shards, NULL, "leave it at 1" },
     { OPTION_agent_auto_create_streams, "no", "leave it at yes" },
     { OPTION_http_listen, "unix:*", "use ADDR:PORT or off" },
     { OPTION_http_firehose_access_key, NULL, "leave it out" },

@@ -1,6 +1,6 @@
 /*
- * lifecycle: starts the shard and the HTTP thread, turns signals into what they mean, ends.
- * Owns:   configuration, shard, HTTP server.
+ * lifecycle: starts the shards and the HTTP thread, turns signals into what they mean, ends.
+ * Owns:   configuration, shards, HTTP server.
  * Thread: main.
  */
 #include "control/lifecycle.h"
@@ -18,7 +18,7 @@
 #include "control/http_server.h"
 #include "control/routing.h"
 #include "pipeline/crash_note.h"
-#include "pipeline/shard.h"
+#include "pipeline/shards.h"
 
 /* What signal handlers may touch. */
 static struct shard *_Atomic signalled_shard;
@@ -28,7 +28,11 @@ struct life {
     const char *path;
     const struct config_overrides *overrides;
     struct config *config;          /* owned */
-    struct shard *shard;            /* owned */
+    struct config *fresh;           /* owned; read, and being taken over by the shards */
+    struct request reload;          /* which the shards have then */
+    _Atomic bool reload_answered;   /* L1: and its result is there */
+    int reload_result;
+    struct shards *shards;          /* owned */
     struct http_server *http;       /* owned */
 };
 
@@ -68,21 +72,20 @@ static void descriptors_raise(void)
     }
 }
 
+/* The context of these is a configuration, which does not change. */
 static int on_settings(void *ctx, const char *stream, struct stream_settings *ret_set,
                        struct errmsg *err)
 {
-    const struct life *life = ctx;
-
-    return routing_resolve(life->config, stream, ret_set, err);
+    return routing_resolve(ctx, stream, ret_set, err);
 }
 
 static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char *directory),
                            void *visit_ctx)
 {
-    const struct life *life = ctx;
+    const struct config *config = ctx;
 
-    for (size_t i = 0; i < life->config->sinks_count; i++) {
-        const struct sink_config *sink = &life->config->sinks[i];
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        const struct sink_config *sink = &config->sinks[i];
         char *path = sink->type == CONFIG_SINK_FILE ? routing_absolute(sink->file.directory) : NULL;
 
         if (path)
@@ -93,9 +96,7 @@ static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char 
 
 static bool on_sink(void *ctx, const char *sink)
 {
-    const struct life *life = ctx;
-
-    return config_find_sink(life->config, sink) != NULL;
+    return config_find_sink(ctx, sink) != NULL;
 }
 
 static int config_read(struct life *life, struct config **ret_config)
@@ -109,7 +110,7 @@ static int config_read(struct life *life, struct config **ret_config)
     return r;
 }
 
-static int shard_start(struct life *life, struct errmsg *err)
+static int agent_open(struct life *life, struct errmsg *err)
 {
     static const enum wal_sync_policy sync[] = {
         [CONFIG_SYNC_ALWAYS] = WAL_SYNC_ALWAYS,
@@ -121,8 +122,9 @@ static int shard_start(struct life *life, struct errmsg *err)
         [CONFIG_IDLE_SPIN] = SHARD_IDLE_SPIN,
         [CONFIG_IDLE_SLEEP] = SHARD_IDLE_SLEEP,
     };
-    const struct config *c = life->config;
+    struct config *c = life->config;
     struct shard_options opt = {
+        .shards = (uint32_t)c->agent.shards,
         .agent_name = c->agent.name,
         .data_dir = c->agent.data_dir,
         .wal_dir = c->wal.dir,
@@ -142,10 +144,10 @@ static int shard_start(struct life *life, struct errmsg *err)
         .settings = on_settings,
         .directories = on_directories,
         .sink = on_sink,
-        .settings_ctx = life,
+        .settings_ctx = c,
     };
 
-    return shard_open(&opt, &life->shard, err);
+    return shards_open(&opt, &life->shards, err);
 }
 
 static int http_start(struct life *life, struct errmsg *err)
@@ -154,7 +156,7 @@ static int http_start(struct life *life, struct errmsg *err)
         .listen = life->config->http.listen,
         .token = life->config->http.token,
         .body_bytes_max = (uint64_t)life->config->http.body_bytes_max,
-        .mailbox = shard_mailbox(life->shard),
+        .mailbox = shards_mailbox(life->shards),
     };
 
     if (strcmp(opt.listen, "off") == 0)
@@ -162,23 +164,56 @@ static int http_start(struct life *life, struct errmsg *err)
     return http_server_start(&opt, &life->http, err);
 }
 
-/* A bad file keeps the old settings and says why. */
-static void config_reload(struct life *life)
+/* On the thread of the shard that was the last to take it over. */
+static void on_reloaded(struct request *req, int result)
 {
-    struct config *old = life->config, *fresh;
-    struct errmsg why;
+    struct life *life = req->ctx;
 
-    if (config_read(life, &fresh)) {
+    life->reload_result = result;
+    /* L1 pairs with the acquire in reload_end(). */
+    atomic_store_explicit(&life->reload_answered, true, memory_order_release);
+    mailbox_wake(shards_mailbox(life->shards));
+}
+
+/* A bad file keeps the old settings and says why; a good one is taken over by every shard. */
+static void reload_begin(struct life *life)
+{
+    struct errmsg why;
+    int r;
+
+    if (config_read(life, &life->fresh)) {
+        life->fresh = NULL;
         log_error("reload: the configuration has mistakes; the old settings stay");
         return;
     }
-    if (config_restart_needed(old, fresh, &why))
+    if (config_restart_needed(life->config, life->fresh, &why))
         log_warn("reload: these wait for the next start: %s", why.text);
-    life->config = fresh;
-    log_init(fresh->agent.log_level, fresh->agent.log_format);
-    shard_reload(life->shard);
-    config_free(old);
-    log_info("reloaded %s", life->path ? life->path : "the default configuration");
+    life->reload = (struct request){
+        .kind = REQUEST_RELOAD, .settings_ctx = life->fresh, .done = on_reloaded, .ctx = life,
+    };
+    r = mailbox_post(shards_mailbox(life->shards), &life->reload);
+    if (r)
+        on_reloaded(&life->reload, r);
+}
+
+/* No shard looks into the old configuration any more. */
+static void reload_end(struct life *life)
+{
+    if (!atomic_load_explicit(&life->reload_answered, memory_order_acquire))
+        return;
+    atomic_store_explicit(&life->reload_answered, false, memory_order_relaxed);
+    if (life->reload_result == -ESHUTDOWN)      /* by some: both stay to the end */
+        return;
+    if (life->reload_result) {
+        log_error("reload: %s; the old settings stay", strerror(-life->reload_result));
+        config_free(life->fresh);
+    } else {
+        config_free(life->config);
+        life->config = life->fresh;
+        log_init(life->config->agent.log_level, life->config->agent.log_format);
+        log_info("reloaded %s", life->path ? life->path : "the default configuration");
+    }
+    life->fresh = NULL;
 }
 
 static int turns_run(struct life *life)
@@ -188,24 +223,26 @@ static int turns_run(struct life *life)
     int r;
 
     do {
-        if (reload_signal) {
+        if (reload_signal && !life->fresh) {
             reload_signal = 0;
-            config_reload(life);
+            reload_begin(life);
         }
         if (stop_signal && !stopping) {
             stopping = true;
             log_info("%s: stopping", stop_signal == SIGINT ? "SIGINT" : "SIGTERM");
-            shard_stop(life->shard, (uint64_t)life->config->agent.shutdown_timeout_ns);
+            shards_stop(life->shards, (uint64_t)life->config->agent.shutdown_timeout_ns);
         }
-        r = shard_turn(life->shard, &err);
+        r = shards_turn(life->shards, &err);
+        if (life->fresh)
+            reload_end(life);
     } while (r == 0);
     if (r < 0) {
         log_error("%s", err.text);
         return 1;
     }
-    if (shard_pending(life->shard) > 0)
+    if (shards_pending(life->shards) > 0)
         log_warn("stopped; %" PRIu64 " events are kept in the log for the next start",
-                 shard_pending(life->shard));
+                 shards_pending(life->shards));
     else
         log_info("stopped; everything is delivered");
     return 0;
@@ -224,12 +261,12 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     log_init(life.config->agent.log_level, life.config->agent.log_format);
     umask(0);       /* file_mode is meant as it is written */
     descriptors_raise();
-    if (shard_start(&life, &err)) {
+    if (agent_open(&life, &err)) {
         log_error("%s", err.text);
         goto out;
     }
-    signalled_shard = life.shard;
-    if (http_start(&life, &err)) {
+    signalled_shard = shards_at(life.shards, 0);
+    if (shards_start(life.shards, &err) || http_start(&life, &err)) {
         log_error("%s", err.text);
         goto out;
     }
@@ -241,7 +278,8 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
 out:
     signalled_shard = NULL;
     http_server_stop(life.http);
-    shard_close(life.shard);
+    shards_close(life.shards);
+    config_free(life.fresh);
     config_free(life.config);
     return code;
 }

@@ -1,9 +1,8 @@
 /*
- * lifecycle: one life of the agent: configuration, signals, the shard's turns, the HTTP thread, the
- * end.
+ * lifecycle: one life of the agent: configuration, signals, the shards, the HTTP thread, the end.
  *
  * Owns:   all of it while it runs.
- * Thread: main, which is the shard's thread.
+ * Thread: main, which is the first shard's thread.
  */
 #ifndef CONTROL_LIFECYCLE_H
 #define CONTROL_LIFECYCLE_H

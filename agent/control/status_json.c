@@ -133,7 +133,7 @@ static json_t *ring_json(const struct status *s, size_t i)
 {
     const struct status_ring *r = &s->rings[i];
 
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "name", r->name, "state", status_ring_state_names[r->state],
                      "quarantine",
                      r->quarantine == SHM_QUARANTINE_NONE
@@ -150,7 +150,24 @@ static json_t *ring_json(const struct status *s, size_t i)
                      "accepted", count_json(r->accepted),
                      "durable", count_json(r->durable),
                      "delivered", count_json(r->delivered),
-                     "drops", counts_json(status_drop_names, r->drops, SHM_DROP_COUNT));
+                     "drops", counts_json(status_drop_names, r->drops, SHM_DROP_COUNT),
+                     "shard", count_json(r->shard));
+}
+
+static json_t *shard_json(const struct status *s, size_t i)
+{
+    const struct status_shard *h = &s->shards[i];
+
+    return json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "shard", count_json(h->shard), "surplus", (int)h->surplus,
+                     "ready", (int)h->ready,
+                     "rings", count_json(h->rings),
+                     "turns", count_json(h->turns),
+                     "wal_bytes", count_json(h->wal_bytes),
+                     "wal_segments", count_json(h->wal_segments),
+                     "wal_end_lsn", count_json(h->wal_end_lsn),
+                     "wal_synced_lsn", count_json(h->wal_synced_lsn),
+                     "wal_trim_lsn", count_json(h->wal_trim_lsn));
 }
 
 static json_t *backpressure_json(const struct status *s)
@@ -186,7 +203,7 @@ static json_t *status_json(const struct status *s)
 
     (void)snprintf(epoch, sizeof(epoch), "%016" PRIx64, s->epoch);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:o}, s:o,"
-                     " s:o, s:o, s:o, s:o, s:o, s:o}",
+                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "version", s->version, "agent", s->agent_name, "epoch", epoch,
                      "pid", count_json(s->pid),
                      "uptime_ns", count_json(s->uptime_ns),
@@ -208,7 +225,8 @@ static json_t *status_json(const struct status *s)
                                  STATUS_RING_STATE_COUNT),
                      "streams", list_json(s, 0, s->streams_count, stream_json),
                      "sinks", list_json(s, 0, s->sinks_count, sink_json),
-                     "rings", list_json(s, 0, s->rings_count, ring_json));
+                     "rings", list_json(s, 0, s->rings_count, ring_json),
+                     "shards", list_json(s, 0, s->shards_count, shard_json));
 }
 
 int status_json_render(const struct status *status, char **ret_text, size_t *ret_len)

@@ -3,7 +3,8 @@
  * prints. Field names are a contract; new ones may come, none is renamed.
  *
  *   version agent epoch(16 hex digits) pid uptime_ns ready stopping recovery_left_bytes turns
- *   wal           {bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits}
+ *   wal           {bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits}: of all
+ *                 shards, but for the lsns, which are those of the first
  *   memory        {bytes bytes_max}
  *   backpressure  {REASON: true|false}
  *   lost_bytes    {REASON: bytes}                of the log, unreadable
@@ -16,7 +17,9 @@
  *   sinks         [{name type target retries batches_waiting waits_because(null: does not wait)}]
  *   rings         [{name state quarantine(null: none) waits_because(null: does not wait)
                    id pid uid ring_bytes
- *                   head accepted durable delivered drops{}}]
+ *                   head accepted durable delivered drops{} shard}]
+ *   shards        [{shard surplus(true: it takes no new rings) ready rings turns
+ *                   wal_bytes wal_segments wal_end_lsn wal_synced_lsn wal_trim_lsn}]
  *
  * Owns:   nothing.
  * Thread: any.

@@ -61,6 +61,7 @@ struct io_loop {
     unsigned entries;
     unsigned prepared_ops;
     bool deferred;              /* completions need an enter to be posted */
+    bool enabled;               /* its thread has come: the first that turns it */
     bool turning;
     bool waking;                /* the read of the eventfd is in the kernel */
     bool supported[OP_COUNT];   /* else done by a plain call */
@@ -167,7 +168,10 @@ static int explain_refusal(int err, struct errmsg *msg)
     return errmsg_set(msg, err, "io_uring is not to be had: %s", strerror(-err));
 }
 
-/* The newest set-up this kernel takes; older kernels refuse flags they don't know by -EINVAL. */
+/*
+ * The newest set-up this kernel takes; older kernels refuse flags they don't know by -EINVAL. The
+ * ring is made disabled, for it belongs to the thread that enables it, not to the one that makes it.
+ */
 static int setup_ring(struct io_loop *loop, unsigned entries)
 {
     static const unsigned flags[] = {
@@ -181,7 +185,8 @@ static int setup_ring(struct io_loop *loop, unsigned entries)
         struct io_uring_params params;
 
         memset(&params, 0, sizeof(params));
-        params.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+        params.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                       IORING_SETUP_R_DISABLED;
         params.cq_entries = 4 * entries;
         rc = io_uring_queue_init_params(entries, &loop->ring, &params);
         if (rc == 0) {
@@ -344,6 +349,17 @@ static int op_perform(const struct io_op *op)
     return rc < 0 ? -errno : 0;
 }
 
+/* The present thread becomes the ring's, once. */
+static int ring_enable(struct io_loop *loop)
+{
+    int rc = 0;
+
+    if (!loop->enabled)
+        rc = io_uring_register((unsigned)loop->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    loop->enabled = rc == 0;
+    return rc;
+}
+
 /* Turns prepared operations into SQEs as far as there is room. */
 static void fill_submission(struct io_loop *loop)
 {
@@ -395,7 +411,7 @@ static void prepare(struct io_loop *loop, struct io_op *op, io_done_fn done)
         return;
     /* A full batch goes to the kernel at once. What fails stays queued; the turn will say. */
     fill_submission(loop);
-    if (io_uring_sq_ready(&loop->ring) > 0)
+    if (io_uring_sq_ready(&loop->ring) > 0 && ring_enable(loop) == 0)
         io_uring_submit(&loop->ring);
 }
 
@@ -486,6 +502,9 @@ int loop_turn(struct io_loop *loop, uint64_t until_ns)
     int rc, count;
 
     INVARIANT(!loop->turning);
+    rc = ring_enable(loop);
+    if (rc < 0)
+        return rc;
     loop->turning = true;
     fill_submission(loop);
     rc = submit_and_wait(loop, until_ns);
@@ -535,7 +554,7 @@ void loop_close(struct io_loop *loop)
     if (loop->waking)
         cancel(loop, loop);
     /* The kernel may write to callers' buffers until the last completion is here. */
-    while (loop->kernel_ops > 0 || loop->waking)
+    while (loop->enabled && (loop->kernel_ops > 0 || loop->waking))
         discard(loop, 1);
     io_uring_queue_exit(&loop->ring);
     close(loop->wake_fd);

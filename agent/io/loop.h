@@ -11,7 +11,8 @@
  * The caller keeps the operation, its buffer and its strings alive and unchanged until then.
  *
  * Owns:   the io_uring; borrows every descriptor, buffer and io_op.
- * Thread: the one that opened it; loop_wake() from any.
+ * Thread: one from the first submission on, the closing included; before that, whichever calls.
+ *         loop_wake() from any.
  * Units:  *_ns on the boot clock unless named real_ns; res is bytes or 0, or -errno.
  */
 #ifndef IO_LOOP_H

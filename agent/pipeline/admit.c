@@ -9,6 +9,7 @@
  * Thread: shard.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,8 @@ static struct outsider *outsider_note(struct shard *s, const struct ring_file *f
                                       enum shm_quarantine reason, enum shm_wait waits,
                                       const char *why)
 {
-    static struct log_limit limit = LOG_LIMIT_INIT("rings not taken", 5, 10 * 1000000000ULL);
+    static _Thread_local struct log_limit limit =
+        LOG_LIMIT_INIT("rings not taken", 5, 10 * 1000000000ULL);
     struct outsider *o = outsider_find(s, file->name);
     bool fresh = !o || o->dev != file->stat.dev || o->ino != file->stat.ino
                  || o->reason != reason;
@@ -77,24 +79,6 @@ static struct outsider *outsider_note(struct shard *s, const struct ring_file *f
 }
 
 /* --- attaching ------------------------------------------------------------------------------ */
-
-/* The limit that this ring would exceed. */
-static enum shm_wait attach_limit(const struct shard *s, uint32_t uid, uint64_t ring_bytes)
-{
-    uint32_t rings = 0;
-    uint64_t bytes = 0;
-
-    for (uint32_t i = 0; i < s->rings_count; i++)
-        if (s->rings[i]->file.stat.uid == uid) {
-            rings++;
-            bytes += s->rings[i]->file.super.data_bytes;
-        }
-    if (rings >= s->opt.rings_per_uid_max)
-        return SHM_WAIT_RINGS_UID;
-    if (bytes + ring_bytes > s->opt.ring_bytes_per_uid_max)
-        return SHM_WAIT_BYTES_UID;
-    return s->rings_count >= s->opt.rings_max ? SHM_WAIT_RINGS : SHM_WAIT_NONE;
-}
 
 /* A ring that stays until its producer is dead, unread. */
 static void ring_keep_quarantined(struct shard *s, struct ring *r, enum shm_quarantine reason)
@@ -242,7 +226,7 @@ static bool ring_attach(struct shard *s, struct ring *r)
     if (!known)
         s->next_ring++;
     drain_add(s, r);
-    ring_file_adopt(&r->file, s->epoch, r->id);
+    ring_file_adopt(&r->file, s->epoch, shards_ring_id(s->number, r->id));
     if (lost)
         ring_file_lost(&r->file, pos);
     ring_file_publish(&r->file, SHM_POS_ACCEPTED, pos);
@@ -273,7 +257,7 @@ static void file_refuse(struct shard *s, struct ring_file *file, enum shm_quaran
     struct outsider *o;
 
     if (!ring_file_claims(file)) {
-        static struct log_limit limit =
+        static _Thread_local struct log_limit limit =
             LOG_LIMIT_INIT("files that are no rings", 5, 10 * 1000000000ULL);
 
         if (log_limit_allow(&limit, now))
@@ -317,15 +301,41 @@ static bool ring_left_over(const struct shard *s, const struct ring_file *file)
            && ring_file_head(file, accepted, &head, &reason) == 0 && head == accepted;
 }
 
+/*
+ * Is it another shard's? A look that leaves no trace: to attach to all rings, and let go again,
+ * would tell every shard of each that a writer has closed it. What cannot be read has no uuid, and
+ * a shard of its own by that.
+ */
+static bool ring_elsewhere(const struct shard *s, const char *name)
+{
+    struct shm_superblock super = {0};
+    int fd;
+
+    if (s->all->count == 1)
+        return false;
+    fd = file_open(discover_dir(s->discover), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd >= 0 && file_read(fd, &super, sizeof(super), 0) != (ssize_t)sizeof(super))
+        memset(&super, 0, sizeof(super));
+    file_close(fd);
+    return !shards_own(s, super.uuid);
+}
+
 static void ring_admit(struct shard *s, const char *name)
 {
-    struct ring *r = calloc(1, sizeof(*r));
+    bool elsewhere = ring_elsewhere(s, name), counted = false;
+    struct ring *r = elsewhere ? NULL : calloc(1, sizeof(*r));
     enum shm_quarantine reason = SHM_QUARANTINE_NONE;
     struct outsider *o;
     struct errmsg err;
     enum shm_wait why;
     int e;
 
+    if (elsewhere) {
+        o = outsider_find(s, name);
+        if (o)
+            outsider_drop(s, o);
+        return;
+    }
     if (!r) {
         s->rescan_later = true;
         return;
@@ -343,7 +353,8 @@ static void ring_admit(struct shard *s, const char *name)
             outsider_drop(s, o);
         goto drop;
     }
-    if (attached_already(s, &r->file)) {
+    /* By now the name may be another ring's. */
+    if (!shards_own(s, r->file.super.uuid) || attached_already(s, &r->file)) {
         if (o)
             outsider_drop(s, o);
         goto drop;
@@ -354,11 +365,13 @@ static void ring_admit(struct shard *s, const char *name)
         if (!e || e == -EAGAIN)
             goto drop;
     }
-    why = attach_limit(s, r->file.stat.uid, r->file.super.data_bytes);
     /* A CHECKPOINT has to fit into a segment. */
-    if (why == SHM_WAIT_NONE && wal_writer_checkpoint_full(&s->writer)
+    if (wal_writer_checkpoint_full(&s->writer)
         && !wal_state_ring_by_uuid(&s->state, r->file.super.uuid))
         why = SHM_WAIT_RINGS;
+    else
+        why = quota_ring_take(&s->all->quota, r->file.stat.uid, r->file.super.data_bytes);
+    counted = why == SHM_WAIT_NONE;
     if (why != SHM_WAIT_NONE) {
         ring_refuse(s, &r->file, why);
         goto drop;
@@ -369,6 +382,8 @@ static void ring_admit(struct shard *s, const char *name)
         return;
     }
 drop:
+    if (counted)
+        quota_ring_give(&s->all->quota, r->file.stat.uid, r->file.super.data_bytes);
     ring_file_close(&r->file);
     free(r);
 }
@@ -417,7 +432,8 @@ static void outsiders_look(struct shard *s, uint64_t now)
         if (err == -ENOENT) {
             outsider_drop(s, o);
         } else if (!err && (o->waits == SHM_WAIT_NONE || st.ino != o->ino
-                            || attach_limit(s, o->uid, o->ring_bytes) == SHM_WAIT_NONE)) {
+                            || quota_ring_look(&s->all->quota, o->uid, o->ring_bytes)
+                                   == SHM_WAIT_NONE)) {
             memcpy(name, o->name, sizeof(name));
             ring_admit(s, name);
         }
@@ -457,7 +473,8 @@ void admit_turn(struct shard *s)
     if (discover_complaint(s->discover, &text))
         log_warn("%s: %s", s->opt.shm_dir, text.text);
     if (r < 0) {
-        static struct log_limit limit = LOG_LIMIT_INIT("scans", 5, 10 * 1000000000ULL);
+        static _Thread_local struct log_limit limit =
+            LOG_LIMIT_INIT("scans", 5, 10 * 1000000000ULL);
 
         s->rescan_later = true;
         if (log_limit_allow(&limit, now))
@@ -481,14 +498,12 @@ static bool stream_named(const struct shard *s, const char *name)
     return named;
 }
 
-enum shm_wait admit_stream(const struct shard *s, const char *name, uint32_t uid)
+enum shm_wait admit_stream(struct shard *s, const char *name, uint32_t *uid)
 {
-    uint32_t count = 0;
+    enum shm_wait why = quota_stream_take(&s->all->quota, name, uid);
 
-    if (s->streams.count >= s->streams.max)
-        return SHM_WAIT_STREAMS;
-    for (uint32_t i = 0; i < s->streams.cap; i++)
-        count += s->streams.by_id[i] && s->streams.by_id[i]->uid == uid;
-    return count < s->opt.streams_per_uid_max || stream_named(s, name) ? SHM_WAIT_NONE
-                                                                       : SHM_WAIT_STREAMS_UID;
+    if (why != SHM_WAIT_STREAMS_UID || !stream_named(s, name))
+        return why;
+    *uid = WAL_NO_UID;
+    return quota_stream_take(&s->all->quota, name, uid);
 }

@@ -17,8 +17,6 @@
 
 #define CRASH_MAGIC 0x3148534152435948ULL   /* "HYCRASH1" */
 
-enum { HANDLER_STACK_BYTES = 64 * 1024 };
-
 struct crash_record {
     uint64_t magic;
     uint8_t uuid[16];
@@ -33,7 +31,7 @@ static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 enum { DEADLY_COUNT = sizeof(deadly) / sizeof(deadly[0]) };
 
 static struct sigaction previous[DEADLY_COUNT]; /* written before the handler can run */
-static uint8_t handler_stack[HANDLER_STACK_BYTES];
+static uint8_t handler_stack[CRASH_NOTE_STACK_BYTES];
 
 /* Of this thread: a death in another one says nothing about a span. */
 static _Thread_local const struct crash_note *_Atomic watched;
@@ -71,20 +69,27 @@ static void on_death(int sig, siginfo_t *info, void *context)
         raise(sig);                 /* blocked until the handler has returned */
 }
 
+void crash_note_stack(void *stack)
+{
+    stack_t own = {.ss_sp = stack, .ss_size = CRASH_NOTE_STACK_BYTES}, old;
+
+    if (sigaltstack(NULL, &old) == 0 && (old.ss_flags & SS_DISABLE) != 0)
+        (void)sigaltstack(&own, NULL);  /* without it a used-up stack goes unnoted */
+}
+
 void crash_note_catch(void)
 {
     struct sigaction action = {.sa_sigaction = on_death, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    stack_t stack = {.ss_sp = handler_stack, .ss_size = sizeof(handler_stack)}, old;
 
     sigemptyset(&action.sa_mask);
-    if (sigaltstack(NULL, &old) == 0 && (old.ss_flags & SS_DISABLE) != 0)
-        (void)sigaltstack(&stack, NULL);    /* without it a used-up stack goes unnoted */
+    crash_note_stack(handler_stack);
     for (int i = 0; i < DEADLY_COUNT; i++)
         if (sigaction(deadly[i], NULL, &previous[i]) == 0)
             (void)sigaction(deadly[i], &action, NULL);
 }
 
-int crash_note_open(struct crash_note *note, int state_dir, const uint8_t uuid[16])
+int crash_note_open(struct crash_note *note, int state_dir, const char *name,
+                    const uint8_t uuid[16])
 {
     struct crash_record r;
     ssize_t n;
@@ -92,7 +97,7 @@ int crash_note_open(struct crash_note *note, int state_dir, const uint8_t uuid[1
 
     *note = (struct crash_note){.fd = -1};
     memcpy(note->uuid, uuid, sizeof(note->uuid));
-    fd = file_open(state_dir, "crash", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+    fd = file_open(state_dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return fd;
     n = file_read(fd, &r, sizeof(r), 0);
@@ -107,8 +112,12 @@ int crash_note_open(struct crash_note *note, int state_dir, const uint8_t uuid[1
         note->lsn = r.lsn;
         note->deaths = r.deaths;
     }
-    atomic_store_explicit(&watched, note, memory_order_relaxed);
     return 0;
+}
+
+void crash_note_watch(const struct crash_note *note)
+{
+    atomic_store_explicit(&watched, note, memory_order_relaxed);
 }
 
 void crash_note_close(struct crash_note *note)

@@ -6,9 +6,10 @@
  * its way out; and a start that finds CRASH_NOTE_DEATHS_MAX deaths at one lsn leaves that span out.
  * SIGKILL, a power cut, a signal in another thread or elsewhere in a turn never count.
  *
- *   state/crash   empty, or 48 bytes: magic, uuid of the log, lsn, deaths, signal, 0, crc32c
+ *   state/crash, state/crash-<shard> (but for the first)
+ *                 empty, or 48 bytes: magic, uuid of the log, lsn, deaths, signal, 0, crc32c
  *
- * Owns:   the descriptor of state/crash; the process's actions for five signals.
+ * Owns:   the descriptor of that file; the process's actions for five signals.
  * Thread: the one that routes; the handler runs in whichever died.
  * Units:  lsn = log byte offset of the span's bytes.
  */
@@ -34,12 +35,18 @@ struct crash_note {
  */
 void crash_note_catch(void);
 
+enum { CRASH_NOTE_STACK_BYTES = 64 * 1024 };
+/* Lends the handler a stack for deaths of this thread, which may have used up its own. */
+void crash_note_stack(void *stack);
+
 /*
- * Reads what an earlier life has left in state_dir, and from now on notes deaths of this thread
- * there. `note` must stay in its place until it is closed. What does not look like a note of this
- * log says nothing. 0 or -errno: the file cannot be had, and nothing will be noted.
+ * Reads what an earlier life has left in state_dir under this name. What does not look like a note
+ * of this log says nothing. 0 or -errno: the file cannot be had, and nothing will be noted.
  */
-int crash_note_open(struct crash_note *note, int state_dir, const uint8_t uuid[16]);
+int crash_note_open(struct crash_note *note, int state_dir, const char *name,
+                    const uint8_t uuid[16]);
+/* From now on deaths of this thread are noted there. It stays in its place until it is closed. */
+void crash_note_watch(const struct crash_note *note);
 void crash_note_close(struct crash_note *note);
 
 /* The span was passed: the file is emptied. 0 or -errno. */

@@ -30,7 +30,8 @@
 /* A sink's trouble is said once for all that wait, a batch's own for each. */
 static void failure_say(struct seal_target *t, uint64_t now)
 {
-    static struct log_limit limit = LOG_LIMIT_INIT("batches refused", 5, 10 * 1000000000ULL);
+    static _Thread_local struct log_limit limit =
+        LOG_LIMIT_INIT("batches refused", 5, 10 * 1000000000ULL);
     bool own = t->job.result == SINK_REJECT && t->attempt == 0;
 
     if (!t->sink->failing || (own && log_limit_allow(&limit, now)))

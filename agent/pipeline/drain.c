@@ -56,6 +56,7 @@ void drain_drop(struct shard *s, struct ring *r)
     for (uint32_t i = 0; i < s->rings_count; i++)
         if (s->rings[i] == r)
             s->rings[i] = s->rings[--s->rings_count];
+    quota_ring_give(&s->all->quota, r->file.stat.uid, r->file.super.data_bytes);
     memset(s->ring_hash, 0, (s->ring_hash_mask + 1U) * sizeof(*s->ring_hash));
     for (uint32_t i = 0; i < s->rings_count; i++)
         hash_put(s, s->rings[i]);
@@ -65,7 +66,8 @@ void drain_drop(struct shard *s, struct ring *r)
 
 void drain_quarantine(struct shard *s, struct ring *r, enum shm_quarantine reason)
 {
-    static struct log_limit limit = LOG_LIMIT_INIT("quarantines", 50, 10 * 1000000000ULL);
+    static _Thread_local struct log_limit limit =
+        LOG_LIMIT_INIT("quarantines", 50, 10 * 1000000000ULL);
 
     if (r->state == RING_QUARANTINED)
         return;
@@ -125,7 +127,7 @@ static int on_def(void *ctx, const struct ring_def *def)
     s->defs_left--;
     if (!st) {
         uint32_t uid = c->r->file.stat.uid;
-        enum shm_wait why = admit_stream(s, def->name, uid);
+        enum shm_wait why = admit_stream(s, def->name, &uid);
 
         if (why != SHM_WAIT_NONE)
             return ring_wait(s, c->r, why);
@@ -138,8 +140,8 @@ static int on_def(void *ctx, const struct ring_def *def)
     if (st->version_appended == 0) {
         r = gather_stream_settings(s, st, &err);
         if (r && r != -EAGAIN) {
-            static struct log_limit limit =
-            LOG_LIMIT_INIT("streams refused", 5, 10 * 1000000000ULL);
+            static _Thread_local struct log_limit limit =
+                LOG_LIMIT_INIT("streams refused", 5, 10 * 1000000000ULL);
 
             if (log_limit_allow(&limit, loop_now_ns(s->loop)))
                 log_error("ring %s: %s", c->r->file.name, err.text);
@@ -336,12 +338,15 @@ static void ring_wants(struct shard *s, struct ring *r)
 bool drain_turn(struct shard *s)
 {
     uint32_t count = s->rings_count, start = s->rings_next, blocked = count, full = 0;
-    bool all = !s->busy || s->bell_rang || s->stop != STOP_NO || s->flushes;
+    bool all = !s->busy || s->stop != STOP_NO || s->flushes;
     bool waits = false, took = false;
     uint64_t quantum;
 
     if (s->backpressure[BACKPRESSURE_LOG_FULL] || s->stop >= STOP_DELIVER)
         return false;
+    /* Taken before the look: what rings from here on is for the next turn. */
+    if (atomic_load_explicit(&s->bell_rang, memory_order_relaxed))
+        all |= atomic_exchange_explicit(&s->bell_rang, false, memory_order_acquire);
     quantum = TURN_BYTES / (s->rings_full + 1);
     quantum = quantum < PIECE_BYTES ? PIECE_BYTES : quantum;
     quantum = quantum > SPAN_BYTES_MAX ? SPAN_BYTES_MAX : quantum;
@@ -375,7 +380,6 @@ bool drain_turn(struct shard *s)
     }
     shard_pressure(s, BACKPRESSURE_STREAMS_MAX, waits,
                    "streams_max or streams_per_uid_max is reached");
-    s->bell_rang = false;
     s->rings_full = full;
     if (count > 0)
         s->rings_next = (start + (blocked < count ? blocked : 1)) % count;
@@ -417,6 +421,7 @@ void drain_close(struct shard *s)
     while (s->rings_count > 0) {
         struct ring *r = s->rings[--s->rings_count];
 
+        quota_ring_give(&s->all->quota, r->file.stat.uid, r->file.super.data_bytes);
         ring_file_close(&r->file);
         free(r);
     }

@@ -35,10 +35,12 @@ static uint64_t ring_reports(const struct ring *r, int reason)
 bool drops_counted(const struct shard *s, const struct ring_file *file)
 {
     const struct shm_consumer *page = file->consumer;
+    uint64_t id = atomic_load_explicit(&page->ring_id, memory_order_relaxed);
 
+    /* A ring that a log knows is with that log's shard, so that no other needs to be asked. */
     return !wal_state_ring_by_uuid(&s->state, file->super.uuid)
            && atomic_load_explicit(&page->agent_epoch, memory_order_relaxed) != 0
-           && atomic_load_explicit(&page->ring_id, memory_order_relaxed) < s->rings_at_start;
+           && shards_ring_was_known(s->all, id);
 }
 
 /* Where counting goes on. */

@@ -49,8 +49,10 @@ int gather_stream_settings(struct shard *s, struct stream *st, struct errmsg *er
         return r;
     r = stream_settings_format(&set, &text);
     outputs = set.outputs;
-    if (set.named)
+    if (set.named) {
         st->uid = WAL_NO_UID;
+        quota_stream_named(&s->all->quota, st->name);
+    }
     stream_settings_fini(&set);
     if (!r && st->version_appended > 0 && text.len == st->settings_appended.len
         && memcmp(text.data, st->settings_appended.data, text.len) == 0)
@@ -349,7 +351,11 @@ static void span_keep(struct shard *s, const uint8_t *bytes, uint64_t len, uint6
     char name[64];
     int fd, err;
 
-    snprintf(name, sizeof(name), "state/set-aside-%" PRIu64 ".bin", lsn);
+    if (s->number > 0)
+        snprintf(name, sizeof(name), "state/set-aside-%03" PRIu32 "-%" PRIu64 ".bin", s->number,
+                 lsn);
+    else
+        snprintf(name, sizeof(name), "state/set-aside-%" PRIu64 ".bin", lsn);
     err = fd = file_open(s->data_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (err >= 0)
         err = file_write(fd, bytes, len, 0);

@@ -2,7 +2,7 @@
  * mailbox: how other threads ask a shard for something.
  *
  * Owns:   nothing; requests stay the callers'.
- * Thread: mailbox_post() any; the rest the shard's.
+ * Thread: mailbox_post() and mailbox_wake() any; the rest the shard's.
  */
 #include "pipeline/mailbox.h"
 
@@ -38,6 +38,14 @@ int mailbox_post(struct mailbox *box, struct request *req)
     }
     pthread_mutex_unlock(&box->mutex);
     return res;
+}
+
+void mailbox_wake(struct mailbox *box)
+{
+    pthread_mutex_lock(&box->mutex);
+    if (!box->closed)
+        loop_wake(box->loop);
+    pthread_mutex_unlock(&box->mutex);
 }
 
 /* Empties the queue; the mutex is held. */

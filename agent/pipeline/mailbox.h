@@ -1,8 +1,9 @@
 /*
  * mailbox: how other threads ask a shard for something: a bounded queue and the loop's wake.
  *
- * A request is the caller's memory until its done function has run (on the shard's thread; it must
- * not block: hand over to the own thread).
+ * A request is the caller's memory until its done function has run (on a shard's thread; it must
+ * not block: hand over to the own thread). What the first shard is asked it asks all the others too
+ * (gathering.c), and answers once they have.
  */
 #ifndef PIPELINE_MAILBOX_H
 #define PIPELINE_MAILBOX_H
@@ -16,7 +17,7 @@
 #include "io/loop.h"
 #include "pipeline/status.h"
 
-enum request_kind { REQUEST_STATUS, REQUEST_FLUSH, REQUEST_KIND_COUNT };
+enum request_kind { REQUEST_STATUS, REQUEST_FLUSH, REQUEST_RELOAD, REQUEST_KIND_COUNT };
 
 struct request;
 typedef void (*request_done_fn)(struct request *req, int result);
@@ -25,11 +26,13 @@ struct request {
     enum request_kind kind;
     char stream[STREAM_NAME_MAX + 1];   /* FLUSH: "" = every stream */
     struct status *status;              /* STATUS: made by the shard; status_free() it */
+    void *settings_ctx;                 /* RELOAD: from now on; see shard.h */
     request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
     void *ctx;
     struct request *next;               /* the mailbox's */
-    uint64_t scans_max, flush_lsn;      /* the shard's, all three */
+    uint64_t scans_max, flush_lsn;      /* the shard's, all four */
     int step;
+    bool gathers;                       /* one of several that make up another */
 };
 
 enum { MAILBOX_MAX = 256 };
@@ -47,6 +50,9 @@ void mailbox_init(struct mailbox *box, struct io_loop *loop);
 
 /* Any thread. 0, -EAGAIN when full, -ESHUTDOWN once closed. */
 int mailbox_post(struct mailbox *box, struct request *req);
+
+/* Any thread: ends the wait of the shard's turn. Once closed it does nothing. */
+void mailbox_wake(struct mailbox *box);
 
 /* Shard: takes everything posted so far as a list (NULL: nothing). One relaxed load when idle. */
 struct request *mailbox_take(struct mailbox *box);

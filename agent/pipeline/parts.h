@@ -1,5 +1,5 @@
 /*
- * parts: what the stages of one shard share. For pipeline/ only.
+ * parts: what the stages of one shard share, and what the shards. For pipeline/ only.
  *
  *   admit.c     files -> rings          publish.c   how far -> rings, and their end
  *   drain.c     rings -> log            drops.c     what producers dropped
@@ -8,6 +8,11 @@
  *   deliver.c   sealed -> delivered     room.c      what is short, and who gives up what
  *   rebuild.c   the log -> a file       shard.c     the turn
  *   crash_note.c  the span that the agent dies of
+ *
+ * and what all shards share:
+ *
+ *   shards.c     opening, ending     data_dir.c    locks, which log this is
+ *   quota.c      how many in all     gathering.c   one question to all, one answer
  */
 #ifndef PIPELINE_PARTS_H
 #define PIPELINE_PARTS_H
@@ -21,7 +26,9 @@
 #include "io/loop.h"
 #include "pipeline/crash_note.h"
 #include "pipeline/mailbox.h"
+#include "pipeline/quota.h"
 #include "pipeline/shard.h"
+#include "pipeline/shards.h"
 #include "pipeline/status.h"
 #include "ring/attach.h"
 #include "ring/discover.h"
@@ -172,13 +179,46 @@ struct rebuild {
 
 enum stop_phase { STOP_NO, STOP_SCAN, STOP_DRAIN, STOP_DELIVER, STOP_LOG, STOP_DONE };
 
-struct shard {
+/* A ring that a log knew at the start. */
+struct known_ring {
+    uint8_t uuid[16];
+    uint32_t shard;                 /* its number */
+};
+
+/* What is set before the threads begin, unless said otherwise, and read-only from then on. */
+struct shards {
     struct shard_options opt;       /* strings owned */
+    uint8_t uuid[16], boot_id[16];  /* of the log */
+    uint64_t epoch;
+    int data_dir, spool_dir, state_dir;     /* owned */
+    struct shard **shard;           /* owned; by number */
+    uint32_t count;                 /* surplus ones included */
+    struct known_ring *known;       /* owned; by uuid */
+    size_t known_count;
+    uint32_t rings_at_start[WAL_SHARDS_END];    /* by number: ids below it were given before */
+    struct status *past;            /* owned; books of logs without a shard; NULL: none */
+    struct quota quota;             /* any thread */
+    uint32_t threads;               /* running, of the shards behind the first */
+    _Atomic uint64_t stop_by_ns;    /* boot clock; 0: nobody has asked to stop */
+    _Atomic uint32_t stopped;       /* shards that have */
+    _Atomic bool ending;            /* no turn any more */
+    _Atomic bool failing;           /* the first one to fail says why */
+    _Atomic bool failed;            /* F1: and has said it */
+    int failure;
+    struct errmsg failure_text;
+};
+
+struct shard {
+    struct shard_options opt;       /* strings borrowed from all; limits its own part */
+    struct shards *all;             /* borrowed */
+    uint32_t number;
+    pthread_t thread;               /* but for the first */
     struct io_loop *loop;
     struct mailbox mailbox;
     uint64_t epoch, start_ns, turns;
-    uint8_t uuid[16], boot_id[16];
-    int data_dir, spool_dir;
+    int data_dir, spool_dir;        /* borrowed */
+    uint64_t recovered_lsn;         /* where the log ended at the start */
+    bool recovered_unsure;          /* and whether a hole behind its last CHECKPOINT is in it */
 
     /* rings -> log */
     struct discover *discover;
@@ -197,7 +237,8 @@ struct shard {
     uint32_t outsiders_count, outsiders_next;
     uint64_t outsiders_ns;              /* when some were looked at */
     uint64_t waiting_hidden;            /* that wait and are not in the list */
-    bool watch_ready, scanning, rescan_later, bell_rang;
+    bool watch_ready, scanning, rescan_later;
+    _Atomic bool bell_rang;         /* set by the first shard's thread */
     bool busy;                      /* the turn before had something to do */
     uint64_t rescan_ns, probe_ns, drops_ns;
     uint32_t probe_next;
@@ -270,8 +311,11 @@ uint64_t shard_low_water(const struct shard *s);
 
 /* admit.c */
 void admit_turn(struct shard *s);               /* looks for rings, takes those that may be */
-/* The limit that one more stream, brought into being by this user's ring, would exceed. */
-enum shm_wait admit_stream(const struct shard *s, const char *name, uint32_t uid);
+/*
+ * The limit that one more stream, brought into being by this user's ring, would exceed; if none, it
+ * is counted, and *uid says for whom.
+ */
+enum shm_wait admit_stream(struct shard *s, const char *name, uint32_t *uid);
 
 /* drain.c */
 bool drain_turn(struct shard *s);               /* true: took something */
@@ -349,10 +393,47 @@ void room_shed_later(struct seal_batch *sb);    /* the same after a failure of i
 bool rebuild_turn(struct shard *s);             /* true: something moved */
 void rebuild_end(struct shard *s);              /* forgets the one under way */
 
-/* recovery.c */
-int recovery_run(struct shard *s, struct errmsg *err);
+/* recovery.c, in this order */
+int recovery_read(struct shard *s, struct errmsg *err);
+bool recovery_over(const struct shard *s);      /* the log holds nothing but books */
+int recovery_finish(struct shard *s, struct errmsg *err);   /* what was read is durable */
+int recovery_begin(struct shard *s, struct errmsg *err);    /* the rest, that one included */
+
+/* shard.c: of a shard's life, what shards.c calls */
+int shard_new(struct shards *a, uint32_t number, struct shard **ret_shard, struct errmsg *err);
+int shard_begin(struct shard *s, struct errmsg *err);   /* every log was read */
+void shard_quiet(struct shard *s);      /* by its own thread: answers what waits, ends its loop */
+void shard_free(struct shard *s);       /* any thread, then; NULL is fine */
+
+/* shards.c */
+bool shards_own(const struct shard *s, const uint8_t ring_uuid[16]);
+/* Is it for this shard to remove files of this batch that no seal claims? */
+bool shards_cleans(const struct shard *s, const char *batch_id);
+void shards_ring_bell(struct shards *a);        /* the first has heard it */
+/* Ids are the log's own; on the ring itself the shard stands before it. */
+static inline uint64_t shards_ring_id(uint32_t number, uint32_t id)
+{
+    return (uint64_t)number << 32 | id;
+}
+bool shards_ring_was_known(const struct shards *a, uint64_t ring_id);
+
+/* data_dir.c */
+int data_dir_open(struct shards *a, struct errmsg *err);
+void data_dir_close(struct shards *a);
+/*
+ * `type` is what should be there, `path` says where. 0: the name is free or right, else -errno.
+ */
+int place_clear(int dir, const char *path, const char *name, uint32_t type);
+
+/* gathering.c */
+/* The first shard's: asks all, itself too by take(), and answers when they have. */
+void gathering_begin(struct shard *s, struct request *req,
+                     void (*take)(struct shard *s, struct request *req));
 
 /* snapshot.c */
+/* Of the first shard: with the books of logs that have none. */
 int snapshot_make(const struct shard *s, struct status **ret_status);
+/* Its books alone, before it has begun. */
+int snapshot_books(const struct shard *s, struct status **ret_status);
 
 #endif

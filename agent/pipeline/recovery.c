@@ -1,10 +1,11 @@
 /*
- * recovery: from what is on disk to a running shard: locks, identity, what the log says, what is
- * left of batches that were never sealed, delivery of those that were, a new epoch. Routing of the
- * unsealed events goes on in gather.c while rings are drained again.
+ * recovery: from what is on disk to a running shard: what the log says, what is left of batches
+ * that were never sealed, delivery of those that were, a new epoch. Routing of the unsealed events
+ * goes on in gather.c while rings are drained again. First every log is read, and then every shard
+ * begins: which ring is whose, and what is nobody's, follows from all of them (shards.c).
  *
  * Owns:   nothing; fills the shard.
- * Thread: shard, before its first turn.
+ * Thread: the one that opens the agent.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,168 +15,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/crc32c.h"
 #include "base/invariant.h"
 #include "pipeline/parts.h"
 
-enum { DIR_MODE = 0750, SEGMENT_BYTES_MIN = 2 * 1024 * 1024, ASIDE_MAX = 1000 };
-
-/*
- * R1: what stands in the place of one of our files or directories and is none is set aside, never
- * deleted. `type` is what should be there, `path` says where. 0: the name is free or right, else
- * -errno.
- */
-static int place_clear(int dir, const char *path, const char *name, uint32_t type)
-{
-    char aside[SPOOL_NAME_MAX + 32];
-    struct file_stat st;
-    int r = file_stat_at(dir, name, &st);
-
-    if (!r && S_ISLNK(st.mode) && type == S_IFDIR)
-        return 0;       /* to wherever somebody wants it */
-    if (r || (st.mode & S_IFMT) == type)
-        return r == -ENOENT ? 0 : r;
-    r = -EEXIST;
-    for (unsigned i = 0; r == -EEXIST && i < ASIDE_MAX; i++) {
-        snprintf(aside, sizeof(aside), "%s.aside.%u", name, i);
-        r = file_rename(dir, name, dir, aside);
-    }
-    if (!r)
-        log_error("%s/%s is no %s and was set aside as %s", path, name,
-                  type == S_IFDIR ? "directory" : "plain file", aside);
-    return r;
-}
-
-/* R1: one agent a data directory. */
-static int data_dir_open(struct shard *s, struct errmsg *err)
-{
-    int r = file_mkdirs(FILE_CWD, s->opt.data_dir, DIR_MODE);
-
-    if (!r)
-        r = s->data_dir = file_open(FILE_CWD, s->opt.data_dir, O_RDONLY | O_DIRECTORY, 0);
-    if (r < 0)
-        return errmsg_set(err, r, "data_dir %s: cannot make or open: %s", s->opt.data_dir,
-                          strerror(-r));
-    r = file_lock(s->data_dir, false);
-    if (r)
-        return errmsg_set(err, r,
-                          "data_dir %s: another agent uses it; stop that one, or give this one a "
-                          "data_dir of its own",
-                          s->opt.data_dir);
-    r = place_clear(s->data_dir, s->opt.data_dir, "spool", S_IFDIR);
-    if (!r)
-        r = place_clear(s->data_dir, s->opt.data_dir, "state", S_IFDIR);
-    if (!r)
-        r = file_mkdirs(s->data_dir, "spool", 0700);
-    if (!r)
-        r = file_mkdirs(s->data_dir, "state", 0700);
-    if (!r)
-        r = s->spool_dir = file_open(s->data_dir, "spool", O_RDONLY | O_DIRECTORY, 0);
-    if (r < 0)
-        return errmsg_set(err, r, "data_dir %s: %s", s->opt.data_dir, strerror(-r));
-    return 0;
-}
-
-/* state/log: the log's uuid and its sum. */
-struct identity {
-    uint8_t uuid[16];
-    uint32_t crc32c;
-};
-_Static_assert(sizeof(struct identity) == 20, "state/log");
-
-/* 0, -ENOENT, -EBADMSG, or another -errno. */
-static int identity_read(int state_dir, struct identity *ret_id)
-{
-    int fd = file_open(state_dir, "log", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    ssize_t n = fd < 0 ? fd : file_read(fd, ret_id, sizeof(*ret_id), 0);
-
-    file_close(fd);
-    if (n < 0)
-        return (int)n;
-    return n == (ssize_t)sizeof(*ret_id)
-                   && ret_id->crc32c == crc32c(0, ret_id->uuid, sizeof(ret_id->uuid))
-               ? 0 : -EBADMSG;
-}
-
-static int identity_write(int state_dir, struct identity *id)
-{
-    int fd, r;
-
-    id->crc32c = crc32c(0, id->uuid, sizeof(id->uuid));
-    r = fd = file_open(state_dir, "log.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    if (r >= 0)
-        r = file_write(fd, id, sizeof(*id), 0);
-    if (!r)
-        r = file_sync(fd);
-    file_close(fd);
-    if (!r)
-        r = file_replace(state_dir, "log.new", state_dir, "log");
-    if (!r)
-        r = file_sync(state_dir);
-    return r;
-}
-
-/*
- * The log's uuid: in state/log, made with the directory. If that is lost or damaged, any segment
- * has it. Under a new uuid every segment would be foreign: none is made while one may be there.
- */
-static int identity_load(struct shard *s, int state_dir)
-{
-    struct identity id;
-    struct wal_dir dir;
-    bool known;
-    int read, r = place_clear(state_dir, "state", "log", S_IFREG);
-
-    if (!r)
-        r = place_clear(state_dir, "state", "log.new", S_IFREG);
-    if (r)
-        return r;
-    read = identity_read(state_dir, &id);
-    if (read) {
-        r = wal_dir_open(s->opt.wal_dir, 0, NULL, false, &dir, NULL);
-        if (r && r != -ENOENT)
-            return r;
-        known = !r && dir.count > 0;
-        file_random(id.uuid, sizeof(id.uuid));
-        if (known)
-            memcpy(id.uuid, dir.segments[dir.count - 1].header.uuid, sizeof(id.uuid));
-        if (!r)
-            wal_dir_close(&dir);
-        if (!known && read != -ENOENT && read != -EBADMSG)
-            return read;
-        if (read != -ENOENT)
-            log_error("%s/state/log cannot be read; the log's segments say which log it is",
-                      s->opt.data_dir);
-        r = identity_write(state_dir, &id);
-    }
-    memcpy(s->uuid, id.uuid, sizeof(s->uuid));
-    return r;
-}
-
-/* What state/ says: which log this is, and where the agent died. */
-static int state_load(struct shard *s, struct errmsg *err)
-{
-    int state_dir = file_open(s->data_dir, "state", O_RDONLY | O_DIRECTORY, 0), r;
-
-    if (state_dir < 0)
-        return errmsg_set(err, state_dir, "%s/state: %s", s->opt.data_dir, strerror(-state_dir));
-    r = identity_load(s, state_dir);
-    if (r) {
-        file_close(state_dir);
-        return errmsg_set(err, r, "%s/state/log: %s", s->opt.data_dir, strerror(-r));
-    }
-    r = place_clear(state_dir, "state", "crash", S_IFREG);
-    if (!r)
-        r = crash_note_open(&s->crash, state_dir, s->uuid);
-    if (r)
-        log_error("%s/state/crash: %s; a span that kills the agent will not be found out",
-                  s->opt.data_dir, strerror(-r));
-    if (s->crash.deaths > 0)
-        log_warn("the agent has died %" PRIu32 " times routing log at %" PRIu64, s->crash.deaths,
-                 s->crash.lsn);
-    file_close(state_dir);
-    return 0;
-}
+enum { SEGMENT_BYTES_MIN = 2 * 1024 * 1024 };
 
 /*
  * Does a group from `from` on know that the log was synced beyond `lsn`? 1, 0 or -errno, and where
@@ -303,6 +146,8 @@ static int on_spool_name(void *ctx, const char *name)
         return 0;
     if (len >= sizeof(claimed) || place_clear(s->spool_dir, "spool", name, S_IFREG))
         return 0;
+    if (!shards_cleans(s, name))
+        return 0;
     for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
         struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
 
@@ -324,6 +169,9 @@ static bool staging_claimed(void *ctx, const char *name)
     struct shard *s = ctx;
     char claimed[SPOOL_NAME_MAX];
 
+    seal_staging_prefix(s, claimed);
+    if (!shards_cleans(s, name + strlen(claimed)))
+        return true;
     for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
         struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
 
@@ -372,9 +220,6 @@ static int tables_build(struct shard *s, struct errmsg *err)
         const struct wal_stream *known = s->state.streams[i];
         struct stream *st;
 
-        /* What is in the log is taken, whatever streams_max says today. */
-        if (s->streams.max <= s->streams.count)
-            s->streams.max = s->streams.count + 1;
         r = gather_stream_add(s, known->id, known->uid, known->name, &st);
         if (!r) {
             st->version_appended = known->versions[known->versions_count - 1].version;
@@ -383,37 +228,29 @@ static int tables_build(struct shard *s, struct errmsg *err)
     }
     if (r)
         return errmsg_set(err, r, "streams of the log: %s", strerror(-r));
-    s->streams.max = s->opt.streams_max;
     for (const struct wal_seal *seal = s->state.seals; !r && seal; seal = seal->next)
         r = seal_resume(s, seal, err);
     return r;
 }
 
-/* Above every earlier epoch of this log: UTC seconds, then 32 random bits. */
-static uint64_t epoch_new(const struct shard *s)
-{
-    uint64_t seconds = loop_real_ns(s->loop) / 1000000000ULL;
-    uint32_t random;
-
-    for (uint32_t i = 0; i < s->dir.count; i++)
-        if (seconds <= s->dir.segments[i].header.epoch >> 32)
-            seconds = (s->dir.segments[i].header.epoch >> 32) + 1;
-    file_random(&random, sizeof(random));
-    return seconds << 32 | random;
-}
-
-/* The log takes at most half of its file system, a segment a sixteenth. */
+/*
+ * The logs take at most half of their file system together, a segment a sixteenth, and no more of
+ * its own log than leaves room for four.
+ */
 static int limits_fit(struct shard *s)
 {
     struct file_fs fs;
-    uint64_t part;
+    uint64_t part, half;
     int r = file_fs(s->dir.fd, &fs);
 
     if (r)
         return r;
-    if (s->opt.wal_bytes_max > fs.total_bytes / 2)
-        s->opt.wal_bytes_max = fs.total_bytes / 2;
+    half = fs.total_bytes / 2 / s->all->count;
+    if (s->opt.wal_bytes_max > half)
+        s->opt.wal_bytes_max = half;
     part = bytes_round_down(fs.total_bytes / 16, WAL_BLOCK);
+    if (s->all->count > 1 && part > s->opt.wal_bytes_max / 4)
+        part = bytes_round_down(s->opt.wal_bytes_max / 4, WAL_BLOCK);
     if (s->opt.segment_size > part)
         s->opt.segment_size = part > SEGMENT_BYTES_MIN ? part : SEGMENT_BYTES_MIN;
     /* Spares are worth their place only where there is much of it. */
@@ -427,45 +264,73 @@ static void on_committed(void *ctx, const struct wal_group *group)
     publish_committed(ctx, group);
 }
 
-int recovery_run(struct shard *s, struct errmsg *err)
+/* Where the agent died, if it did. */
+static void crash_load(struct shard *s)
 {
-    struct wal_writer_options wopt = {0};
-    uint64_t end_lsn = 0;
-    bool unsure = false;
+    char name[32] = "crash";
     int r;
 
-    r = data_dir_open(s, err);
+    if (s->number > 0)
+        snprintf(name, sizeof(name), "crash-%03" PRIu32, s->number);
+    r = place_clear(s->all->state_dir, "state", name, S_IFREG);
     if (!r)
-        r = state_load(s, err);
+        r = crash_note_open(&s->crash, s->all->state_dir, name, s->all->uuid);
+    if (r)
+        log_error("%s/state/%s: %s; a span that kills the agent will not be found out",
+                  s->opt.data_dir, name, strerror(-r));
+    if (s->crash.deaths > 0)
+        log_warn("the agent has died %" PRIu32 " times routing log at %" PRIu64, s->crash.deaths,
+                 s->crash.lsn);
+}
+
+int recovery_read(struct shard *s, struct errmsg *err)
+{
+    int r = wal_dir_open(s->opt.wal_dir, s->number, s->all->uuid, true, &s->dir, err);
+
     if (r)
         return r;
-    r = file_boot_id(s->boot_id);
-    if (r)
-        return errmsg_set(err, r, "/proc/sys/kernel/random/boot_id: %s", strerror(-r));
-    r = wal_dir_open(s->opt.wal_dir, 0, s->uuid, true, &s->dir, err);
-    if (r)
-        return r;
-    r = limits_fit(s);
-    if (r)
-        return errmsg_set(err, r, "%s: %s", s->opt.wal_dir, strerror(-r));
     if (s->dir.set_aside > 0)
         log_error("%s: %u unreadable or foreign segments were set aside (*.aside)",
                   s->opt.wal_dir, s->dir.set_aside);
     if (s->dir.passed_over > 0)
         log_error("%s: %u files could neither be read nor renamed or removed, and were left alone",
                   s->opt.wal_dir, s->dir.passed_over);
-    r = log_read(s, &end_lsn, &unsure, err);
+    r = log_read(s, &s->recovered_lsn, &s->recovered_unsure, err);
     if (r)
         return r;
     s->next_ring = s->rings_at_start = s->state.next_ring;
     s->next_stream = s->state.next_stream;
     s->last_name_time_ns = s->state.last_name_time_ns;
-    s->epoch = epoch_new(s);
+    return 0;
+}
+
+bool recovery_over(const struct shard *s)
+{
+    bool over = s->dir.count <= 1 && s->state.rings_count == 0 && s->state.seals_count == 0;
+
+    for (uint32_t i = 0; over && i < s->state.streams_count; i++)
+        over = wal_stream_books(s->state.streams[i]).pending == 0;
+    return over;
+}
+
+int recovery_finish(struct shard *s, struct errmsg *err)
+{
+    return wal_writer_finish(&s->dir, s->replay_synced_lsn, &s->recovered_lsn, err);
+}
+
+int recovery_begin(struct shard *s, struct errmsg *err)
+{
+    struct wal_writer_options wopt = {0};
+    int r = limits_fit(s);
+
+    if (r)
+        return errmsg_set(err, r, "%s: %s", s->opt.wal_dir, strerror(-r));
+    crash_load(s);
     r = tables_build(s, err);
     if (r)
         return r;
     /* I5: an ACK that a power cut can still take does not let a spool file go. */
-    r = wal_writer_finish(&s->dir, s->replay_synced_lsn, &end_lsn, err);
+    r = recovery_finish(s, err);
     if (r)
         return r;
     r = file_list(s->spool_dir, on_spool_name, s);
@@ -480,11 +345,11 @@ int recovery_run(struct shard *s, struct errmsg *err)
     wopt.sync = s->opt.sync;
     wopt.sync_interval_ns = s->opt.sync_interval_ns;
     wopt.kept_bytes_max = s->opt.memory_limit / 4;
-    memcpy(wopt.uuid, s->uuid, sizeof(wopt.uuid));
-    memcpy(wopt.boot_id, s->boot_id, sizeof(wopt.boot_id));
+    memcpy(wopt.uuid, s->all->uuid, sizeof(wopt.uuid));
+    memcpy(wopt.boot_id, s->all->boot_id, sizeof(wopt.boot_id));
     wopt.epoch = s->epoch;
-    r = wal_writer_open(&s->writer, s->loop, &s->dir, &s->state, &wopt, end_lsn, on_committed, s,
-                        err);
+    r = wal_writer_open(&s->writer, s->loop, &s->dir, &s->state, &wopt, s->recovered_lsn,
+                        on_committed, s, err);
     if (r)
         return r;
     r = wal_state_init(&s->replay_state);
@@ -493,12 +358,12 @@ int recovery_run(struct shard *s, struct errmsg *err)
      * Trimmed segments go, from the oldest on: where the first begins beyond the last TRIM, others
      * are missing. Unless that TRIM itself may be in a hole.
      */
-    if (!unsure && s->dir.segments[0].header.prev_end_lsn > s->state.trim_lsn)
+    if (!s->recovered_unsure && s->dir.segments[0].header.prev_end_lsn > s->state.trim_lsn)
         s->reader.hole_from = s->state.trim_lsn;
     s->catching_up = true;
-    log_info("log %s: epoch %016" PRIx64 ", %u segments, %u streams, %u rings, %u sealed batches "
-             "to deliver",
-             s->opt.wal_dir, s->epoch, s->dir.count, s->state.streams_count, s->state.rings_count,
-             s->state.seals_count);
+    log_info("log %s, shard %" PRIu32 ": epoch %016" PRIx64 ", %u segments, %u streams, %u rings, "
+             "%u sealed batches to deliver",
+             s->opt.wal_dir, s->number, s->epoch, s->dir.count, s->state.streams_count,
+             s->state.rings_count, s->state.seals_count);
     return r;
 }

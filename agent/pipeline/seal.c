@@ -47,7 +47,7 @@ void seal_damaged_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX])
 
 void seal_staging_prefix(const struct shard *s, char *ret_prefix)
 {
-    bytes_hex(ret_prefix, s->uuid, 4);
+    bytes_hex(ret_prefix, s->all->uuid, 4);
     memcpy(ret_prefix + 8, "-", 2);
 }
 

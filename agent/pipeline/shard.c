@@ -33,8 +33,8 @@
 enum {
     LOOP_ENTRIES = 256,
     SCANS_WAITED = 2,                       /* one may be under way, one begins after it */
-    STANDING_POLLS = 2,                     /* bell and watch */
     SEGMENTS_RESERVED = 2,
+    PART_BYTES_MIN = 8 * 1024 * 1024,       /* of memory and log for one of several */
     SEGMENT_ROOM = 2 * WAL_CHUNK_BYTES + 64 * 1024,
     LAST_SEGMENT_BYTES = 1024 * 1024        /* more than this is not left behind at a stop */
 };
@@ -82,6 +82,14 @@ enum { FLUSH_DISCOVER, FLUSH_DRAIN, FLUSH_ROUTE, FLUSH_DELIVER };
 
 static void request_take(struct shard *s, struct request *req)
 {
+    if (s->all->count > 1 && s->number == 0 && !req->gathers) {
+        gathering_begin(s, req, request_take);
+        return;
+    }
+    if (s->stop == STOP_DONE && req->kind != REQUEST_STATUS) {
+        req->done(req, -ESHUTDOWN);
+        return;
+    }
     switch (req->kind) {
     case REQUEST_STATUS:
         req->done(req, snapshot_make(s, &req->status));
@@ -92,6 +100,11 @@ static void request_take(struct shard *s, struct request *req)
         req->next = s->flushes;
         s->flushes = req;
         s->watch_ready = true;
+        break;
+    case REQUEST_RELOAD:
+        s->opt.settings_ctx = req->settings_ctx;
+        shard_reload(s);
+        req->done(req, 0);
         break;
     default:
         req->done(req, -EINVAL);
@@ -219,17 +232,21 @@ static void trim_step(struct shard *s)
     wal_writer_want_sync(&s->writer, s->trim_barrier);
 }
 
-void shard_stop(struct shard *s, uint64_t timeout_ns)
+static void stop_begin(struct shard *s, uint64_t by_ns)
 {
-    if (s->stop != STOP_NO)
-        return;
     s->stop = STOP_SCAN;
-    s->stop_by_ns = loop_refresh_ns(s->loop) + timeout_ns;
+    s->stop_by_ns = by_ns;
     discover_rescan(s->discover);
     s->stop_scans_max = discover_scans(s->discover) + SCANS_WAITED;
     s->scanning = true;
     for (uint32_t i = 0; i < s->rings_count; i++)
         s->rings[i]->check_alive = true;
+}
+
+void shard_stop(struct shard *s, uint64_t timeout_ns)
+{
+    if (s->stop == STOP_NO)
+        stop_begin(s, loop_refresh_ns(s->loop) + timeout_ns);
 }
 
 /*
@@ -270,8 +287,11 @@ static void stop_step(struct shard *s)
     case STOP_LOG:
         wal_writer_want_sync(&s->writer, s->writer.commits);
         if (late || (wal_writer_idle(&s->writer) && s->trim_barrier == 0
-                     && wal_writer_barrier_synced(&s->writer, s->writer.commits)))
+                     && wal_writer_barrier_synced(&s->writer, s->writer.commits))) {
             s->stop = STOP_DONE;
+            /* Releases this shard's state to whoever sees that all have stopped. */
+            atomic_fetch_add_explicit(&s->all->stopped, 1, memory_order_acq_rel);
+        }
         return;
     default:
         return;
@@ -286,7 +306,7 @@ static void on_bell(struct io_op *op, int res)
 
     if (res >= 0)
         file_bell_drain(discover_bell(s->discover));
-    s->bell_rang = true;
+    shards_ring_bell(s->all);
     io_poll(s->loop, op, discover_bell(s->discover), on_bell);
 }
 
@@ -309,7 +329,7 @@ static uint64_t wait_until(struct shard *s, bool busy)
         return 0;
     }
     idle = now - s->idle_since_ns;
-    if (loop_in_flight(s->loop) > STANDING_POLLS) {
+    if (loop_in_flight(s->loop) > (s->number == 0 ? 2 : 1)) {   /* the bell's poll, the watch's */
         /* The disk is at work and will wake us; rings are looked at meanwhile, without a spin. */
         until = now + LOOK_NS;
     } else if (idle < SPIN_NS && s->opt.idle == SHARD_IDLE_ADAPTIVE) {
@@ -329,12 +349,43 @@ static uint64_t wait_until(struct shard *s, bool busy)
     return until;
 }
 
+static int turn_end(struct shard *s, uint64_t until_ns, struct errmsg *err)
+{
+    int n = loop_turn(s->loop, until_ns);
+
+    if (n < 0)
+        return errmsg_set(err, n, "io_uring: %s", strerror(-n));
+    if (n > 0)
+        s->idle_since_ns = loop_now_ns(s->loop);
+    return 0;
+}
+
+static bool all_stopped(const struct shard *s)
+{
+    return s->stop == STOP_DONE
+           && atomic_load_explicit(&s->all->stopped, memory_order_acquire) == s->all->count;
+}
+
+/* It has stopped, and others have not: it answers people, and changes nothing any more. */
+static int stopped_turn(struct shard *s, struct errmsg *err)
+{
+    if (all_stopped(s))
+        return 1;
+    (void)requests_turn(s);
+    return turn_end(s, loop_now_ns(s->loop) + SLEEP_NS_MAX, err);
+}
+
 int shard_turn(struct shard *s, struct errmsg *err)
 {
+    uint64_t stop_by_ns = atomic_load_explicit(&s->all->stop_by_ns, memory_order_relaxed);
     bool busy = false;
-    int n;
 
     s->turns++;
+    crash_note_watch(&s->crash);
+    if (s->stop == STOP_DONE)
+        return stopped_turn(s, err);
+    if (stop_by_ns != 0 && s->stop == STOP_NO)
+        stop_begin(s, stop_by_ns);
     if (s->reload_later)
         shard_reload(s);
     admit_turn(s);
@@ -355,29 +406,13 @@ int shard_turn(struct shard *s, struct errmsg *err)
         *err = s->error_text;
         return s->error;
     }
-    if (s->stop == STOP_DONE)
+    if (all_stopped(s))
         return 1;
     s->busy = busy;
-    n = loop_turn(s->loop, wait_until(s, busy));
-    if (n < 0)
-        return errmsg_set(err, n, "io_uring: %s", strerror(-n));
-    if (n > 0)
-        s->idle_since_ns = loop_now_ns(s->loop);
-    return 0;
+    return turn_end(s, wait_until(s, busy), err);
 }
 
 /* --- open and close ------------------------------------------------------------------------- */
-
-static int options_copy(struct shard *s, const struct shard_options *opt)
-{
-    s->opt = *opt;
-    s->opt.agent_name = strdup(opt->agent_name);
-    s->opt.data_dir = strdup(opt->data_dir);
-    s->opt.wal_dir = strdup(opt->wal_dir);
-    s->opt.shm_dir = strdup(opt->shm_dir);
-    s->opt.shm_group = opt->shm_group ? strdup(opt->shm_group) : NULL;
-    return s->opt.agent_name && s->opt.data_dir && s->opt.wal_dir && s->opt.shm_dir ? 0 : -ENOMEM;
-}
 
 static int tables_open(struct shard *s)
 {
@@ -388,54 +423,74 @@ static int tables_open(struct shard *s)
     s->rings = calloc(s->opt.rings_max, sizeof(struct ring *));
     s->ring_hash = calloc(hash, sizeof(struct ring *));
     s->ring_hash_mask = hash - 1;
-    s->data_dir = s->spool_dir = s->dir.fd = s->writer.fd = s->writer.roll.fd = s->reader.fd = -1;
-    s->crash.fd = -1;
+    s->dir.fd = s->writer.fd = s->writer.roll.fd = s->reader.fd = s->crash.fd = -1;
     s->seals_last = &s->seals;
     s->batches_due_ns = UINT64_MAX;
     spool_queue_init(&s->spool_queue);
-    stream_table_init(&s->streams, s->opt.streams_max);
-    /* Half of the memory for encoded blocks; chunks and tables take the rest. */
-    block_pool_init(&s->pool, s->opt.memory_limit / 2);
+    stream_table_init(&s->streams, UINT32_MAX);     /* quota.c says how many there may be */
     return s->rings && s->ring_hash ? wal_state_init(&s->state) : -ENOMEM;
 }
 
-int shard_open(const struct shard_options *opt, struct shard **ret_shard, struct errmsg *err)
+int shard_new(struct shards *a, uint32_t number, struct shard **ret_shard, struct errmsg *err)
 {
     struct shard *s = calloc(1, sizeof(*s));
     int r;
 
-    *ret_shard = NULL;
     if (!s)
         return errmsg_set(err, -ENOMEM, "no memory");
-    r = options_copy(s, opt);
-    if (!r)
-        r = tables_open(s);
-    if (r) {
-        errmsg_set(err, r, "no memory");
-        goto fail;
-    }
-    r = loop_open(LOOP_ENTRIES, &s->loop, err);
+    s->all = a;
+    s->opt = a->opt;
+    s->number = number;
+    r = tables_open(s);
     if (r)
-        goto fail;
+        errmsg_set(err, r, "no memory");
+    else
+        r = loop_open(LOOP_ENTRIES, &s->loop, err);
+    if (r) {
+        shard_free(s);
+        return r;
+    }
     mailbox_init(&s->mailbox, s->loop);
     s->start_ns = loop_refresh_ns(s->loop);
-    r = discover_open(s->opt.shm_dir, s->opt.shm_group, &s->discover, err);
+    *ret_shard = s;
+    return 0;
+}
+
+/* Its part of what the agent may use. */
+static void limits_divide(struct shard *s)
+{
+    uint64_t memory = s->opt.memory_limit / s->all->count;
+    uint64_t log = s->opt.wal_bytes_max / s->all->count;
+
+    if (s->all->count > 1) {
+        s->opt.memory_limit = memory < PART_BYTES_MIN ? PART_BYTES_MIN : memory;
+        s->opt.wal_bytes_max = log < PART_BYTES_MIN ? PART_BYTES_MIN : log;
+    }
+    /* Half of the memory for encoded blocks; chunks and tables take the rest. */
+    block_pool_init(&s->pool, s->opt.memory_limit / 2);
+}
+
+int shard_begin(struct shard *s, struct errmsg *err)
+{
+    int r = 0;
+
+    s->epoch = s->all->epoch;
+    s->data_dir = s->all->data_dir;
+    s->spool_dir = s->all->spool_dir;
+    limits_divide(s);
+    if (!s->discover)               /* the first has one, with its lock */
+        r = discover_join(s->opt.shm_dir, &s->discover, err);
+    if (!r)
+        r = recovery_begin(s, err);
     if (r)
-        goto fail;
-    r = recovery_run(s, err);
-    if (r)
-        goto fail;
+        return r;
     s->bell_op.ctx = s->watch_op.ctx = s;
-    io_poll(s->loop, &s->bell_op, discover_bell(s->discover), on_bell);
+    if (discover_bell(s->discover) >= 0)
+        io_poll(s->loop, &s->bell_op, discover_bell(s->discover), on_bell);
     io_poll(s->loop, &s->watch_op, discover_watch(s->discover), on_watch);
     s->scanning = true;
     shard_reload(s);
-    *ret_shard = s;
     return 0;
-
-fail:
-    shard_close(s);
-    return r;
 }
 
 void shard_reload(struct shard *s)
@@ -474,20 +529,26 @@ uint64_t shard_pending(const struct shard *s)
     return sum;
 }
 
-void shard_close(struct shard *s)
+void shard_quiet(struct shard *s)
+{
+    if (!s->loop)
+        return;
+    mailbox_close(&s->mailbox);
+    while (s->flushes) {
+        struct request *req = s->flushes;
+
+        s->flushes = req->next;
+        req->done(req, -ESHUTDOWN);
+    }
+    loop_close(s->loop);
+    s->loop = NULL;
+}
+
+void shard_free(struct shard *s)
 {
     if (!s)
         return;
-    if (s->loop) {
-        mailbox_close(&s->mailbox);
-        while (s->flushes) {
-            struct request *req = s->flushes;
-
-            s->flushes = req->next;
-            req->done(req, -ESHUTDOWN);
-        }
-    }
-    loop_close(s->loop);
+    shard_quiet(s);
     seal_close(s);
     wal_writer_close(&s->writer);
     wal_reader_fini(&s->reader);
@@ -498,14 +559,7 @@ void shard_close(struct shard *s)
     wal_dir_close(&s->dir);
     block_pool_fini(&s->pool);
     crash_note_close(&s->crash);
-    file_close(s->spool_dir);
-    file_close(s->data_dir);
     free(s->rings);
     free(s->ring_hash);
-    free((char *)s->opt.agent_name);
-    free((char *)s->opt.data_dir);
-    free((char *)s->opt.wal_dir);
-    free((char *)s->opt.shm_dir);
-    free((char *)s->opt.shm_group);
     free(s);
 }

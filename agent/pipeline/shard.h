@@ -1,9 +1,9 @@
 /*
  * shard: one thread's whole path, from rings to delivered batches. Its turn, in shard.c, is the
- * place to begin reading the agent.
+ * place to begin reading the agent. shards.h opens and closes it, with the others.
  *
- * Owns:   rings, log, batches of one data directory.
- * Thread: the one that opened it; the mailbox, shard_wake() from any.
+ * Owns:   some of the rings, a log, its batches.
+ * Thread: its own; the mailbox, shard_wake() from any.
  */
 #ifndef PIPELINE_SHARD_H
 #define PIPELINE_SHARD_H
@@ -33,7 +33,8 @@ typedef void (*shard_directory_fn)(void *ctx, void (*visit)(void *visit_ctx, con
 /* Is there a sink of this name as configured now? What waits for one that is not is given up. */
 typedef bool (*shard_sink_fn)(void *ctx, const char *sink);
 
-struct shard_options {                  /* strings are copied */
+struct shard_options {                  /* of the agent; strings are copied */
+    uint32_t shards;                    /* 0 is 1 */
     const char *agent_name, *data_dir, *wal_dir, *shm_dir;
     const char *shm_group;              /* NULL: none */
     uint64_t segment_size, wal_bytes_max;
@@ -49,10 +50,10 @@ struct shard_options {                  /* strings are copied */
     void *settings_ctx;
 };
 
-/* Takes the locks, recovers, begins a new epoch. 0 or -errno with a text. */
-int shard_open(const struct shard_options *opt, struct shard **ret_shard, struct errmsg *err);
-
-/* One turn of the path; waits when there is nothing to do. 0: go on, 1: stopped, -errno: a text. */
+/*
+ * One turn of the path; waits when there is nothing to do. 0: go on, 1: all shards have stopped,
+ * -errno: a text.
+ */
 int shard_turn(struct shard *s, struct errmsg *err);
 
 /*
@@ -61,7 +62,10 @@ int shard_turn(struct shard *s, struct errmsg *err);
  */
 void shard_stop(struct shard *s, uint64_t timeout_ns);
 
-/* Settings may have changed: asks for them again and applies what differs. Options as in open. */
+/*
+ * Settings may have changed: asks for them again and applies what differs. Options as in open; a
+ * REQUEST_RELOAD gives the functions another context first.
+ */
 void shard_reload(struct shard *s);
 
 /* Ends the wait of a turn. Any thread, signal handlers too. */
@@ -71,7 +75,5 @@ struct mailbox *shard_mailbox(struct shard *s);
 
 /* What is left when it stopped: events not delivered, which the log keeps. */
 uint64_t shard_pending(const struct shard *s);
-
-void shard_close(struct shard *s);      /* NULL is fine */
 
 #endif

@@ -149,6 +149,7 @@ static void outsiders_fill(const struct shard *s, struct status *to)
         struct status_ring *out = &to->rings[to->rings_count++];
 
         copy_text(out->name, sizeof(out->name), o->name);
+        out->shard = s->number;
         out->state = o->waits != SHM_WAIT_NONE ? STATUS_RING_WAITING : STATUS_RING_QUARANTINED;
         out->quarantine = o->reason;
         out->waits = o->waits;
@@ -172,6 +173,7 @@ static int rings_fill(const struct shard *s, struct status *to)
         enum shm_quarantine reason;
 
         copy_text(out->name, sizeof(out->name), r->file.name);
+        out->shard = s->number;
         out->state = r->state == RING_QUARANTINED ? STATUS_RING_QUARANTINED
                      : r->waits != SHM_WAIT_NONE  ? STATUS_RING_WAITING
                      : r->dead_ns != 0            ? STATUS_RING_ORPHAN
@@ -194,6 +196,48 @@ static int rings_fill(const struct shard *s, struct status *to)
     }
     outsiders_fill(s, to);
     return 0;
+}
+
+static int shard_fill(const struct shard *s, struct status *to)
+{
+    to->shards = calloc(1, sizeof(*to->shards));
+    if (!to->shards)
+        return -ENOMEM;
+    to->shards_count = 1;
+    *to->shards = (struct status_shard){
+        .shard = s->number,
+        .surplus = s->number >= s->all->opt.shards,
+        .ready = to->ready,
+        .wal_bytes = to->wal_bytes,
+        .wal_end_lsn = to->wal_end_lsn,
+        .wal_synced_lsn = to->wal_synced_lsn,
+        .wal_trim_lsn = to->wal_trim_lsn,
+        .wal_segments = to->wal_segments,
+        .rings = s->rings_count,
+        .turns = to->turns,
+    };
+    return 0;
+}
+
+int snapshot_books(const struct shard *s, struct status **ret_status)
+{
+    struct status *to = calloc(1, sizeof(*to));
+    int err;
+
+    *ret_status = NULL;
+    if (!to)
+        return -ENOMEM;
+    to->ready = true;
+    memcpy(to->lost_bytes, s->state.lost_bytes, sizeof(to->lost_bytes));
+    memcpy(to->intake_drops, s->state.intake_drops, sizeof(to->intake_drops));
+    to->wal_bytes = wal_dir_bytes(&s->dir);
+    to->wal_segments = s->dir.count;
+    err = streams_fill(s, to);
+    if (err)
+        status_free(to);
+    else
+        *ret_status = to;
+    return err;
 }
 
 int snapshot_make(const struct shard *s, struct status **ret_status)
@@ -231,6 +275,10 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
         err = sinks_fill(s, to);
     if (!err)
         err = rings_fill(s, to);
+    if (!err)
+        err = shard_fill(s, to);
+    if (!err && s->number == 0 && s->all->past)
+        err = status_merge(to, s->all->past);
     if (err) {
         status_free(to);
         return err;

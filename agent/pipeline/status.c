@@ -42,5 +42,6 @@ void status_free(struct status *status)
     free(status->stream_sinks);
     free(status->sinks);
     free(status->rings);
+    free(status->shards);
     free(status);
 }

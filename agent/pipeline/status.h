@@ -1,8 +1,8 @@
 /*
- * status: a snapshot of one agent for people and machines: what /v1/status, /metrics, `hydrant
+ * status: a snapshot of one agent, or of one of its shards, for people and machines: what /v1/status, /metrics, `hydrant
  * status` and the final line of a stop are printed from.
  *
- * Owns:   its arrays (status_free). Made on the shard's thread, read on any.
+ * Owns:   its arrays (status_free). Made on each shard's thread, merged and read on any.
  * Units:  as the names say; counts since the data directory was made unless named otherwise.
  */
 #ifndef PIPELINE_STATUS_H
@@ -62,10 +62,11 @@ enum status_ring_state {
 
 struct status_ring {
     char name[SHM_RING_NAME_MAX + 1];
+    uint32_t shard;
     enum status_ring_state state;
     enum shm_quarantine quarantine;
     enum shm_wait waits;                /* which limit */
-    uint64_t id;                        /* 0: not taken, positions are 0 too */
+    uint64_t id;                        /* the shard's; 0: not taken, positions are 0 too */
     uint32_t pid, uid;
     uint64_t ring_bytes;
     uint64_t head, accepted, durable, delivered;
@@ -87,6 +88,14 @@ enum status_backpressure {
 extern const char *const backpressure_names[BACKPRESSURE_COUNT];    /* "log_full", ... */
 extern const char *const backpressure_words[BACKPRESSURE_COUNT];    /* what it is, what helps */
 
+struct status_shard {
+    uint32_t shard;
+    bool surplus;                   /* there are fewer by configuration: it takes no new rings */
+    bool ready;
+    uint64_t wal_bytes, wal_end_lsn, wal_synced_lsn, wal_trim_lsn, wal_segments;
+    uint64_t rings, turns;
+};
+
 struct status {
     char version[32];
     char agent_name[STREAM_NAME_MAX + 1];
@@ -99,7 +108,8 @@ struct status {
 
     uint64_t wal_bytes;             /* on disk */
     uint64_t wal_bytes_max;
-    uint64_t wal_end_lsn, wal_synced_lsn, wal_trim_lsn, wal_segments;
+    uint64_t wal_end_lsn, wal_synced_lsn, wal_trim_lsn;     /* of the first shard */
+    uint64_t wal_segments;
     uint64_t wal_syncs, wal_commits;
     uint64_t memory_bytes, memory_bytes_max;    /* chunks and blocks in use */
     bool backpressure[BACKPRESSURE_COUNT];      /* met within the last second */
@@ -117,8 +127,16 @@ struct status {
     size_t sinks_count;
     struct status_ring *rings;
     size_t rings_count;
+    struct status_shard *shards;    /* by number */
+    size_t shards_count;
 };
 
 void status_free(struct status *status);        /* NULL is fine */
+
+/*
+ * Adds what another shard says, or the books of one that is gone (status_merge.c): counts are
+ * summed, streams and sinks of one name are one. 0, or -ENOMEM: then `to` can only be freed.
+ */
+int status_merge(struct status *to, const struct status *from);
 
 #endif

@@ -8,7 +8,7 @@
  * A scan is one listing of the directory, taken in parts over as many steps as it needs. Junk costs
  * a look at its name.
  *
- * Owns:   the watch, the directory's descriptor, the lock and the bell in shm_dir.
+ * Owns:   the watch, the directory's descriptor; the first one the lock and the bell in shm_dir.
  * Thread: shard.
  */
 #include "ring/discover.h"
@@ -244,8 +244,8 @@ static int bell_open(struct discover *d, const char *shm_dir, struct errmsg *err
     return 0;
 }
 
-int discover_open(const char *shm_dir, const char *shm_group, struct discover **ret_discover,
-                  struct errmsg *err)
+static int discover_begin(const char *shm_dir, const char *shm_group, bool first,
+                          struct discover **ret_discover, struct errmsg *err)
 {
     struct discover *d = calloc(1, sizeof(*d));
     int res;
@@ -257,10 +257,10 @@ int discover_open(const char *shm_dir, const char *shm_group, struct discover **
     res = dir_open(shm_dir, shm_group, &d->dir, err);
     if (res < 0)
         goto fail;
-    res = lock_take(d, err);
+    res = first ? lock_take(d, err) : 0;
     if (res < 0)
         goto fail;
-    res = bell_open(d, shm_dir, err);
+    res = first ? bell_open(d, shm_dir, err) : 0;
     if (res < 0)
         goto fail;
     /* Before the first scan begins: what appears from here on is in one or the other. */
@@ -278,6 +278,17 @@ fail:
     errmsg_prefix(err, "shm_dir '%s': ", shm_dir);
     discover_close(d);
     return res;
+}
+
+int discover_open(const char *shm_dir, const char *shm_group, struct discover **ret_discover,
+                  struct errmsg *err)
+{
+    return discover_begin(shm_dir, shm_group, true, ret_discover, err);
+}
+
+int discover_join(const char *shm_dir, struct discover **ret_discover, struct errmsg *err)
+{
+    return discover_begin(shm_dir, NULL, false, ret_discover, err);
 }
 
 void discover_close(struct discover *d)
@@ -407,7 +418,8 @@ static int scan_visit(void *ctx, const char *name)
     if (ring_name_valid(name)) {
         step->names--;
         step->on_ring(step->ctx, name, false);
-    } else if (name[0] == '.' && d->found_count < LEFTOVERS_MAX && ring_name_valid(name + 1)) {
+    } else if (name[0] == '.' && d->lock >= 0 && d->found_count < LEFTOVERS_MAX
+               && ring_name_valid(name + 1)) {
         snprintf(d->found[d->found_count].name, sizeof(d->found[0].name), "%s", name);
         d->found_count++;
     }
@@ -442,8 +454,8 @@ static void event_take(void *ctx, unsigned events, const char *name)
         discover_rescan(d);
     if (name == NULL)
         return;
-    if (name[0] == '.' && (events & FILE_EVENT_ADDED) != 0 && d->due_ns == UINT64_MAX &&
-        ring_name_valid(name + 1))
+    if (name[0] == '.' && d->lock >= 0 && (events & FILE_EVENT_ADDED) != 0 &&
+        d->due_ns == UINT64_MAX && ring_name_valid(name + 1))
         d->due_ns = d->now_ns + LEFTOVER_NS;
     if ((events & (FILE_EVENT_ADDED | FILE_EVENT_CLOSED)) == 0 || !ring_name_valid(name))
         return;

@@ -2,7 +2,7 @@
  * discover: which ring files are in shm_dir, found by directory events and by bounded, resumable
  * scans (at start, after an overflow, and when asked).
  *
- * Owns:   the watch, the directory's descriptor, the lock and the bell in shm_dir.
+ * Owns:   the watch, the directory's descriptor; the first one the lock and the bell in shm_dir.
  * Thread: shard.
  * Errors: 0, a count or a descriptor, or -errno.
  */
@@ -27,7 +27,12 @@ struct discover;
  */
 int discover_open(const char *shm_dir, const char *shm_group, struct discover **ret_discover,
                   struct errmsg *err);
-void discover_close(struct discover *d);        /* unlinks bell and lock; NULL is fine */
+/*
+ * One more look at a directory that this process has opened so: of its own are watch and scans. It
+ * has no bell (discover_bell() is -1), and what dead producers left is for the first one.
+ */
+int discover_join(const char *shm_dir, struct discover **ret_discover, struct errmsg *err);
+void discover_close(struct discover *d);        /* unlinks its bell and lock; NULL is fine */
 
 int discover_dir(const struct discover *d);     /* descriptor for ring_file_open() */
 int discover_watch(const struct discover *d);   /* pollable */

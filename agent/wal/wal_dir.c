@@ -41,20 +41,28 @@ static bool name_is_new(const char *name)
     return len > 4 && strcmp(name + len - 4, ".new") == 0;
 }
 
+/* Of a segment, or of one that was being begun. */
+static bool name_parse(const char *name, uint32_t *ret_shard, uint64_t *ret_epoch,
+                       uint64_t *ret_number)
+{
+    char finished[WAL_NAME_MAX];
+
+    if (strlen(name) >= sizeof(finished))
+        return false;
+    snprintf(finished, sizeof(finished), "%s", name);
+    if (name_is_new(name))
+        memcpy(finished + strlen(name) - 4, ".seg", 4);
+    return wal_segment_name_parse(finished, ret_shard, ret_epoch, ret_number);
+}
+
 static int on_name(void *ctx, const char *name)
 {
     struct wal_dir *dir = ctx;
     struct wal_segment seg = {0};
-    char finished[WAL_NAME_MAX];
     uint64_t epoch, number;
     uint32_t shard;
 
-    if (strlen(name) >= sizeof(finished))
-        return 0;
-    snprintf(finished, sizeof(finished), "%s", name);
-    if (name_is_new(name))
-        memcpy(finished + strlen(name) - 4, ".seg", 4);
-    if (!wal_segment_name_parse(finished, &shard, &epoch, &number) || shard != dir->shard)
+    if (!name_parse(name, &shard, &epoch, &number) || shard != dir->shard)
         return 0;
     snprintf(seg.name, sizeof(seg.name), "%s", name);
     seg.header.epoch = epoch;
@@ -219,6 +227,31 @@ void wal_dir_close(struct wal_dir *dir)
     free(dir->bad);
     memset(dir, 0, sizeof(*dir));
     dir->fd = -1;
+}
+
+static int on_shard_name(void *ctx, const char *name)
+{
+    bool *there = ctx;
+    uint64_t epoch, number;
+    uint32_t shard;
+
+    if (name_parse(name, &shard, &epoch, &number) && shard < WAL_SHARDS_END)
+        there[shard] = true;
+    return 0;
+}
+
+int wal_dir_shards(const char *path, void (*on_shard)(void *ctx, uint32_t shard), void *ctx)
+{
+    int fd = file_open(FILE_CWD, path, O_RDONLY | O_DIRECTORY, 0), r = fd;
+    bool there[WAL_SHARDS_END] = {false};
+
+    if (r >= 0)
+        r = file_list(fd, on_shard_name, there);
+    file_close(fd);
+    for (uint32_t i = 0; r == 0 && i < WAL_SHARDS_END; i++)
+        if (there[i])
+            on_shard(ctx, i);
+    return r;
 }
 
 static int segment_remove(struct wal_dir *dir, const struct wal_segment *seg)

@@ -433,10 +433,26 @@ static void http_beyond_loopback_needs_a_token(void **state)
     expect_error("[http]\nlisten = unix:/run/x\n", 2, "not built yet");
 }
 
+static void shards_have_their_bounds_and_their_part_of_memory_and_log(void **state)
+{
+    struct config *c = load("[agent]\nshards = 64\n");
+
+    (void)state;
+    assert_int_equal(c->agent.shards, 64);
+    config_free(c);
+    config_free(load("[agent]\nshards = 8\nmemory_limit = 64MiB\n[wal]\nmax_bytes = 64MiB\n"
+                     "segment_size = 2MiB\n"));
+    expect_error("[agent]\nshards = 65\n", 2, "64");
+    expect_error("[agent]\nshards = 0\n", 2, "1");
+    expect_error("[agent]\nmemory_limit = 64MiB\nshards = 9\n", 3, "at most 8");
+    expect_error("[agent]\nshards = 9\n[wal]\nmax_bytes = 64MiB\nsegment_size = 2MiB\n", 2,
+                 "[wal] max_bytes");
+}
+
 static void what_is_not_built_says_so(void **state)
 {
     static const char *const keys[] = {
-        "[agent]\nshards = 2\n", "[agent]\nauto_create_streams = no\n",
+        "[agent]\nauto_create_streams = no\n",
         "[intake]\ntcp = 127.0.0.1:1\n", "[intake]\nunix = /run/x\n",
         "[intake]\nudp = 127.0.0.1:1\n", "[intake]\nrelay = 127.0.0.1:1\n",
         "[stream *]\nformat = csv\n", "[stream *]\nformat = parquet\n",
@@ -641,6 +657,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_nothing_seals_is_a_mistake),
         cmocka_unit_test(prefixes_are_checked),
         cmocka_unit_test(http_beyond_loopback_needs_a_token),
+        cmocka_unit_test(shards_have_their_bounds_and_their_part_of_memory_and_log),
         cmocka_unit_test(what_is_not_built_says_so),
         cmocka_unit_test(keys_of_sinks_to_come_are_checked_already),
         cmocka_unit_test(secrets_come_from_files_and_lose_one_newline),

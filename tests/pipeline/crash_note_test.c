@@ -313,17 +313,17 @@ static void a_damaged_note_says_nothing(void **state)
     assert_int_equal(len, 48);
     memcpy(uuid, whole + 8, sizeof(uuid));
 
-    assert_int_equal(crash_note_open(&note, dir, uuid), 0);
+    assert_int_equal(crash_note_open(&note, dir, "crash", uuid), 0);
     assert_int_equal(note.deaths, 2);
     assert_true(note.lsn > 0);
     crash_note_close(&note);
-    assert_int_equal(crash_note_open(&note, dir, other), 0);    /* of another log */
+    assert_int_equal(crash_note_open(&note, dir, "crash", other), 0);    /* of another log */
     assert_int_equal(note.deaths, 0);
     crash_note_close(&note);
     for (int bit = 0; bit < 48 * 8; bit++) {
         whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_int_equal(pwrite(fd, whole, 48, 0), 48);
-        assert_int_equal(crash_note_open(&note, dir, uuid), 0);
+        assert_int_equal(crash_note_open(&note, dir, "crash", uuid), 0);
         assert_int_equal(note.deaths, 0);
         crash_note_close(&note);
         whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -331,7 +331,7 @@ static void a_damaged_note_says_nothing(void **state)
     for (int cut = 0; cut < 48; cut++) {
         assert_int_equal(ftruncate(fd, 0), 0);
         assert_int_equal(pwrite(fd, whole, (size_t)cut, 0), cut);
-        assert_int_equal(crash_note_open(&note, dir, uuid), 0);
+        assert_int_equal(crash_note_open(&note, dir, "crash", uuid), 0);
         assert_int_equal(note.deaths, 0);
         crash_note_close(&note);
     }

@@ -101,7 +101,7 @@ static void lives(void)
     write_some(6);
     write_one(1, 2);
     sim_agent_pass(&damaged_agent, 15000000);
-    memcpy(log_uuid, damaged_agent.shard->uuid, sizeof(log_uuid));
+    memcpy(log_uuid, damaged_agent.shards->uuid, sizeof(log_uuid));
     write_some(4);                  /* its last groups come after the last sync */
     sim_agent_killed(&damaged_agent);
     sim_land();

@@ -284,10 +284,11 @@ bool sim_agent_taken(struct sim_agent *a)
 void sim_agent_open(struct sim_agent *a)
 {
     struct errmsg err = {""};
-    int rc = shard_open(&a->opt, &a->shard, &err);
+    int rc = shards_open(&a->opt, &a->shards, &err);
 
     SIM_AGENT_CHECK(rc == 0 || a->may_fail, "open: %s", err.text);
-    SIM_AGENT_CHECK(rc == 0 || (rc < 0 && !a->shard && err.text[0]), "open failed with %d", rc);
+    SIM_AGENT_CHECK(rc == 0 || (rc < 0 && !a->shards && err.text[0]), "open failed with %d", rc);
+    a->shard = rc == 0 ? shards_at(a->shards, 0) : NULL;
     a->result = rc;
     a->accepted = 0;
 }
@@ -295,8 +296,14 @@ void sim_agent_open(struct sim_agent *a)
 void sim_agent_turn(struct sim_agent *a)
 {
     struct errmsg err = {""};
+    int result = 1;
 
-    a->result = shard_turn(a->shard, &err);
+    for (uint32_t i = 0; result >= 0 && i < shards_count(a->shards); i++) {
+        int rc = shard_turn(shards_at(a->shards, i), &err);
+
+        result = rc <= 0 && result > rc ? rc : result;
+    }
+    a->result = result;
     SIM_AGENT_CHECK(a->result >= 0 || (a->may_fail && err.text[0]), "turn: %d, '%s'", a->result,
                     err.text);
     a->turns++;
@@ -337,7 +344,8 @@ void sim_agent_pass(struct sim_agent *a, uint64_t ns)
 
 void sim_agent_close(struct sim_agent *a)
 {
-    shard_close(a->shard);
+    shards_close(a->shards);
+    a->shards = NULL;
     a->shard = NULL;
     SIM_AGENT_CHECK(sim_open_descriptors() == 0, "%u descriptors are left open",
                     sim_open_descriptors());
@@ -346,7 +354,7 @@ void sim_agent_close(struct sim_agent *a)
 static void shard_end(struct sim_agent *a)
 {
     if (a->result == 0)
-        shard_stop(a->shard, a->stop_ns);
+        shards_stop(a->shards, a->stop_ns);
     for (uint64_t i = 0; a->result == 0; i++) {
         SIM_AGENT_CHECK(i < SIM_AGENT_TURNS_MAX, "it does not stop");
         sim_agent_turn(a);
@@ -402,6 +410,7 @@ void sim_agent_killed(struct sim_agent *a)
 {
     sources_look(a);
     sim_kill();
+    a->shards = NULL;
     a->shard = NULL;
 }
 
@@ -413,6 +422,7 @@ void sim_agent_power_cut(struct sim_agent *a, uint64_t seed)
         a->sources[i].ring.open = false;
     }
     sim_power_cut(seed);
+    a->shards = NULL;
     a->shard = NULL;
     SIM_AGENT_CHECK(sim_mkdir(SIM_AGENT_SHM) == 0, "no " SIM_AGENT_SHM);
 }

@@ -1,5 +1,5 @@
 /*
- * sim_agent: a whole shard on the simulated host, with producers that number their events, a reader
+ * sim_agent: a whole agent on the simulated host, its shards one after the other in each turn, with producers that number their events, a reader
  * of what was delivered, and the books.
  *
  * Each event is {"p":producer,"s":stream,"n":number}, n counting up from 1 for each producer and
@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pipeline/shard.h"
+#include "pipeline/shards.h"
 #include "support/sim_producer.h"
 
 #define SIM_AGENT_DATA "/data"
@@ -67,7 +67,8 @@ struct sim_agent_source {
 
 struct sim_agent {
     struct shard_options opt;
-    struct shard *shard;
+    struct shards *shards;              /* opt.shards of them, and surplus ones */
+    struct shard *shard;                /* the first; most tests have no other */
     struct sim_agent_sink sinks[SIM_AGENT_SINKS_MAX];
     unsigned sinks_count, streams_count;
     struct sim_agent_source *sources;   /* owned, SIM_AGENT_SOURCES_MAX */

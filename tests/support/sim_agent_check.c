@@ -251,6 +251,13 @@ void sim_agent_check_books(struct sim_agent *a)
     struct status *status;
 
     SIM_AGENT_CHECK(snapshot_make(a->shard, &status) == 0, "no snapshot");
+    for (uint32_t i = 1; i < shards_count(a->shards); i++) {
+        struct status *other;
+
+        SIM_AGENT_CHECK(snapshot_make(shards_at(a->shards, i), &other) == 0
+                            && status_merge(status, other) == 0, "no snapshot");
+        status_free(other);
+    }
     a->accepted = a->delivered = a->dropped = a->lost = a->pending = 0;
     for (size_t i = 0; i < status->streams_count; i++) {
         const struct status_stream *st = &status->streams[i];

@@ -1,0 +1,55 @@
+/*
+ * shards: all shards of one agent, and what they share.
+ *
+ * Each shard has a thread, an io_uring, a log, batches and rings of its own. In common they have
+ * the locks, the identity of the log, the epoch of this start and its configuration; what they
+ * share beyond that is read-only, a counter (quota.h) or a mailbox, and none of it is on an event's
+ * way. The first shard is the caller's thread.
+ *
+ * A ring belongs to the shard whose log knew its uuid at the start, else to one that its uuid
+ * chooses, so that no rename, and no second name, ever gives it to two. That holds for a life.
+ *
+ * Where `shards` was lowered, logs of more shards are there. Each is read first and gets a surplus
+ * shard, which takes no new ring and ends with the agent. A log with nothing left in it gets none:
+ * its last file stays, for it holds the books of what went through it.
+ *
+ * Owns:   shards, locks, threads.
+ * Thread: the first shard's, but for the mailbox.
+ */
+#ifndef PIPELINE_SHARDS_H
+#define PIPELINE_SHARDS_H
+
+#include <stdint.h>
+
+#include "base/errmsg.h"
+#include "pipeline/mailbox.h"
+#include "pipeline/shard.h"
+
+enum { SHARDS_MAX = 64 };           /* as configured; surplus ones come on top */
+
+struct shards;
+
+/* Takes the locks, recovers every log, begins a new epoch. 0 or -errno with a text. */
+int shards_open(const struct shard_options *opt, struct shards **ret_shards, struct errmsg *err);
+
+uint32_t shards_count(const struct shards *a);                  /* surplus ones included */
+struct shard *shards_at(const struct shards *a, uint32_t i);    /* 0: the first */
+
+/* What is asked here is asked of all. */
+struct mailbox *shards_mailbox(struct shards *a);
+
+/* Threads for all but the first, which take no signals. 0 or -errno with a text. */
+int shards_start(struct shards *a, struct errmsg *err);
+
+/* A turn of the first. 0: go on, 1: all have stopped, -errno with a text: one of them has failed. */
+int shards_turn(struct shards *a, struct errmsg *err);
+
+/* Asks all to stop, as shard_stop(). */
+void shards_stop(struct shards *a, uint64_t timeout_ns);
+
+/* Once all have stopped: events not delivered, which the logs keep. */
+uint64_t shards_pending(const struct shards *a);
+
+void shards_close(struct shards *a);        /* ends the threads; NULL is fine */
+
+#endif

@@ -63,7 +63,9 @@ static inline struct status *fake_status(const struct fake_shard *f)
     s->sinks = calloc(1, sizeof(*s->sinks));
     s->rings_count = 1;
     s->rings = calloc(1, sizeof(*s->rings));
-    assert_true(s->streams && s->stream_sinks && s->sinks && s->rings);
+    s->shards_count = 1;
+    s->shards = calloc(1, sizeof(*s->shards));
+    assert_true(s->streams && s->stream_sinks && s->sinks && s->rings && s->shards);
 
     memcpy(s->streams[0].name, "clicks", 7);
     s->streams[0].accepted = 1000;

@@ -63,7 +63,8 @@ static void field_names_are_the_contract(void **state)
 
     (void)state;
     members(json, "version agent epoch pid uptime_ns ready stopping recovery_left_bytes turns wal "
-                  "memory backpressure lost_bytes intake_drops rings_by_state streams sinks rings");
+                  "memory backpressure lost_bytes intake_drops rings_by_state streams sinks rings "
+                  "shards");
     members(json_object_get(json, "wal"),
             "bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits");
     members(json_object_get(json, "memory"), "bytes bytes_max");
@@ -81,7 +82,9 @@ static void field_names_are_the_contract(void **state)
     members(first_of(stream, "sinks"), "sink delivered delivered_bytes batches");
     members(first_of(json, "sinks"), "name type target retries batches_waiting waits_because");
     members(ring, "name state quarantine waits_because id pid uid ring_bytes head accepted "
-                  "durable delivered drops");
+                  "durable delivered drops shard");
+    members(first_of(json, "shards"), "shard surplus ready rings turns wal_bytes wal_segments "
+                                      "wal_end_lsn wal_synced_lsn wal_trim_lsn");
     members(json_object_get(ring, "drops"), "full timeout too_large stale");
     json_decref(json);
     status_free(s);

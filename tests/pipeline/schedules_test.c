@@ -179,6 +179,56 @@ static void settings_change_and_a_sink_is_dropped_while_it_is_down(void **state)
                                           .down = sink_dropped, .stride = 5}) > 60);
 }
 
+/* ---- 7: while it is down, the number of shards changes ---- */
+
+static uint32_t shards_next;
+
+static void shards_change(struct sim_agent *a)
+{
+    a->opt.shards = shards_next;
+}
+
+static void many_rings(struct sim_agent *a)
+{
+    a->leave = true;
+    a->streams_count = 2;
+    a->sinks[0].buffer_count = 8;
+    for (int i = 0; i < 6; i++)
+        sim_agent_source_add(a, SHM_RING_BYTES_MIN, 20)->burst = 3;
+}
+
+static void four_shards(struct sim_agent *a)
+{
+    many_rings(a);
+    a->opt.shards = 4;
+}
+
+static void two_shards(struct sim_agent *a)
+{
+    many_rings(a);
+    a->opt.shards = 2;
+}
+
+static void shards_change_while_it_is_down(void **state)
+{
+    (void)state;
+    shards_next = 2;
+    assert_true(run((struct sim_schedule){.name = "shards 4 to 2", .prepare = four_shards,
+                                          .down = shards_change, .again = 1, .disorder = 300,
+                                          .stride = 17}) > 40);
+    assert_true(run((struct sim_schedule){.name = "shards 4 to 2, power", .prepare = four_shards,
+                                          .down = shards_change, .again = 1, .power = true,
+                                          .stride = 23}) > 40);
+    shards_next = 3;
+    assert_true(run((struct sim_schedule){.name = "shards 1 to 3", .prepare = many_rings,
+                                          .down = shards_change, .again = 1, .disorder = 300,
+                                          .stride = 11}) > 20);
+    shards_next = 1;
+    assert_true(run((struct sim_schedule){.name = "shards 2 to 1", .prepare = two_shards,
+                                          .down = shards_change, .again = 2, .disorder = 300,
+                                          .stride = 13}) > 40);
+}
+
 /* ---- 8: data_dir restored from a copy; log deleted while rings and a sealed spool live ---- */
 
 /* A directory tree as it was. */
@@ -470,6 +520,7 @@ int main(void)
         cmocka_unit_test(delivered_unknown_to_the_log_and_the_spool_damaged),
         cmocka_unit_test(old_groups_in_recycled_segments_never_come_back),
         cmocka_unit_test(settings_change_and_a_sink_is_dropped_while_it_is_down),
+        cmocka_unit_test(shards_change_while_it_is_down),
         cmocka_unit_test(a_restored_data_directory_overwrites_nothing),
         cmocka_unit_test(a_deleted_log_is_begun_anew_and_rings_go_on),
         cmocka_unit_test(no_space_from_any_moment_on_until_it_returns),

@@ -60,7 +60,8 @@ uint32_t log_render(char *text, uint32_t cap, enum log_level level, enum log_for
  *     if (log_limit_allow(&limit, now_ns))
  *         log_warn(...);
  *
- * One thread owns the struct, as each has its own here. now_ns is any clock that does not run backwards.
+ * One thread owns the struct, as each has its own here. now_ns is any clock that does not run
+ * backwards.
  */
 struct log_limit {
     const char *what; /* borrowed, named when lines were held back */

@@ -170,7 +170,7 @@ static int explain_refusal(int err, struct errmsg *msg)
 
 /*
  * The newest set-up this kernel takes; older kernels refuse flags they don't know by -EINVAL. The
- * ring is made disabled, for it belongs to the thread that enables it, not to the one that makes it.
+ * ring is made disabled, for it belongs to the thread that enables it, not to its maker.
  */
 static int setup_ring(struct io_loop *loop, unsigned entries)
 {

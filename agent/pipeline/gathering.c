@@ -37,7 +37,7 @@ static int statuses_merge(struct gathering *g)
     return 0;
 }
 
-/* The first failure; but a stream that some shard has not got is missing only if no shard has it. */
+/* The first failure. A stream that some shard has not got is missing only if no shard has it. */
 static int result_of(const struct gathering *g)
 {
     uint32_t missing = 0;

@@ -133,7 +133,7 @@ static void epoch_new(struct shards *a)
     a->epoch = seconds << 32 | random;
 }
 
-/* Nothing will be added to this log. What it tells of is durable, so that nobody needs its files. */
+/* Nothing will be added to this log. What it tells of is made durable: its batches' files may go. */
 static int past_keep(struct shards *a, struct shard *s, struct errmsg *err)
 {
     struct status *books;
@@ -298,7 +298,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the main thread: the new one starts with all of them blocked but its own faults. */
+/* Signals are for the main thread: the new one starts with all blocked but its own faults. */
 static int thread_start(struct shard *s)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};

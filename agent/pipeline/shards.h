@@ -41,7 +41,7 @@ struct mailbox *shards_mailbox(struct shards *a);
 /* Threads for all but the first, which take no signals. 0 or -errno with a text. */
 int shards_start(struct shards *a, struct errmsg *err);
 
-/* A turn of the first. 0: go on, 1: all have stopped, -errno with a text: one of them has failed. */
+/* A turn of the first. 0: go on, 1: all have stopped, -errno with a text: one has failed. */
 int shards_turn(struct shards *a, struct errmsg *err);
 
 /* Asks all to stop, as shard_stop(). */

@@ -1,6 +1,6 @@
 /*
- * status: a snapshot of one agent, or of one of its shards, for people and machines: what /v1/status, /metrics, `hydrant
- * status` and the final line of a stop are printed from.
+ * status: a snapshot of one agent, or of one of its shards, for people and machines: what
+ * /v1/status, /metrics, `hydrant status` and the final line of a stop are printed from.
  *
  * Owns:   its arrays (status_free). Made on each shard's thread, merged and read on any.
  * Units:  as the names say; counts since the data directory was made unless named otherwise.

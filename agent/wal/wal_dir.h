@@ -63,8 +63,8 @@ int wal_dir_open(const char *path, uint32_t shard, const uint8_t uuid[16], bool 
 void wal_dir_close(struct wal_dir *dir);
 
 /*
- * Which shards have segments there, begun ones included: calls on_shard once for each, in ascending order. 0, or -errno
- * (-ENOENT: no such directory).
+ * Which shards have segments there, begun ones included: calls on_shard once for each, in ascending
+ * order. 0, or -errno (-ENOENT: no such directory).
  */
 enum { WAL_SHARDS_END = 1000 };         /* three digits */
 int wal_dir_shards(const char *path, void (*on_shard)(void *ctx, uint32_t shard), void *ctx);

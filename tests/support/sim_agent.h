@@ -1,19 +1,19 @@
 /*
- * sim_agent: a whole agent on the simulated host, its shards one after the other in each turn, with producers that number their events, a reader
- * of what was delivered, and the books.
+ * sim_agent: a whole agent on the simulated host, its shards one after the other in each turn, with
+ * producers that number their events, a reader of what was delivered, and the books.
  *
  * Each event is {"p":producer,"s":stream,"n":number}, n counting up from 1 for each producer and
  * stream, so that what is delivered can be held against what was committed: exactly once, in order,
- * in files that are complete. A life is one run of the shard from its opening to its end; it may be
+ * in files that are complete. A life is one run of the agent from its opening to its end; it may be
  * cut by sim_crash_at() and is then followed by another, while producers and their rings live on.
  *
  * What does not hold stops the test (abort, with the seed). Thousands of cut lives run each in a
  * child of its own (sim_agent_child), so that what they leave in memory goes with them. With
  * SIM_AGENT_LOG in the environment the agent's log shows everything.
  *
- * Owns:   the shard while it lives; events and texts, until sim_agent_fini().
+ * Owns:   the agent while it lives; events and texts, until sim_agent_fini().
  * Thread: one.
- * Units:  turns of the shard; ns.
+ * Units:  turns of all shards; ns.
  */
 #ifndef SUPPORT_SIM_AGENT_H
 #define SUPPORT_SIM_AGENT_H

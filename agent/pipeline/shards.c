@@ -133,7 +133,7 @@ static void epoch_new(struct shards *a)
     a->epoch = seconds << 32 | random;
 }
 
-/* Nothing will be added to this log. What it tells of is made durable: its batches' files may go. */
+/* Nothing will be added to this log. What it tells of is made durable: its spool files may go. */
 static int past_keep(struct shards *a, struct shard *s, struct errmsg *err)
 {
     struct status *books;

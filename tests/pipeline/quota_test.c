@@ -88,7 +88,7 @@ static void a_stream_counts_once_and_for_whoever_was_first(void **state)
 
 static void what_logs_know_counts_whatever_the_limits(void **state)
 {
-    char name[8];
+    char name[16];
     uint32_t uid;
 
     (void)state;

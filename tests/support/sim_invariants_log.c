@@ -181,6 +181,22 @@ static void log_forget(struct inv *v, uint64_t end)
         v->commits_synced = v->commits_done;
 }
 
+/* The segment before it counts up to here only, and so do its COMMITs. */
+static void segment_takes_over(struct inv *v, const struct inv_segment *seg)
+{
+    for (uint32_t i = v->commits_count; i-- > 0 && v->commits[i].end_lsn > seg->from_lsn; ) {
+        struct inv_commit *c = &v->commits[i];
+
+        if (c->ino == seg->ino)
+            continue;
+        c->ino = seg->ino;
+        c->to = c->landed = c->end_lsn - seg->start_lsn;
+        c->from = c->to - WAL_BLOCK;
+        c->seq = seg->write_seq;
+        c->whole = c->synced = true;
+    }
+}
+
 static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
 {
     uint64_t end = header->start_lsn;
@@ -190,6 +206,11 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
     v->epoch = header->epoch;
     memcpy(v->uuid, header->uuid, sizeof(v->uuid));
     log_forget(v, end);
+    /* One that had its name and was not known to be durable counts now. */
+    for (uint32_t i = 0; i < v->segments_count; i++)
+        if (v->segments[i].continues && !v->segments[i].name_synced
+            && (v->segments[i].named || v->cut))
+            segment_takes_over(v, &v->segments[i]);
     for (uint32_t i = 0; i < v->commits_count; i++) {
         v->commits[i].whole = true;
         v->commits[i].synced |= v->cut;
@@ -485,22 +506,6 @@ void inv_see_write(struct inv *v, const struct sim_sight *sight)
 }
 
 /* ---- Syncs and names ---- */
-
-/* The segment before it counts up to here only, and so do its COMMITs. */
-static void segment_takes_over(struct inv *v, const struct inv_segment *seg)
-{
-    for (uint32_t i = v->commits_count; i-- > 0 && v->commits[i].end_lsn > seg->from_lsn; ) {
-        struct inv_commit *c = &v->commits[i];
-
-        if (c->ino == seg->ino)
-            continue;
-        c->ino = seg->ino;
-        c->to = c->landed = c->end_lsn - seg->start_lsn;
-        c->from = c->to - WAL_BLOCK;
-        c->seq = seg->write_seq;
-        c->whole = c->synced = true;
-    }
-}
 
 static void directory_synced(struct inv *v, const struct sim_sight *sight)
 {

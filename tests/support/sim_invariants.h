@@ -141,6 +141,8 @@ struct inv_commit {
     uint64_t from, to, landed;          /* in the file */
     uint64_t seq;                       /* of its last write */
     bool whole, synced;                 /* whole: all of it has landed */
+    bool found;                         /* by a start; in a segment that was given up, perhaps, and
+                                           has come back with a power cut */
     bool checkpoint;                    /* the CHECKPOINTs of a segment */
 };
 

@@ -35,7 +35,7 @@ void inv_frontiers(struct inv *v)
     while (v->commits_done < v->commits_count && v->commits[v->commits_done].whole) {
         const struct inv_segment *seg = segment_of(v, v->commits[v->commits_done].ino);
 
-        if (!seg || !seg->named)
+        if (seg ? !seg->named : !v->commits[v->commits_done].found)
             break;
         v->done_lsn = v->commits[v->commits_done++].end_lsn;
     }
@@ -43,7 +43,7 @@ void inv_frontiers(struct inv *v)
         const struct inv_commit *c = &v->commits[v->commits_synced];
         const struct inv_segment *seg = segment_of(v, c->ino);
 
-        if (!seg || !seg->name_synced)
+        if (seg ? !seg->name_synced : !c->found)
             break;
         v->synced_lsn = c->end_lsn;
         v->commits_synced++;
@@ -212,7 +212,7 @@ static void epoch_begin(struct inv *v, const struct wal_segment_header *header)
             && (v->segments[i].named || v->cut))
             segment_takes_over(v, &v->segments[i]);
     for (uint32_t i = 0; i < v->commits_count; i++) {
-        v->commits[i].whole = true;
+        v->commits[i].whole = v->commits[i].found = true;
         v->commits[i].synced |= v->cut;
     }
     for (uint32_t i = 0; v->cut && i < v->segments_count; i++) {

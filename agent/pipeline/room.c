@@ -132,6 +132,16 @@ static void seal_for_memory(struct shard *s)
         seal_begin(s, oldest);
 }
 
+/* Where half of the segments can be trimmed to: one that the next continues goes with that. */
+static uint64_t log_middle(const struct wal_dir *dir)
+{
+    uint32_t at = dir->count / 2;
+
+    while (at + 1 < dir->count && wal_segment_continues(&dir->segments[at].header))
+        at++;
+    return dir->segments[at].header.prev_end_lsn;
+}
+
 void room_seal_due(struct shard *s)
 {
     uint64_t now = loop_now_ns(s->loop), next = UINT64_MAX, middle = 0;
@@ -145,7 +155,7 @@ void room_seal_due(struct shard *s)
     else if ((s->backpressure[BACKPRESSURE_LOG_FULL]
               || wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2)
              && s->dir.count > 2)
-        middle = s->dir.segments[s->dir.count / 2].header.start_lsn;
+        middle = log_middle(&s->dir);
     for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
         after = b->all.next;
         if (seal_of(b)->state == SEAL_OPEN)

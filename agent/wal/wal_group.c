@@ -90,7 +90,7 @@ static void group_free(struct wal_groups *gs, struct wal_group *g)
     gs->free = g;
 }
 
-static bool keeps_chunk(const struct wal_group *g)
+bool wal_group_keeps_chunk(const struct wal_group *g)
 {
     return g->body_len > COPY_BYTES_MAX;
 }
@@ -101,9 +101,10 @@ void wal_group_keep(struct wal_groups *gs, struct wal_group *g)
     *gs->kept_last = g;
     gs->kept_last = &g->next;
     g->kept = true;
-    g->cost = sizeof(*g) + g->items.cap + (keeps_chunk(g) ? WAL_CHUNK_BYTES : g->body_len);
+    g->cost = sizeof(*g) + g->items.cap
+              + (wal_group_keeps_chunk(g) ? WAL_CHUNK_BYTES : g->body_len);
     gs->kept_bytes += g->cost;
-    gs->kept_chunks += keeps_chunk(g);
+    gs->kept_chunks += wal_group_keeps_chunk(g);
 }
 
 void wal_group_release(struct wal_groups *gs, struct wal_group *g)
@@ -115,7 +116,7 @@ void wal_group_release(struct wal_groups *gs, struct wal_group *g)
         group_free(gs, g);
         return;
     }
-    if (!g->chunk || keeps_chunk(g))
+    if (!g->chunk || wal_group_keeps_chunk(g))
         return;
     if (g->body_len > 0) {
         g->copy = malloc(g->body_len);
@@ -135,7 +136,7 @@ void wal_groups_synced(struct wal_groups *gs, uint64_t lsn)
         if (!gs->kept_first)
             gs->kept_last = &gs->kept_first;
         gs->kept_bytes -= g->cost;
-        gs->kept_chunks -= keeps_chunk(g);
+        gs->kept_chunks -= wal_group_keeps_chunk(g);
         g->kept = false;
         if (g->released)
             group_free(gs, g);

@@ -87,6 +87,9 @@ static inline bool wal_group_may_route(const struct wal_groups *gs, const struct
 /* A chunk for its body; it stays allocated until the loop is closed. 0 or -ENOMEM. */
 int wal_group_lend(struct wal_groups *gs, struct wal_group *g);
 
+/* Does a body of this length stay in its chunk until it is synced? */
+bool wal_group_keeps_chunk(const struct wal_group *g);
+
 /* It has its place in the log: keep it until a sync says that it is there. */
 void wal_group_keep(struct wal_groups *gs, struct wal_group *g);
 void wal_group_release(struct wal_groups *gs, struct wal_group *g);

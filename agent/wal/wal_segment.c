@@ -381,8 +381,8 @@ static const uint8_t *body_aligned(struct wal_roll *roll, const struct wal_group
 {
     const uint8_t *from = g->chunk ? g->chunk : g->copy;
 
-    if (g->chunk)           /* padded when it was closed */
-        return from;
+    if (g->chunk && wal_group_keeps_chunk(g))   /* padded when it was closed */
+        return from;        /* another chunk may go meanwhile, when its group is routed */
     free(roll->body);
     roll->body = aligned_alloc(WAL_BLOCK, len);
     if (!roll->body)

@@ -1,0 +1,272 @@
+/*
+ * csv: rows of cells as comma-separated values.
+ *
+ * A field is copied and looked at in one go, as if it needed no quotes, which few do; those that do
+ * are copied once more. Where the block at hand may be too small for a field, that field goes
+ * through text_append() instead, and nothing else differs.
+ *
+ * Owns:   nothing.
+ * Thread: any one at a time.
+ * Units:  bytes.
+ */
+#include "encode/csv.h"
+
+#include <string.h>
+
+#include "encode/text.h"
+
+enum {
+    CSV_GROWTH = 2,             /* a quote is doubled; base64 is less, but for its padding */
+    CSV_QUOTES = 4,             /* around a field; covers that padding */
+};
+
+static uint64_t field_bytes_max(const struct cell *c)
+{
+    return text_cell_has(c) ? (uint64_t)c->len * CSV_GROWTH + CSV_QUOTES : TEXT_SCALAR_BYTES;
+}
+
+uint64_t csv_row_bytes_max(const struct schema *s, const struct cell *cells)
+{
+    uint64_t most = 1;
+
+    for (uint32_t i = s->hidden; i < s->count; i++)
+        most += field_bytes_max(&cells[i]) + 1;
+    return most;
+}
+
+/* --- what must be quoted -------------------------------------------------------------------- */
+
+static uint64_t word_specials(uint64_t word)
+{
+    return text_marks(word, ',') | text_marks(word, '"') | text_marks(word, '\n')
+           | text_marks(word, '\r');
+}
+
+/* Copies less than 16 bytes, in two halves that overlap; not 0: one of them is special. */
+static uint64_t short_copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+    uint64_t head = 0, tail = 0;
+
+    if (len >= 8) {
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + len - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + len - 8, &tail, 8);
+    } else if (len >= 4) {
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + len - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + len - 4, &tail, 4);
+    } else {
+        for (size_t i = 0; i < len; i++) {
+            to[i] = from[i];
+            head = head << 8 | from[i];
+        }
+    }
+    return word_specials(head) | word_specials(tail);
+}
+
+typedef uint8_t vector __attribute__((vector_size(16)));
+
+static vector vector_copy(uint8_t *to, const uint8_t *from)
+{
+    vector v;
+
+    memcpy(&v, from, sizeof(v));
+    memcpy(to, &v, sizeof(v));
+    return (vector)((v == ',') | (v == '"') | (v == '\n') | (v == '\r'));
+}
+
+/* Copies; true: something in it asks for quotes. */
+static bool copy_specials(uint8_t *to, const uint8_t *from, size_t len)
+{
+    vector found = {0};
+    uint64_t halves[2];
+
+    if (len < sizeof(vector))
+        return short_copy(to, from, len) != 0;
+    for (size_t at = 0; at <= len - sizeof(vector); at += sizeof(vector))
+        found |= vector_copy(to + at, from + at);
+    found |= vector_copy(to + len - sizeof(vector), from + len - sizeof(vector));
+    memcpy(halves, &found, sizeof(halves));
+    return (halves[0] | halves[1]) != 0;
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Readers take a byte order mark at the start of a file away, but not from within quotes. */
+static bool ends_ask_quotes(const uint8_t *from, size_t len)
+{
+    return len == 0 || is_blank(from[0]) || is_blank(from[len - 1]) || from[0] == 0xef;
+}
+
+/* --- copies --------------------------------------------------------------------------------- */
+
+static uint8_t *copy_doubled(uint8_t *to, const uint8_t *from, size_t len)
+{
+    const uint8_t *end = from + len;
+
+    while ((size_t)(end - from) >= sizeof(uint64_t)) {
+        uint64_t word, marks;
+        size_t plain;
+
+        memcpy(&word, from, sizeof(word));
+        memcpy(to, &word, sizeof(word));
+        marks = text_marks(word, '"');
+        if (marks == 0) {
+            from += sizeof(word);
+            to += sizeof(word);
+            continue;
+        }
+        plain = (size_t)__builtin_ctzll(marks) / 8 + 1;
+        from += plain;
+        to += plain;
+        *to++ = '"';
+    }
+    for (; from < end; from++) {
+        *to++ = *from;
+        if (*from == '"')
+            *to++ = '"';
+    }
+    return to;
+}
+
+static uint8_t *copy_doubled_folded(uint8_t *to, const uint8_t *from, size_t len)
+{
+    uint8_t folded[TEXT_STEP_BYTES + TEXT_SLACK];
+
+    while (len > 0) {
+        size_t step = len < TEXT_STEP_BYTES ? len : TEXT_STEP_BYTES;
+
+        (void)text_folded(folded, from, step);
+        to = copy_doubled(to, folded, step);
+        from += step;
+        len -= step;
+    }
+    return to;
+}
+
+/* What becomes of a field's text. Without quotes in it, that is the text itself. */
+static text_copy_fn field_copy(const struct cell *c)
+{
+    return c->type == CELL_BYTES  ? text_base64
+           : c->type == CELL_JSON ? copy_doubled_folded
+                                  : copy_doubled;
+}
+
+/* --- rows ----------------------------------------------------------------------------------- */
+
+/* With room for the most that it can become, and for the slack. */
+static uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_type type)
+{
+    if (c->type == CELL_NULL)
+        return at;
+    if (!text_cell_has(c))
+        return text_scalar(at, c, type);
+    if (c->type == CELL_BYTES && c->len > 0)
+        return text_base64(at, c->u.s, c->len);
+    if (!ends_ask_quotes(c->u.s, c->len) && !copy_specials(at, c->u.s, c->len))
+        return at + c->len;
+    *at++ = '"';
+    at = field_copy(c)(at, c->u.s, c->len);
+    *at++ = '"';
+    return at;
+}
+
+static bool field_quoted(const struct cell *c)
+{
+    uint8_t aside[TEXT_STEP_BYTES];
+
+    if (c->type == CELL_BYTES && c->len > 0)
+        return false;
+    if (ends_ask_quotes(c->u.s, c->len))
+        return true;
+    for (size_t at = 0; at < c->len; at += sizeof(aside)) {
+        size_t rest = c->len - at;
+
+        if (copy_specials(aside, c->u.s + at, rest < sizeof(aside) ? rest : sizeof(aside)))
+            return true;
+    }
+    return false;
+}
+
+/* The same wherever blocks end. */
+static void field_append(struct block_chain *out, const struct cell *c, enum column_type type)
+{
+    uint8_t aside[TEXT_SCALAR_BYTES + TEXT_SLACK];
+    bool quoted;
+
+    if (!text_cell_has(c)) {
+        chain_append(out, aside, (size_t)(field_put(aside, c, type) - aside));
+        return;
+    }
+    quoted = field_quoted(c);
+    if (quoted)
+        chain_append(out, "\"", 1);
+    text_append(out, field_copy(c), c->u.s, c->len);
+    if (quoted)
+        chain_append(out, "\"", 1);
+}
+
+void csv_row(const struct schema *s, const struct cell *cells, struct block_chain *out)
+{
+    uint8_t *at = out->at;
+
+    if (s->count - s->hidden == 1 && cells[s->hidden].type == CELL_NULL) {
+        chain_append(out, "\"\"\n", 3);
+        return;
+    }
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        enum column_type type = (enum column_type)s->columns[i].type;
+        uint64_t most = field_bytes_max(&cells[i]) + 1 + TEXT_SLACK;
+
+        if ((uint64_t)(out->end - at) >= most) {
+            if (i > s->hidden)
+                *at++ = ',';
+            at = field_put(at, &cells[i], type);
+            continue;
+        }
+        text_take(out, at);
+        if (i > s->hidden)
+            chain_append(out, ",", 1);
+        field_append(out, &cells[i], type);
+        at = out->at;
+    }
+    text_take(out, at);
+    chain_append(out, "\n", 1);
+}
+
+/* --- the header: a row of names ------------------------------------------------------------- */
+
+static struct cell name_cell(const struct column *c)
+{
+    return (struct cell){
+        .u.s = (const uint8_t *)c->name, .len = c->name_len, .type = CELL_STRING};
+}
+
+uint64_t csv_header_bytes_max(const struct schema *s)
+{
+    uint64_t most = 1;
+
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        struct cell name = name_cell(&s->columns[i]);
+
+        most += field_bytes_max(&name) + 1;
+    }
+    return most;
+}
+
+void csv_header(const struct schema *s, struct block_chain *out)
+{
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        struct cell name = name_cell(&s->columns[i]);
+
+        if (i > s->hidden)
+            chain_append(out, ",", 1);
+        field_append(out, &name, COLUMN_STRING);
+    }
+    chain_append(out, "\n", 1);
+}

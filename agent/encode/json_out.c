@@ -1,0 +1,164 @@
+/*
+ * json_out: rows of cells as JSON lines.
+ *
+ * Before each value stands what never changes, brace or comma, name and colon, as one piece. Where
+ * the block at hand may be too small for a member, that one goes through chain_append() and
+ * text_append() instead, and nothing else differs.
+ *
+ * Owns:   struct json_out.
+ * Thread: any one at a time.
+ * Units:  bytes.
+ */
+#include "encode/json_out.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "encode/text.h"
+
+enum { QUOTES = 2 };
+
+/* In quotes, that is: numbers and objects are not. */
+static bool is_quoted(const struct cell *c)
+{
+    return c->type == CELL_STRING || c->type == CELL_BYTES || c->type == CELL_TIMESTAMP;
+}
+
+static uint64_t value_bytes_max(const struct cell *c)
+{
+    if (!text_cell_has(c))
+        return TEXT_SCALAR_BYTES + QUOTES;
+    if (c->type == CELL_STRING)
+        return (uint64_t)c->len * TEXT_ESCAPED_MAX + QUOTES;
+    return (c->type == CELL_BYTES ? text_base64_bytes(c->len) : c->len) + QUOTES;
+}
+
+int json_out_init(struct json_out *j, const struct schema *schema)
+{
+    uint32_t count = schema->count - schema->hidden;
+    size_t most = 1 + TEXT_SLACK;
+    uint8_t *at;
+
+    for (uint32_t i = 0; i < count; i++)
+        most += (size_t)schema->columns[schema->hidden + i].name_len * TEXT_ESCAPED_MAX + 4;
+    *j = (struct json_out){.schema = schema, .names = BYTES_INIT};
+    j->ends = malloc((count + 1) * sizeof(*j->ends));
+    if (j->ends == NULL || bytes_reserve(&j->names, most)) {
+        json_out_fini(j);
+        return -ENOMEM;
+    }
+    at = j->names.data;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct column *c = &schema->columns[schema->hidden + i];
+
+        *at++ = i == 0 ? '{' : ',';
+        *at++ = '"';
+        at = text_escaped(at, (const uint8_t *)c->name, c->name_len);
+        *at++ = '"';
+        *at++ = ':';
+        j->ends[i] = (uint32_t)(at - j->names.data);
+    }
+    j->names.len = (size_t)(at - j->names.data);
+    return 0;
+}
+
+void json_out_fini(struct json_out *j)
+{
+    bytes_free(&j->names);
+    free(j->ends);
+    *j = (struct json_out){.names = BYTES_INIT};
+}
+
+uint64_t json_out_row_bytes_max(const struct json_out *j, const struct cell *cells)
+{
+    uint64_t most = j->names.len + sizeof("{}\n");
+
+    for (uint32_t i = j->schema->hidden; i < j->schema->count; i++)
+        most += value_bytes_max(&cells[i]);
+    return most;
+}
+
+static uint8_t *null_put(uint8_t *at)
+{
+    memcpy(at, "null", 4);
+    return at + 4;
+}
+
+static uint8_t *scalar_put(uint8_t *at, const struct cell *c, enum column_type type)
+{
+    if (c->type == CELL_NULL || (c->type == CELL_F64 && !isfinite(c->u.f)))
+        return null_put(at);
+    return text_scalar(at, c, type);
+}
+
+static text_copy_fn value_copy(const struct cell *c)
+{
+    return c->type == CELL_STRING  ? text_escaped
+           : c->type == CELL_BYTES ? text_base64
+                                   : text_folded;
+}
+
+/* With room for the most that it can become, and for the slack. */
+static uint8_t *value_put(uint8_t *at, const struct cell *c, enum column_type type)
+{
+    bool quoted = is_quoted(c);
+
+    *at = '"';
+    at += quoted;
+    if (!text_cell_has(c))
+        at = scalar_put(at, c, type);
+    else if (c->type == CELL_STRING)
+        at = text_escaped(at, c->u.s, c->len);
+    else
+        at = value_copy(c)(at, c->u.s, c->len);
+    *at = '"';
+    return at + quoted;
+}
+
+/* The same wherever blocks end. */
+static void value_append(struct block_chain *out, const struct cell *c, enum column_type type)
+{
+    uint8_t aside[TEXT_SCALAR_BYTES + QUOTES + TEXT_SLACK];
+    bool quoted = is_quoted(c);
+
+    if (!text_cell_has(c)) {
+        chain_append(out, aside, (size_t)(value_put(aside, c, type) - aside));
+        return;
+    }
+    if (quoted)
+        chain_append(out, "\"", 1);
+    text_append(out, value_copy(c), c->u.s, c->len);
+    if (quoted)
+        chain_append(out, "\"", 1);
+}
+
+void json_out_row(const struct json_out *j, const struct cell *cells, struct block_chain *out)
+{
+    const struct schema *s = j->schema;
+    const uint8_t *name = j->names.data;
+    uint8_t *at = out->at;
+
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        enum column_type type = (enum column_type)s->columns[i].type;
+        const uint8_t *name_end = j->names.data + j->ends[i - s->hidden];
+        size_t name_len = (size_t)(name_end - name);
+
+        if ((uint64_t)(out->end - at) >= name_len + value_bytes_max(&cells[i]) + TEXT_SLACK) {
+            memcpy(at, name, name_len);
+            at = value_put(at + name_len, &cells[i], type);
+        } else {
+            text_take(out, at);
+            chain_append(out, name, name_len);
+            value_append(out, &cells[i], type);
+            at = out->at;
+        }
+        name = name_end;
+    }
+    text_take(out, at);
+    if (s->count == s->hidden)
+        chain_append(out, "{}\n", 3);
+    else
+        chain_append(out, "}\n", 2);
+}

@@ -1,0 +1,37 @@
+/*
+ * json_out: rows of cells as JSON lines: one object and LF each, a member for every column that is
+ * not hidden, in the schema's order. Pure.
+ *
+ *   null -> null; bool, numbers and CELL_NUMBER as they are in text.h; NaN and Infinity -> null
+ *   time -> "2026-11-21T10:11:12.345678Z"; string -> escaped; bytes -> base64 in a string
+ *   CELL_JSON -> as it is, line ends, which JSON allows between tokens only, as spaces
+ *
+ * Owns:   a json_out owns the escaped names, made once.
+ * Thread: any one at a time.
+ * Units:  bytes.
+ */
+#ifndef ENCODE_JSON_OUT_H
+#define ENCODE_JSON_OUT_H
+
+#include <stdint.h>
+
+#include "base/blocks.h"
+#include "base/bytes.h"
+#include "encode/row.h"
+#include "encode/schema.h"
+
+struct json_out {
+    const struct schema *schema;    /* borrowed */
+    struct bytes names;             /* owned; {"a":,"b":,"c": one behind the other */
+    uint32_t *ends;                 /* owned; in names, of each column that is not hidden */
+};
+
+/* 0 or -ENOMEM. The schema stays as it is until json_out_fini(). */
+int json_out_init(struct json_out *j, const struct schema *schema);
+void json_out_fini(struct json_out *j);
+
+/* The most that json_out_row() can append; the caller has reserved it. It cannot fail. */
+uint64_t json_out_row_bytes_max(const struct json_out *j, const struct cell *cells);
+void json_out_row(const struct json_out *j, const struct cell *cells, struct block_chain *out);
+
+#endif

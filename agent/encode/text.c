@@ -1,0 +1,327 @@
+/*
+ * text: values as text.
+ *
+ * Most decimals that people and programs write have few digits. v = n / 10^k with n below 10^15 is
+ * found by multiplying: the product is within a rounding of n. That n / 10^k reads back as v is
+ * then tried, not believed: n and 10^k are exact, so one division rounds as reading the text does.
+ * Fewer than 16 digits that read back as v are the only ones of their length, and k counts up from
+ * 0: no shorter text does. All else goes to the C++ library.
+ *
+ * Owns:   nothing.
+ * Thread: any.
+ * Units:  bytes; us = microseconds since 1970, UTC.
+ */
+#include "encode/text.h"
+
+#include "encode/text_float.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+_Static_assert(TEXT_STEP_BYTES % 3 == 0, "only the last step of base64 is padded");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
+
+/* --- numbers -------------------------------------------------------------------------------- */
+
+static const char pairs[] = "0001020304050607080910111213141516171819"
+                            "2021222324252627282930313233343536373839"
+                            "4041424344454647484950515253545556575859"
+                            "6061626364656667686970717273747576777879"
+                            "8081828384858687888990919293949596979899";
+
+static uint8_t *pair_put(uint8_t *to, uint32_t v)
+{
+    memcpy(to, pairs + (size_t)v * 2, 2);
+    return to + 2;
+}
+
+static unsigned digits_count(uint64_t v)
+{
+    /* By number of digits less one; zero has one digit. */
+    static const uint64_t least[] = {
+        0, 10U, 100U, 1000U, 10000U, 100000U, 1000000U, 10000000U, 100000000U, 1000000000U,
+        10000000000U, 100000000000U, 1000000000000U, 10000000000000U, 100000000000000U,
+        1000000000000000U, 10000000000000000U, 100000000000000000U, 1000000000000000000U,
+        10000000000000000000U,
+    };
+    /* 1233 / 4096 is a little more than the logarithm of 2: right or one too many. */
+    unsigned guess = (unsigned)(64 - __builtin_clzll(v | 1)) * 1233 >> 12;
+
+    return guess + (v >= least[guess]);
+}
+
+/* The last `count` digits of v. */
+static void digits_put(uint8_t *to, unsigned count, uint64_t v)
+{
+    for (; count >= 2; v /= 100)
+        (void)pair_put(to + (count -= 2), (uint32_t)(v % 100));
+    if (count > 0)
+        *to = (uint8_t)('0' + v % 10);
+}
+
+uint8_t *text_u64(uint8_t *to, uint64_t v)
+{
+    unsigned count = digits_count(v);
+
+    digits_put(to, count, v);
+    return to + count;
+}
+
+uint8_t *text_i64(uint8_t *to, int64_t v)
+{
+    if (v >= 0)
+        return text_u64(to, (uint64_t)v);
+    *to = '-';
+    return text_u64(to + 1, 0 - (uint64_t)v);
+}
+
+enum { DECIMALS_MAX = 6 };
+
+static const double decimal_scale[DECIMALS_MAX + 1] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+static const double decimal_end = 1e15;
+
+/* How many decimals v has, n being its digits; -1: more than are looked for. */
+static int decimals_find(double v, uint64_t *ret_n)
+{
+    static const double rounding = 0x1p-51;
+
+    for (int k = 0; k <= DECIMALS_MAX; k++) {
+        double scaled = v * decimal_scale[k], whole;
+        uint64_t n;
+
+        if (!(scaled < decimal_end))
+            return -1;
+        n = (uint64_t)(int64_t)(scaled + 0.5);
+        whole = (double)(int64_t)n;
+        if (fabs(scaled - whole) <= scaled * rounding && whole / decimal_scale[k] == v) {
+            *ret_n = n;
+            return k;
+        }
+    }
+    return -1;
+}
+
+static uint8_t *decimal_put(uint8_t *to, uint64_t n, unsigned decimals)
+{
+    static const uint64_t scale[DECIMALS_MAX + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+
+    if (decimals == 0)
+        return text_u64(to, n);
+    to = text_u64(to, n / scale[decimals]);
+    *to = '.';
+    digits_put(to + 1, decimals, n % scale[decimals]);
+    return to + 1 + decimals;
+}
+
+static uint8_t *not_finite(uint8_t *to, double v)
+{
+    if (isnan(v)) {
+        memcpy(to, "NaN", 3);
+        return to + 3;
+    }
+    if (v < 0)
+        *to++ = '-';
+    memcpy(to, "Infinity", 8);
+    return to + 8;
+}
+
+uint8_t *text_f64(uint8_t *to, double v)
+{
+    double size = fabs(v);
+    uint64_t n;
+    int decimals;
+
+    if (size < decimal_end && (size >= 1e-3 || size == 0)) {
+        decimals = decimals_find(size, &n);
+        if (decimals >= 0) {
+            *to = '-';
+            return decimal_put(to + !!signbit(v), n, (unsigned)decimals);
+        }
+    } else if (!isfinite(v)) {
+        return not_finite(to, v);
+    }
+    return text_float_f64(to, v);
+}
+
+uint8_t *text_f32(uint8_t *to, float v)
+{
+    return isfinite(v) ? text_float_f32(to, v) : not_finite(to, (double)v);
+}
+
+/* --- times ---------------------------------------------------------------------------------- */
+
+enum {
+    DAYS_TO_1970 = 719468,      /* from 1 March of the year 0: a leap day is the last of a year */
+    DAYS_400_YEARS = 146097,
+};
+
+static uint8_t *year_put(uint8_t *to, int64_t year)
+{
+    uint64_t size = (uint64_t)(year < 0 ? -year : year);
+    bool four = year >= 0 && year <= 9999;
+
+    if (!four) {
+        *to++ = year < 0 ? '-' : '+';
+        to = pair_put(to, (uint32_t)(size / 10000));
+    }
+    to = pair_put(to, (uint32_t)(size / 100 % 100));
+    return pair_put(to, (uint32_t)(size % 100));
+}
+
+static uint8_t *date_put(uint8_t *to, int64_t days)
+{
+    int64_t since = days + DAYS_TO_1970;
+    int64_t cycle = (since >= 0 ? since : since - (DAYS_400_YEARS - 1)) / DAYS_400_YEARS;
+    uint32_t day = (uint32_t)(since - cycle * DAYS_400_YEARS);
+    /* Leap days up to here taken out, all years are of 365 days. */
+    uint32_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    uint32_t of_year = day - (365 * year + year / 4 - year / 100);
+    /* From March on five months have 153 days, always. */
+    uint32_t month = (5 * of_year + 2) / 153;
+    uint32_t of_month = of_year - (153 * month + 2) / 5 + 1;
+
+    to = year_put(to, cycle * 400 + year + (month >= 10));
+    *to++ = '-';
+    to = pair_put(to, month < 10 ? month + 3 : month - 9);
+    *to++ = '-';
+    return pair_put(to, of_month);
+}
+
+uint8_t *text_timestamp(uint8_t *to, int64_t us)
+{
+    static const int64_t us_per_day = INT64_C(86400000000);
+    int64_t days = us / us_per_day, rest = us % us_per_day;
+    uint32_t second, fraction;
+
+    if (rest < 0) {
+        rest += us_per_day;
+        days--;
+    }
+    second = (uint32_t)(rest / 1000000);
+    fraction = (uint32_t)(rest % 1000000);
+    to = date_put(to, days);
+    *to++ = 'T';
+    to = pair_put(to, second / 3600);
+    *to++ = ':';
+    to = pair_put(to, second / 60 % 60);
+    *to++ = ':';
+    to = pair_put(to, second % 60);
+    *to++ = '.';
+    digits_put(to, 6, fraction);
+    to[6] = 'Z';
+    return to + 7;
+}
+
+uint8_t *text_scalar(uint8_t *to, const struct cell *cell, enum column_type type)
+{
+    switch (cell->type) {
+    case CELL_BOOL:
+        memcpy(to, cell->u.i ? "true" : "false", 5);
+        return to + (cell->u.i ? 4 : 5);
+    case CELL_I64:
+        return text_i64(to, cell->u.i);
+    case CELL_U64:
+        return text_u64(to, cell->u.u);
+    case CELL_F64:
+        return type == COLUMN_F32 ? text_f32(to, (float)cell->u.f) : text_f64(to, cell->u.f);
+    default:
+        return text_timestamp(to, cell->u.i);
+    }
+}
+
+/* --- copies --------------------------------------------------------------------------------- */
+
+uint8_t *text_base64(uint8_t *to, const uint8_t *from, size_t len)
+{
+    /* The library counts in int, and adds a NUL, for which there is the slack. */
+    while (len > TEXT_STEP_BYTES) {
+        to += EVP_EncodeBlock(to, from, TEXT_STEP_BYTES);
+        from += TEXT_STEP_BYTES;
+        len -= TEXT_STEP_BYTES;
+    }
+    return len > 0 ? to + EVP_EncodeBlock(to, from, (int)len) : to;
+}
+
+uint8_t *text_folded(uint8_t *to, const uint8_t *from, size_t len)
+{
+    typedef uint8_t vector __attribute__((vector_size(16)));
+    size_t at = 0;
+
+    for (; len - at >= sizeof(vector); at += sizeof(vector)) {
+        vector v, ends;
+
+        memcpy(&v, from + at, sizeof(v));
+        ends = (vector)((v == '\n') | (v == '\r'));
+        v = (v & ~ends) | (ends & ' ');
+        memcpy(to + at, &v, sizeof(v));
+    }
+    for (; at < len; at++)
+        to[at] = from[at] == '\n' || from[at] == '\r' ? ' ' : from[at];
+    return to + len;
+}
+
+static uint8_t *escape_put(uint8_t *to, uint8_t c)
+{
+    static const char hex[] = "0123456789abcdef";
+    /* By character below 0x20: the letter of its short escape. */
+    static const char letters[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+    };
+
+    *to++ = '\\';
+    if (c >= 0x20 || letters[c] != 0) {
+        *to++ = c >= 0x20 ? c : (uint8_t)letters[c];
+        return to;
+    }
+    memcpy(to, "u00", 3);
+    to[3] = (uint8_t)hex[c >> 4];
+    to[4] = (uint8_t)hex[c & 15];
+    return to + 5;
+}
+
+uint8_t *text_escaped(uint8_t *to, const uint8_t *from, size_t len)
+{
+    const uint8_t *end = from + len;
+
+    while ((size_t)(end - from) >= sizeof(uint64_t)) {
+        uint64_t word, marks;
+        size_t plain;
+
+        memcpy(&word, from, sizeof(word));
+        memcpy(to, &word, sizeof(word));
+        marks = text_marks_below(word, 0x20) | text_marks(word, '"') | text_marks(word, '\\');
+        if (marks == 0) {
+            from += sizeof(word);
+            to += sizeof(word);
+            continue;
+        }
+        plain = (size_t)__builtin_ctzll(marks) / 8;
+        to = escape_put(to + plain, from[plain]);
+        from += plain + 1;
+    }
+    for (; from < end; from++) {
+        if (*from < 0x20 || *from == '"' || *from == '\\')
+            to = escape_put(to, *from);
+        else
+            *to++ = *from;
+    }
+    return to;
+}
+
+void text_append(struct block_chain *out, text_copy_fn copy, const uint8_t *from, size_t len)
+{
+    enum { STEP_ROOM = TEXT_STEP_BYTES * TEXT_ESCAPED_MAX + TEXT_SLACK };
+    uint8_t aside[STEP_ROOM];
+
+    while (len > 0) {
+        size_t step = len < TEXT_STEP_BYTES ? len : TEXT_STEP_BYTES;
+
+        if ((size_t)(out->end - out->at) >= STEP_ROOM)
+            text_take(out, copy(out->at, from, step));
+        else
+            chain_append(out, aside, (size_t)(copy(aside, from, step) - aside));
+        from += step;
+        len -= step;
+    }
+}

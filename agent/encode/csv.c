@@ -42,28 +42,22 @@ static uint64_t word_specials(uint64_t word)
            | text_marks(word, '\r');
 }
 
-/* Copies less than 16 bytes, in two halves that overlap; not 0: one of them is special. */
+/* Copies less than 16 bytes; not 0: one of them is special. */
 static uint64_t short_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
-    uint64_t head = 0, tail = 0;
+    uint64_t word, marks = 0;
 
-    if (len >= 8) {
-        memcpy(&head, from, 8);
-        memcpy(&tail, from + len - 8, 8);
-        memcpy(to, &head, 8);
-        memcpy(to + len - 8, &tail, 8);
-    } else if (len >= 4) {
-        memcpy(&head, from, 4);
-        memcpy(&tail, from + len - 4, 4);
-        memcpy(to, &head, 4);
-        memcpy(to + len - 4, &tail, 4);
-    } else {
-        for (size_t i = 0; i < len; i++) {
-            to[i] = from[i];
-            head = head << 8 | from[i];
-        }
+    if (len >= sizeof(word)) {
+        memcpy(&word, from, sizeof(word));
+        memcpy(to, &word, sizeof(word));
+        marks = word_specials(word);
+        from += sizeof(word);
+        to += sizeof(word);
+        len -= sizeof(word);
     }
-    return word_specials(head) | word_specials(tail);
+    word = text_tail(from, len);
+    memcpy(to, &word, sizeof(word));
+    return marks | word_specials(word);
 }
 
 typedef uint8_t vector __attribute__((vector_size(16)));
@@ -109,26 +103,21 @@ static uint8_t *copy_doubled(uint8_t *to, const uint8_t *from, size_t len)
 {
     const uint8_t *end = from + len;
 
-    while ((size_t)(end - from) >= sizeof(uint64_t)) {
+    while (from < end) {
+        size_t rest = (size_t)(end - from), plain = rest < 8 ? rest : 8;
         uint64_t word, marks;
-        size_t plain;
 
-        memcpy(&word, from, sizeof(word));
+        if (rest >= sizeof(word))
+            memcpy(&word, from, sizeof(word));
+        else
+            word = text_tail(from, rest);
         memcpy(to, &word, sizeof(word));
         marks = text_marks(word, '"');
-        if (marks == 0) {
-            from += sizeof(word);
-            to += sizeof(word);
-            continue;
-        }
-        plain = (size_t)__builtin_ctzll(marks) / 8 + 1;
+        if (marks != 0)
+            plain = (size_t)__builtin_ctzll(marks) / 8 + 1;
         from += plain;
         to += plain;
-        *to++ = '"';
-    }
-    for (; from < end; from++) {
-        *to++ = *from;
-        if (*from == '"')
+        if (marks != 0)
             *to++ = '"';
     }
     return to;
@@ -178,16 +167,16 @@ static uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_type ty
 
 static bool field_quoted(const struct cell *c)
 {
-    uint8_t aside[TEXT_STEP_BYTES];
+    uint8_t aside[TEXT_STEP_BYTES + TEXT_SLACK];
 
     if (c->type == CELL_BYTES && c->len > 0)
         return false;
     if (ends_ask_quotes(c->u.s, c->len))
         return true;
-    for (size_t at = 0; at < c->len; at += sizeof(aside)) {
+    for (size_t at = 0; at < c->len; at += TEXT_STEP_BYTES) {
         size_t rest = c->len - at;
 
-        if (copy_specials(aside, c->u.s + at, rest < sizeof(aside) ? rest : sizeof(aside)))
+        if (copy_specials(aside, c->u.s + at, rest < TEXT_STEP_BYTES ? rest : TEXT_STEP_BYTES))
             return true;
     }
     return false;

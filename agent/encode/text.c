@@ -54,8 +54,18 @@ static unsigned digits_count(uint64_t v)
 /* The last `count` digits of v. */
 static void digits_put(uint8_t *to, unsigned count, uint64_t v)
 {
-    for (; count >= 2; v /= 100)
-        (void)pair_put(to + (count -= 2), (uint32_t)(v % 100));
+    for (; count >= 4; v /= 10000) {
+        uint32_t four = (uint32_t)(v % 10000);
+
+        count -= 4;
+        (void)pair_put(to + count, four / 100);
+        (void)pair_put(to + count + 2, four % 100);
+    }
+    if (count >= 2) {
+        count -= 2;
+        (void)pair_put(to + count, (uint32_t)(v % 100));
+        v /= 100;
+    }
     if (count > 0)
         *to = (uint8_t)('0' + v % 10);
 }
@@ -280,31 +290,33 @@ static uint8_t *escape_put(uint8_t *to, uint8_t c)
     return to + 5;
 }
 
+static uint64_t escape_marks(uint64_t word)
+{
+    return text_marks_below(word, 0x20) | text_marks(word, '"') | text_marks(word, '\\');
+}
+
 uint8_t *text_escaped(uint8_t *to, const uint8_t *from, size_t len)
 {
     const uint8_t *end = from + len;
 
-    while ((size_t)(end - from) >= sizeof(uint64_t)) {
+    while (from < end) {
+        size_t rest = (size_t)(end - from), plain = rest < 8 ? rest : 8;
         uint64_t word, marks;
-        size_t plain;
 
-        memcpy(&word, from, sizeof(word));
-        memcpy(to, &word, sizeof(word));
-        marks = text_marks_below(word, 0x20) | text_marks(word, '"') | text_marks(word, '\\');
-        if (marks == 0) {
-            from += sizeof(word);
-            to += sizeof(word);
-            continue;
-        }
-        plain = (size_t)__builtin_ctzll(marks) / 8;
-        to = escape_put(to + plain, from[plain]);
-        from += plain + 1;
-    }
-    for (; from < end; from++) {
-        if (*from < 0x20 || *from == '"' || *from == '\\')
-            to = escape_put(to, *from);
+        if (rest >= sizeof(word))
+            memcpy(&word, from, sizeof(word));
         else
-            *to++ = *from;
+            word = text_tail(from, rest);
+        memcpy(to, &word, sizeof(word));
+        marks = escape_marks(word);
+        if (marks != 0) {
+            plain = (size_t)__builtin_ctzll(marks) / 8;
+            to = escape_put(to + plain, from[plain]);
+            from += plain + 1;
+        } else {
+            to += plain;
+            from += plain;
+        }
     }
     return to;
 }

@@ -97,4 +97,22 @@ static inline uint64_t text_marks(uint64_t word, char c)
     return text_marks_below(word ^ (TEXT_ONES * (uint8_t)c), 1);
 }
 
+/* Less than eight bytes as a word, spaces behind them; nothing else is read. */
+static inline uint64_t text_tail(const uint8_t *from, size_t len)
+{
+    uint64_t word = TEXT_ONES * ' ';
+    uint32_t head, rest;
+
+    if (len >= 4) {
+        unsigned shift = (unsigned)(len - 4) * 8;
+
+        memcpy(&head, from, 4);
+        memcpy(&rest, from + len - 4, 4);
+        return (word << 32 << shift) | (uint64_t)rest << shift | head;
+    }
+    for (size_t i = len; i > 0; i--)
+        word = word << 8 | from[i - 1];
+    return word;
+}
+
 #endif

@@ -145,8 +145,7 @@ static bool name_plain(char c)
            || c == '.' || c == '-';
 }
 
-/* Moves *at behind the name and puts it, unquoted, into `ret`. */
-static int name_read(const char **at, char ret[COLUMN_NAME_BYTES_MAX + 1], size_t *ret_len)
+int column_name_read(const char **at, char ret_name[COLUMN_NAME_BYTES_MAX + 1], size_t *ret_len)
 {
     const char *p = *at;
     bool quoted = *p == '"', closed = !quoted;
@@ -158,11 +157,11 @@ static int name_read(const char **at, char ret[COLUMN_NAME_BYTES_MAX + 1], size_
             break;
         if (len == COLUMN_NAME_BYTES_MAX)
             return -ENAMETOOLONG;
-        ret[len++] = *p;
+        ret_name[len++] = *p;
     }
     if (len == 0 || (quoted && !closed))
         return -EINVAL;
-    ret[len] = '\0';
+    ret_name[len] = '\0';
     *at = p;
     *ret_len = len;
     return 0;
@@ -188,7 +187,7 @@ static int column_read(const char **at, struct schema *s, struct errmsg *err)
     size_t len;
     int e;
 
-    if (name_read(at, name, &len))
+    if (column_name_read(at, name, &len))
         return errmsg_set(err, -EINVAL, "column %u: a name is expected at '%.20s'", s->count + 1,
                           from);
     if (!json_check_utf8((const uint8_t *)name, len))

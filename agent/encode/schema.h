@@ -66,6 +66,9 @@ int schema_find(const struct schema *s, const char *name, size_t len);
 int schema_parse(const char *text, struct schema *ret_schema, struct errmsg *err);
 const char *column_type_name(enum column_type type);
 
+/* A name as it stands there: moves *at behind it. 0, -EINVAL or -ENAMETOOLONG. */
+int column_name_read(const char **at, char ret_name[COLUMN_NAME_BYTES_MAX + 1], size_t *ret_len);
+
 /* A run of bytes that says the same everywhere (log, definitions); strict when read. */
 int schema_format(const struct schema *s, struct bytes *out);
 int schema_read(const void *data, size_t len, struct schema *ret_schema);

@@ -24,7 +24,7 @@
 
 enum {
     PARTITION_VALUE_BYTES_MAX = 200,    /* encoded */
-    PARTITION_NAME_BYTES_MAX = 50,      /* encoded: name=value stays below 255, a file name's most */
+    PARTITION_NAME_BYTES_MAX = 50,      /* encoded: name=value fits a file name's 255 */
     PARTITION_KEY_BYTES_MAX = 320,      /* of all columns, with their slashes */
 };
 

@@ -32,8 +32,8 @@ uint8_t *text_u64(uint8_t *to, uint64_t v);
 
 /*
  * The shortest text that reads back as exactly this number, in plain notation from 1e-3 up to 1e15;
- * beyond these plain or with an exponent, whichever is shorter (1e-05, 1e+22). NaN, Infinity, -Infinity; -0 keeps
- * its sign.
+ * beyond these plain or with an exponent, whichever is shorter (1e-05, 1e+22). NaN, Infinity,
+ * -Infinity; -0 keeps its sign.
  */
 uint8_t *text_f64(uint8_t *to, double v);
 uint8_t *text_f32(uint8_t *to, float v);

@@ -22,8 +22,8 @@ static void write_printf(void *ctx, struct text_rows *rows, const struct cell *c
 {
     char row[256];
     int len = snprintf(row, sizeof(row),
-                       "{\"ts\":%" PRId64 ",\"user\":\"%.*s\",\"country\":\"%.*s\",\"amount\":%.17g,"
-                       "\"status\":%" PRId64 ",\"url\":\"%.*s\"}\n",
+                       "{\"ts\":%" PRId64 ",\"user\":\"%.*s\",\"country\":\"%.*s\","
+                       "\"amount\":%.17g,\"status\":%" PRId64 ",\"url\":\"%.*s\"}\n",
                        cells[0].u.i, (int)cells[1].len, cells[1].u.s, (int)cells[2].len,
                        cells[2].u.s, cells[3].u.f, cells[4].u.i, (int)cells[5].len, cells[5].u.s);
 

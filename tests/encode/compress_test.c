@@ -42,9 +42,10 @@ static void fill(uint8_t *data, size_t len, enum content content)
     }
     while (at < len) {
         bool noise = content == CONTENT_NOISE || (content == CONTENT_MIXED && random() % 400 == 0);
-        size_t n = noise ? 4096 : (size_t)snprintf(line, sizeof(line), "{\"n\":%ld,\"u\":\"%ld\"}\n",
-                                                   random(), random() % 1000);
+        size_t n = (size_t)snprintf(line, sizeof(line), "{\"n\":%ld,\"u\":\"%ld\"}\n", random(),
+                                    random() % 1000);
 
+        n = noise ? 4096 : n;
         n = n < len - at ? n : len - at;
         if (noise)
             for (size_t i = 0; i < n; i++)

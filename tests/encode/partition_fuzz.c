@@ -21,7 +21,8 @@ static void check_safe(const struct partition_key *key)
     INVARIANT(key->len >= 2 && key->len <= 255 + 1 && key->text[key->len] == '\0');
     INVARIANT(key->text[0] != '.');
     INVARIANT(memchr(key->text, '/', key->len) == key->text + key->len - 1);
-    INVARIANT(equals != NULL && memchr(equals + 1, '=', key->len) == NULL);
+    INVARIANT(equals != NULL
+              && memchr(equals + 1, '=', (size_t)(key->text + key->len - equals) - 1) == NULL);
     for (uint32_t i = 0; i < key->len - 1; i++) {
         char c = key->text[i];
 

@@ -217,8 +217,9 @@ static void mistakes_are_named(void **state)
 static void random_settings_parse_or_say_why(void **state)
 {
     static const char *const pieces[] = {
-        "a", "b=", "=", ",", "\"", "!{", "}", "timestamp:", "hydrant:time}", "hydrant:kind}", "yyyy",
-        "'", " ", "1", "-0.5", "true", "!{hydrant:host}", "!{timestamp:HH}", "\xc3\xa9", "n", "S", "/",
+        "a", "b=", "=", ",", "\"", "!{", "}", "timestamp:", "hydrant:time}", "hydrant:kind}",
+        "'", " ", "1", "-0.5", "true", "!{hydrant:host}", "!{timestamp:HH}", "\xc3\xa9", "yyyy",
+        "n", "S", "/",
     };
     char text[200];
 

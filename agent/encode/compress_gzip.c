@@ -111,18 +111,25 @@ static int gzip_begin(struct compressor *c, struct block_chain *out)
 static int isal_chunk(struct compressor *c, size_t len, bool last, struct block_chain *out)
 {
     struct isal_zstream *s = &((struct gzip_state *)c->state)->isal;
+    bool done;
 
     s->next_in = c->chunk;
     s->avail_in = (uint32_t)len;
     s->end_of_stream = last;
     do {
+        uint32_t before = s->avail_in;
+
         s->next_out = c->made;
         s->avail_out = (uint32_t)c->made_bytes;
         if (isal_deflate(s) != COMP_OK)
             return -EIO;
         chain_append(out, c->made, c->made_bytes - s->avail_out);
-    } while (s->avail_out == 0 || s->avail_in > 0);
-    return !last || s->internal_state.state == ZSTATE_END ? 0 : -EIO;
+        /* At its end the library may leave a few bytes of room that its trailer does not fit. */
+        done = last ? s->internal_state.state == ZSTATE_END : s->avail_in == 0 && s->avail_out > 0;
+        if (!done && s->avail_out == c->made_bytes && s->avail_in == before)
+            return -EIO;
+    } while (!done);
+    return 0;
 }
 
 static int zlib_chunk(struct compressor *c, size_t len, bool last, struct block_chain *out)

@@ -101,21 +101,19 @@ static bool ends_ask_quotes(const uint8_t *from, size_t len)
 
 static uint8_t *copy_doubled(uint8_t *to, const uint8_t *from, size_t len)
 {
-    const uint8_t *end = from + len;
-
-    while (from < end) {
-        size_t rest = (size_t)(end - from), plain = rest < 8 ? rest : 8;
+    for (size_t at = 0; at < len;) {
+        size_t rest = len - at, plain = rest < 8 ? rest : 8;
         uint64_t word, marks;
 
         if (rest >= sizeof(word))
-            memcpy(&word, from, sizeof(word));
+            memcpy(&word, from + at, sizeof(word));
         else
-            word = text_tail(from, rest);
+            word = text_tail(from + at, rest);
         memcpy(to, &word, sizeof(word));
         marks = text_marks(word, '"');
         if (marks != 0)
             plain = (size_t)__builtin_ctzll(marks) / 8 + 1;
-        from += plain;
+        at += plain;
         to += plain;
         if (marks != 0)
             *to++ = '"';

@@ -297,25 +297,23 @@ static uint64_t escape_marks(uint64_t word)
 
 uint8_t *text_escaped(uint8_t *to, const uint8_t *from, size_t len)
 {
-    const uint8_t *end = from + len;
-
-    while (from < end) {
-        size_t rest = (size_t)(end - from), plain = rest < 8 ? rest : 8;
+    for (size_t at = 0; at < len;) {
+        size_t rest = len - at, plain = rest < 8 ? rest : 8;
         uint64_t word, marks;
 
         if (rest >= sizeof(word))
-            memcpy(&word, from, sizeof(word));
+            memcpy(&word, from + at, sizeof(word));
         else
-            word = text_tail(from, rest);
+            word = text_tail(from + at, rest);
         memcpy(to, &word, sizeof(word));
         marks = escape_marks(word);
         if (marks != 0) {
             plain = (size_t)__builtin_ctzll(marks) / 8;
-            to = escape_put(to + plain, from[plain]);
-            from += plain + 1;
+            to = escape_put(to + plain, from[at + plain]);
+            at += plain + 1;
         } else {
             to += plain;
-            from += plain;
+            at += plain;
         }
     }
     return to;

@@ -240,6 +240,30 @@ static void every_level_reads_back_within_its_bounds(void **state)
     free(data);
 }
 
+/* Output of every length around the size of a codec's buffer: noise is as long as its file. */
+static void a_file_may_end_anywhere_in_a_buffer(void **state)
+{
+    uint8_t *data = malloc(DATA_MAX);
+    struct bytes file = BYTES_INIT;
+
+    (void)state;
+    srandom(4);
+    fill(data, DATA_MAX, CONTENT_NOISE);
+    for (int level = 0; level <= 4; level++) {
+        struct compressor *c = opened(COMPRESS_GZIP, level);
+
+        for (size_t len = 65536 - 90; len < 65536 + 40; len++) {
+            write_file(c, data, len, len, &file);
+            expect_content(COMPRESS_GZIP, &file, data, len);
+            write_file(c, data, len * 2, len, &file);
+            expect_content(COMPRESS_GZIP, &file, data, len * 2);
+        }
+        compressor_close(c);
+    }
+    bytes_free(&file);
+    free(data);
+}
+
 static void the_same_content_gives_the_same_file_however_it_arrives(void **state)
 {
     uint8_t *data = malloc(DATA_MAX), *other = malloc(DATA_MAX);
@@ -369,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_extensions_and_levels),
         cmocka_unit_test(every_level_reads_back_within_its_bounds),
+        cmocka_unit_test(a_file_may_end_anywhere_in_a_buffer),
         cmocka_unit_test(the_same_content_gives_the_same_file_however_it_arrives),
         cmocka_unit_test(gzip_says_neither_time_nor_name),
         cmocka_unit_test(tools_read_what_they_are_for),

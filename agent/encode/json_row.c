@@ -1,0 +1,254 @@
+/*
+ * json_row: values into cells, by the type of the column.
+ *
+ * Owns:   struct json_row.
+ * Thread: any one at a time.
+ * Units:  bytes.
+ */
+#include "encode/json_row.h"
+
+#include <errno.h>
+#include <float.h>
+#include <stdlib.h>
+
+#include "encode/cell_read.h"
+#include "encode/json_reader.h"
+
+struct json_row {
+    struct json_reader reader;
+    unsigned int flags;
+    struct json_row_error error;
+};
+
+int json_row_open(const struct schema *schema, const struct schema *skip, unsigned int flags,
+                  struct json_row **ret_row)
+{
+    struct json_row *row = calloc(1, sizeof(*row));
+
+    *ret_row = NULL;
+    if (!row)
+        return -ENOMEM;
+    row->flags = flags;
+    if (json_reader_init(&row->reader, schema, skip,
+                         flags & JSON_ROW_CLOSED ? JSON_KEY_SKIPPED : JSON_KEY_UNKNOWN)) {
+        json_row_close(row);
+        return -ENOMEM;
+    }
+    *ret_row = row;
+    return 0;
+}
+
+void json_row_close(struct json_row *row)
+{
+    if (!row)
+        return;
+    json_reader_fini(&row->reader);
+    free(row);
+}
+
+const struct json_row_error *json_row_error(const struct json_row *row)
+{
+    return &row->error;
+}
+
+static void cell_text(struct cell *cell, enum cell_type type, const uint8_t *text, uint32_t len)
+{
+    cell->type = type;
+    cell->u.s = text;
+    cell->len = len;
+}
+
+/* --- a value into a cell: NULL, or why it does not fit --------------------------------------- */
+
+static const char no_memory[] = "no memory";
+
+static const char *put_integer(const struct json_number *n, enum column_type type,
+                               struct cell *cell)
+{
+    if (type == COLUMN_U64) {
+        cell->type = CELL_U64;
+        return json_number_u64(n, &cell->u.u) ? NULL : "a number that is no u64";
+    }
+    if (!json_number_i64(n, &cell->u.i))
+        return type == COLUMN_TIMESTAMP ? "a number that is no integer, as times are"
+                                        : "a number that is no 64-bit integer";
+    cell->type = CELL_I64;
+    if (type == COLUMN_I32 && (cell->u.i < INT32_MIN || cell->u.i > INT32_MAX))
+        return "a number beyond i32";
+    if (type == COLUMN_TIMESTAMP) {
+        cell->type = CELL_TIMESTAMP;
+        if (cell->u.i < CELL_TIMESTAMP_MIN || cell->u.i > CELL_TIMESTAMP_MAX)
+            return "a time beyond the years 0000 to 9999";
+    }
+    return NULL;
+}
+
+/* May an inferred column keep it as a double? Up to 15 digits always. */
+static bool double_keeps(const struct json_member *m)
+{
+    enum json_number_class class;
+
+    if (!m->number.integer || m->number.digits <= DBL_DIG)
+        return true;
+    class = json_number_class(&m->number, m->text, m->len);
+    return class == JSON_NUMBER_SMALL || class == JSON_NUMBER_REAL;
+}
+
+static const char *put_float(const struct json_row *row, const struct json_member *m,
+                             enum column_type type, struct cell *cell)
+{
+    if (!(row->flags & JSON_ROW_STRICT) && !double_keeps(m))
+        return "an integer that no double holds";
+    if (!json_number_f64(&m->number, m->text, m->len, &cell->u.f))
+        return "a number beyond doubles";
+    cell->type = CELL_F64;
+    if (type == COLUMN_F32 && (float)cell->u.f - (float)cell->u.f != 0)
+        return "a number beyond f32";
+    return NULL;
+}
+
+static const char *put_number(const struct json_row *row, const struct json_member *m,
+                              enum column_type type, struct cell *cell)
+{
+    const char *why = "a number";
+
+    if (type >= COLUMN_I32 && type <= COLUMN_U64)
+        why = put_integer(&m->number, type, cell);
+    else if (type == COLUMN_TIMESTAMP)
+        return put_integer(&m->number, type, cell);
+    else if (type == COLUMN_F64 || type == COLUMN_F32)
+        why = put_float(row, m, type, cell);
+    else if (type == COLUMN_STRING && !(row->flags & JSON_ROW_STRICT)) {
+        cell_text(cell, CELL_STRING, m->text, m->len);
+        why = NULL;
+    }
+    if (!why && row->flags & JSON_ROW_NUMBERS_AS_TEXT)
+        cell_text(cell, CELL_NUMBER, m->text, m->len);
+    return why;
+}
+
+static const char *put_bool(const struct json_row *row, const struct json_member *m,
+                            enum column_type type, struct cell *cell)
+{
+    if (type == COLUMN_BOOL) {
+        cell->type = CELL_BOOL;
+        cell->u.i = *m->text == 't';
+        return NULL;
+    }
+    if (type != COLUMN_STRING || row->flags & JSON_ROW_STRICT)
+        return "a boolean";
+    cell_text(cell, CELL_STRING, m->text, m->len);
+    return NULL;
+}
+
+/* Decoded in the scratch, where strings with escapes are already. */
+static const char *put_bytes(struct json_row *row, const struct json_member *m, struct cell *cell)
+{
+    struct json_reader *r = &row->reader;
+    struct bytes *scratch = &r->scratch;
+    const uint8_t *text;
+    uint32_t text_len;
+    size_t at = scratch->len, len;
+
+    if (json_reader_text(r, m, &text, &text_len) || json_reader_room(r))
+        return no_memory;
+    if (!cell_read_base64(text, text_len, scratch->data + at, &len))
+        return "a string that is not base64";
+    scratch->len = at + len;
+    cell_text(cell, CELL_BYTES, scratch->data + at, (uint32_t)len);
+    return NULL;
+}
+
+static const char *put_string(struct json_row *row, const struct json_member *m,
+                              enum column_type type, struct cell *cell)
+{
+    const uint8_t *text;
+    uint32_t len;
+
+    if (type == COLUMN_BYTES)
+        return put_bytes(row, m, cell);
+    if (type != COLUMN_STRING && type != COLUMN_TIMESTAMP)
+        return "a string";
+    if (json_reader_text(&row->reader, m, &text, &len))
+        return no_memory;
+    if (type == COLUMN_STRING) {
+        cell_text(cell, CELL_STRING, text, len);
+        return NULL;
+    }
+    cell->type = CELL_TIMESTAMP;
+    return cell_read_timestamp(text, len, &cell->u.i) ? NULL
+                                                      : "a string that is no RFC 3339 time";
+}
+
+static const char *put_value(struct json_row *row, const struct json_member *m,
+                             enum column_type type, struct cell *cell)
+{
+    switch (m->kind) {
+    case JSON_KIND_STRING:
+        return put_string(row, m, type, cell);
+    case JSON_KIND_NUMBER:
+        return put_number(row, m, type, cell);
+    case JSON_KIND_BOOL:
+        return put_bool(row, m, type, cell);
+    case JSON_KIND_NESTED:
+        cell_text(cell, CELL_JSON, m->text, m->len);
+        return type == COLUMN_STRING ? NULL : "an object or array";
+    case JSON_KIND_NULL:
+        cell->type = CELL_NULL;
+        return NULL;
+    }
+    return "a value of no kind";
+}
+
+/* --- an event ------------------------------------------------------------------------------- */
+
+static enum json_row_result misfit_key(struct json_row *row, const struct json_member *m)
+{
+    row->error = (struct json_row_error){"no such column", m->name, m->name_len, -1, 0};
+    return JSON_ROW_MISFIT_KEY;
+}
+
+static enum json_row_result misfit_type(struct json_row *row, int32_t column, const char *why)
+{
+    const struct column *c = &row->reader.known.columns[column];
+
+    row->error = (struct json_row_error){why, (const uint8_t *)c->name, c->name_len, column, 0};
+    return why == no_memory ? JSON_ROW_NO_MEMORY : JSON_ROW_MISFIT_TYPE;
+}
+
+static enum json_row_result broken(struct json_row *row)
+{
+    const struct json_reader *r = &row->reader;
+    bool memory = r->step == JSON_STEP_NO_MEMORY;
+
+    row->error = (struct json_row_error){memory ? no_memory : r->why, NULL, 0, -1,
+                                         json_reader_where(r)};
+    return memory ? JSON_ROW_NO_MEMORY : JSON_ROW_INVALID;
+}
+
+enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, size_t len,
+                                   struct cell *ret_cells)
+{
+    struct json_reader *r = &row->reader;
+    enum json_row_result result = JSON_ROW_TAKEN;
+    struct json_member m;
+    const uint8_t *at = json_reader_begin(r, data, len);
+
+    memset(ret_cells, 0, r->known.count * sizeof(*ret_cells));
+    while ((at = json_reader_next(r, at, &m)) != NULL) {
+        const char *why;
+
+        /* After a misfit the rest is only checked. */
+        if (m.index == JSON_KEY_SKIPPED || result != JSON_ROW_TAKEN)
+            continue;
+        if (m.index == JSON_KEY_UNKNOWN) {
+            result = misfit_key(row, &m);
+            continue;
+        }
+        why = put_value(row, &m, (enum column_type)r->known.columns[m.index].type,
+                        &ret_cells[m.index]);
+        if (__builtin_expect(why != NULL, 0))
+            result = misfit_type(row, m.index, why);
+    }
+    return r->step == JSON_STEP_END ? result : broken(row);
+}

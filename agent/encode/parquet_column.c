@@ -1,0 +1,576 @@
+/*
+ * parquet_column: values into pages.
+ *
+ * A dictionary pays when values come back. How often they will is known early: of n values drawn
+ * from d, n * n / 2 / d pairs are the same; so a look at the first 2048 tells values that are
+ * nearly all distinct, which is where hashing would cost most and give nothing. They are looked at
+ * again each time their number has doubled. A column that left its dictionary does without in the
+ * groups that follow, too.
+ *
+ * Owns:   buffers and pages of its columns.
+ * Thread: the writer's.
+ * Units:  bytes; rows within the group.
+ */
+#include "encode/parquet_column.h"
+
+#include <errno.h>
+#include <isa-l/crc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "encode/parquet_meta.h"
+#include "encode/parquet_pack.h"
+
+enum {
+    CHECK_VALUES_FIRST = 2048,
+    DICT_COUNT_USEFUL = 128 * 1024,     /* indexes of more are hardly less than values */
+    LEVELS_LEN_BYTES = 4,
+    PAGE_EXCESS = 2,                    /* times page_bytes: no page of several values has more */
+    WIDTH_BYTES = 1,
+};
+
+/* --- pages on their way --------------------------------------------------------------------- */
+
+void parquet_pages_init(struct parquet_pages *pages)
+{
+    pages->first = NULL;
+    pages->tail = &pages->first;
+}
+
+void parquet_pages_move(struct parquet_pages *to, struct parquet_pages *from)
+{
+    if (from->first == NULL)
+        return;
+    *to->tail = from->first;
+    to->tail = from->tail;
+    parquet_pages_init(from);
+}
+
+void parquet_page_free(struct parquet_page *page, struct parquet_group *group)
+{
+    group->memory -= sizeof(*page) + page->len;
+    free(page);
+}
+
+void parquet_pages_free(struct parquet_pages *pages, struct parquet_group *group)
+{
+    while (pages->first != NULL) {
+        struct parquet_page *page = pages->first;
+
+        pages->first = page->next;
+        parquet_page_free(page, group);
+    }
+    parquet_pages_init(pages);
+}
+
+int parquet_pages_add(struct parquet_pages *pages, struct parquet_group *group, const void *head,
+                      size_t head_len, const void *data, size_t len)
+{
+    struct parquet_page *page = malloc(sizeof(*page) + head_len + len);
+
+    if (page == NULL)
+        return group->error = -ENOMEM;
+    page->next = NULL;
+    page->len = head_len + len;
+    memcpy(page->data, head, head_len);
+    if (len > 0)
+        memcpy(page->data + head_len, data, len);
+    group->memory += sizeof(*page) + page->len;
+    *pages->tail = page;
+    pages->tail = &page->next;
+    return 0;
+}
+
+/* --- one page ------------------------------------------------------------------------------- */
+
+static bool column_reserve(struct parquet_column *c, struct bytes *b, size_t extra)
+{
+    size_t before = b->cap;
+
+    if (bytes_reserve(b, extra)) {
+        c->group->error = -ENOMEM;
+        return false;
+    }
+    c->group->memory += b->cap - before;
+    return true;
+}
+
+static inline bool column_room(struct parquet_column *c, struct bytes *b, size_t len)
+{
+    return __builtin_expect(b->cap - b->len >= len, 1) || column_reserve(c, b, len);
+}
+
+/* Compresses a page and puts it, its header in front, at the end of `pages`. */
+static void page_put(struct parquet_column *c, struct parquet_page_head *head,
+                     const struct bytes *raw, struct parquet_pages *pages)
+{
+    struct parquet_group *group = c->group;
+    struct parquet_workspace *space = group->space;
+    const struct bytes *data = raw;
+
+    if (group->codec != CODEC_NONE) {
+        bytes_clear(&space->packed);
+        if (bytes_reserve(&space->packed, codec_bytes_max(group->codec, raw->len))
+            || codec_compress(space->codec, group->codec, group->level, raw->data, raw->len,
+                              space->packed.data, &space->packed.len)) {
+            group->error = -ENOMEM;
+            return;
+        }
+        data = &space->packed;
+    }
+    head->raw_len = (uint32_t)raw->len;
+    head->packed_len = (uint32_t)data->len;
+    head->crc = crc32_gzip_refl(0, data->data, data->len);
+    bytes_clear(&space->head);
+    if (parquet_meta_page(&space->head, head)) {
+        group->error = -ENOMEM;
+        return;
+    }
+    if (parquet_pages_add(pages, group, space->head.data, space->head.len, data->data, data->len))
+        return;
+    c->raw_bytes += space->head.len + raw->len;
+    c->packed_bytes += space->head.len + data->len;
+    group->bytes += raw->len;
+}
+
+/* Bits beyond what the bitmap holds are rows that are not null. */
+static bool valid_extend(struct parquet_column *c, uint64_t rows)
+{
+    size_t bytes = (size_t)(rows + 7) / 8;
+
+    if (bytes <= c->valid.len)
+        return true;
+    if (!column_room(c, &c->valid, bytes - c->valid.len))
+        return false;
+    memset(c->valid.data + c->valid.len, 0xff, bytes - c->valid.len);
+    c->valid.len = bytes;
+    return true;
+}
+
+static uint8_t *put_levels(struct parquet_column *c, uint8_t *at, uint64_t rows)
+{
+    uint8_t *from = at + LEVELS_LEN_BYTES;
+    uint8_t *end = c->nulls == 0 ? parquet_pack_run(from, 1, rows, 1)
+                                 : parquet_pack_bits(from, c->valid.data, rows);
+
+    bytes_put_u32(at, (uint32_t)(end - from));
+    return end;
+}
+
+/* Bytes of 0 and 1 to bits, eight at a time. */
+static uint8_t *put_bools(uint8_t *at, const uint8_t *values, size_t count)
+{
+    for (; count > 0; values += 8, at++) {
+        size_t part = count < 8 ? count : 8;
+        uint64_t word = 0;
+
+        memcpy(&word, values, part);
+        *at = (uint8_t)(word * 0x0102040810204080ULL >> 56);
+        count -= part;
+    }
+    return at;
+}
+
+static uint8_t *put_values(struct parquet_column *c, uint8_t *at, size_t count)
+{
+    if (c->by_dict) {
+        unsigned int width = parquet_pack_width(c->dict.count - 1);
+
+        *at++ = (uint8_t)width;
+        return parquet_pack_values(at, (const uint32_t *)(const void *)c->indexes.data, count,
+                                   width);
+    }
+    if (c->type == COLUMN_BOOL)
+        return put_bools(at, c->values.data, count);
+    memcpy(at, c->values.data, c->values.len);
+    return at + c->values.len;
+}
+
+/* The values that the page's indexes name, each once, into the workspace. False: no memory. */
+static bool values_used(struct parquet_column *c, const struct bytes **ret_values)
+{
+    const uint32_t *indexes = (const uint32_t *)(const void *)c->indexes.data;
+    size_t count = c->indexes.len / sizeof(*indexes);
+    struct bytes *used = &c->group->space->used;
+    uint8_t *mark;
+
+    *ret_values = &c->dict.values;
+    if (c->pages_dict == 0)                     /* all are: they came with this page */
+        return true;
+    bytes_clear(used);
+    if (bytes_reserve(used, c->dict.values.len + c->dict.count))
+        return false;
+    mark = used->data + c->dict.values.len;
+    memset(mark, 0, c->dict.count);
+    for (size_t i = 0; i < count; i++)
+        mark[indexes[i]] = 1;
+    for (uint32_t i = 0; i < c->dict.count; i++) {
+        uint32_t len = c->value_bytes;
+        const uint8_t *at = c->dict.values.data + (size_t)i * len;
+
+        if (!mark[i])
+            continue;
+        if (len == 0)
+            at = parquet_dict_string(&c->dict, i, &len);
+        memcpy(used->data + used->len, at, len);
+        used->len += len;
+    }
+    *ret_values = used;
+    return true;
+}
+
+static void page_clear(struct parquet_column *c)
+{
+    bytes_clear(&c->values);
+    bytes_clear(&c->indexes);
+    bytes_clear(&c->valid);
+    c->nulls = 0;
+    c->page_row = c->group->rows;
+}
+
+/* Makes a page of what is there. */
+static void column_page(struct parquet_column *c)
+{
+    struct bytes *raw = &c->group->space->raw;
+    uint64_t rows = c->group->rows - c->page_row;
+    size_t count = (size_t)(rows - c->nulls);
+    const struct bytes *values = &c->values;
+    struct parquet_page_head head = {.values = (uint32_t)rows, .nulls = c->nulls};
+    struct parquet_stats stats;
+    uint8_t *end;
+
+    if (rows == 0)
+        return;
+    bytes_clear(raw);
+    if ((c->nulls > 0 && !valid_extend(c, rows)) || (c->by_dict && !values_used(c, &values))
+        || bytes_reserve(raw, LEVELS_LEN_BYTES + parquet_pack_room(rows, 1) + WIDTH_BYTES
+                              + parquet_pack_room(c->indexes.len / sizeof(uint32_t),
+                                                  PACK_WIDTH_MAX) + c->values.len)) {
+        c->group->error = -ENOMEM;
+        return;
+    }
+    end = put_levels(c, raw->data, rows);
+    if (count > 0)
+        end = put_values(c, end, count);
+    raw->len = (size_t)(end - raw->data);
+
+    parquet_stats_make((enum column_type)c->type, values->data, count > 0 ? values->len : 0,
+                       &stats);
+    parquet_stats_merge((enum column_type)c->type, &c->stats, &stats);
+    head.stats = &stats;
+    head.encoding = c->by_dict && count > 0 ? PARQUET_RLE_DICTIONARY : PARQUET_PLAIN;
+    if (head.encoding == PARQUET_RLE_DICTIONARY) {
+        c->dict_values += count;
+        c->pages_dict++;
+    } else {
+        c->pages_plain++;
+    }
+    c->chunk_nulls += c->nulls;
+    page_put(c, &head, raw, &c->pages);
+    page_clear(c);
+}
+
+/* --- with and without a dictionary ---------------------------------------------------------- */
+
+/* Of the page's values. */
+static size_t page_plain_bytes(const struct parquet_column *c)
+{
+    const uint32_t *indexes = (const uint32_t *)(const void *)c->indexes.data;
+    size_t count = c->indexes.len / sizeof(*indexes), bytes = count * c->value_bytes;
+
+    for (size_t i = 0; c->value_bytes == 0 && i < count; i++) {
+        uint32_t len;
+
+        (void)parquet_dict_string(&c->dict, indexes[i], &len);
+        bytes += len;
+    }
+    return bytes;
+}
+
+/* The first page by dictionary, together with it, is smaller than it would be without. */
+static bool dict_pays(const struct parquet_column *c)
+{
+    size_t count = c->indexes.len / sizeof(uint32_t);
+
+    return count > 0 && c->dict.values.len + count * parquet_pack_width(c->dict.count - 1) / 8
+                        < page_plain_bytes(c);
+}
+
+/* The page's indexes become the values that they stand for. */
+static void page_to_plain(struct parquet_column *c)
+{
+    const uint32_t *indexes = (const uint32_t *)(const void *)c->indexes.data;
+    size_t count = c->indexes.len / sizeof(*indexes);
+    uint8_t *to;
+
+    if (!column_room(c, &c->values, page_plain_bytes(c)))
+        return;
+    to = c->values.data;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t len = c->value_bytes;
+        const uint8_t *at = c->dict.values.data + (size_t)indexes[i] * len;
+
+        if (len == 0)
+            at = parquet_dict_string(&c->dict, indexes[i], &len);
+        memcpy(to, at, len);
+        to += len;
+    }
+    c->values.len = (size_t)(to - c->values.data);
+    bytes_clear(&c->indexes);
+    c->by_dict = false;
+}
+
+static parquet_append_fn append_of(enum column_type type, bool by_dict);
+
+/* The rest of the chunk goes without. */
+static void dict_leave(struct parquet_column *c)
+{
+    if (c->pages_dict > 0 || dict_pays(c))
+        column_page(c);
+    else
+        page_to_plain(c);
+    c->by_dict = false;
+    c->dict_failed = true;
+    c->append = append_of((enum column_type)c->type, false);
+}
+
+/* See the top: the dictionary will not hold what is to come, or be as large as that. */
+static bool dict_hopeless(const struct parquet_column *c, uint64_t values)
+{
+    uint64_t same = values - c->dict.count, most;
+
+    if (c->dict.count == 0 || same > values / 2)
+        return false;
+    most = PARQUET_DICT_BYTES_MAX / (c->dict.values.len / c->dict.count);
+    most = most < DICT_COUNT_USEFUL ? most : DICT_COUNT_USEFUL;
+    return values * values / 2 / (same > 0 ? same : 1) > most;
+}
+
+/* --- values --------------------------------------------------------------------------------- */
+
+#define APPEND_PLAIN(name, number, member)                                                        \
+    static void name(struct parquet_column *c, const struct cell *cell)                           \
+    {                                                                                             \
+        number v = (number)cell->u.member;                                                        \
+                                                                                                  \
+        if (!column_room(c, &c->values, sizeof(v)))                                               \
+            return;                                                                               \
+        memcpy(c->values.data + c->values.len, &v, sizeof(v));                                    \
+        c->values.len += sizeof(v);                                                               \
+    }
+
+APPEND_PLAIN(plain_bool, uint8_t, i)
+APPEND_PLAIN(plain_i32, int32_t, i)
+APPEND_PLAIN(plain_64, uint64_t, u)
+APPEND_PLAIN(plain_f32, float, f)
+
+static void plain_string(struct parquet_column *c, const struct cell *cell)
+{
+    size_t len = sizeof(cell->len) + cell->len;
+    uint8_t *to;
+
+    if (c->values.len > 0 && c->values.len + len > PAGE_EXCESS * c->group->page_bytes)
+        column_page(c);
+    if (!column_room(c, &c->values, len))
+        return;
+    to = c->values.data + c->values.len;
+    bytes_put_u32(to, cell->len);
+    if (cell->len > 0)
+        memcpy(to + sizeof(cell->len), cell->u.s, cell->len);
+    c->values.len += len;
+}
+
+static inline void append_index(struct parquet_column *c, const struct cell *cell, uint32_t index)
+{
+    if (__builtin_expect(index == PARQUET_DICT_FULL, 0)) {
+        dict_leave(c);
+        if (!c->group->error)
+            c->append(c, cell);
+        return;
+    }
+    if (!column_room(c, &c->indexes, sizeof(index)))
+        return;
+    bytes_put_u32(c->indexes.data + c->indexes.len, index);
+    c->indexes.len += sizeof(index);
+}
+
+static void dict_i32(struct parquet_column *c, const struct cell *cell)
+{
+    append_index(c, cell, parquet_dict_u32(&c->dict, (uint32_t)cell->u.u));
+}
+
+static void dict_f32(struct parquet_column *c, const struct cell *cell)
+{
+    float v = (float)cell->u.f;
+
+    append_index(c, cell, parquet_dict_u32(&c->dict, bytes_get_u32(&v)));
+}
+
+static void dict_64(struct parquet_column *c, const struct cell *cell)
+{
+    append_index(c, cell, parquet_dict_u64(&c->dict, cell->u.u));
+}
+
+static void dict_string(struct parquet_column *c, const struct cell *cell)
+{
+    append_index(c, cell, parquet_dict_bytes(&c->dict, cell->u.s, cell->len));
+}
+
+enum {
+    TAKES_INTEGER = 1 << CELL_NULL | 1 << CELL_I64,
+    TAKES_FLOAT = 1 << CELL_NULL | 1 << CELL_F64,
+};
+
+static const struct {
+    parquet_append_fn plain, dict;      /* no dict: the type never has one */
+    uint16_t takes;
+    uint8_t value_bytes;
+} kinds[COLUMN_TYPE_COUNT] = {
+    [COLUMN_BOOL] = {plain_bool, NULL, 1 << CELL_NULL | 1 << CELL_BOOL, 1},
+    [COLUMN_I32] = {plain_i32, dict_i32, TAKES_INTEGER, 4},
+    [COLUMN_I64] = {plain_64, dict_64, TAKES_INTEGER, 8},
+    [COLUMN_U64] = {plain_64, dict_64, 1 << CELL_NULL | 1 << CELL_U64, 8},
+    [COLUMN_F32] = {plain_f32, dict_f32, TAKES_FLOAT, 4},
+    [COLUMN_F64] = {plain_64, dict_64, TAKES_FLOAT, 8},
+    [COLUMN_STRING] = {plain_string, dict_string, 1 << CELL_NULL | 1 << CELL_STRING
+                       | 1 << CELL_NUMBER | 1 << CELL_JSON, 0},
+    [COLUMN_BYTES] = {plain_string, dict_string, 1 << CELL_NULL | 1 << CELL_BYTES, 0},
+    [COLUMN_TIMESTAMP] = {plain_64, dict_64, 1 << CELL_NULL | 1 << CELL_TIMESTAMP, 8},
+};
+
+static parquet_append_fn append_of(enum column_type type, bool by_dict)
+{
+    return by_dict ? kinds[type].dict : kinds[type].plain;
+}
+
+void parquet_column_null(struct parquet_column *c)
+{
+    uint64_t row = c->group->rows - c->page_row;
+
+    if (!valid_extend(c, row + 1))
+        return;
+    c->valid.data[row / 8] &= (uint8_t)~(1U << row % 8);
+    c->nulls++;
+}
+
+/* --- the chunk ------------------------------------------------------------------------------ */
+
+static uint64_t values_by_dict(const struct parquet_column *c)
+{
+    return c->dict_values + c->indexes.len / sizeof(uint32_t);
+}
+
+static void due_set(struct parquet_column *c)
+{
+    c->due_row = c->page_row + c->group->page_rows;
+    if (c->by_dict) {
+        /* As many values as are wanting take at least as many rows. */
+        uint64_t check = c->group->rows + c->check_values - values_by_dict(c);
+
+        c->due_row = check < c->due_row ? check : c->due_row;
+    }
+}
+
+static void chunk_begin(struct parquet_column *c)
+{
+    page_clear(c);
+    c->page_row = 0;
+    c->by_dict = kinds[c->type].dict != NULL && !c->dict_failed;
+    c->append = append_of((enum column_type)c->type, c->by_dict);
+    c->dict_values = 0;
+    c->pages_dict = c->pages_plain = 0;
+    c->raw_bytes = c->packed_bytes = 0;
+    c->chunk_nulls = 0;
+    c->check_values = CHECK_VALUES_FIRST;
+    c->stats.state = PARQUET_STATS_EMPTY;
+    c->due_row = 0;                             /* set at the first look */
+}
+
+int parquet_column_init(struct parquet_column *c, const struct column *of,
+                        struct parquet_group *group)
+{
+    *c = (struct parquet_column){.group = group, .type = of->type, .name_len = of->name_len,
+                                 .value_bytes = kinds[of->type].value_bytes,
+                                 .takes = kinds[of->type].takes};
+    parquet_dict_init(&c->dict, &group->memory);
+    parquet_pages_init(&c->pages);
+    c->name = malloc((size_t)of->name_len + 1);
+    if (c->name == NULL)
+        return -ENOMEM;
+    memcpy(c->name, of->name, of->name_len);
+    c->name[of->name_len] = '\0';
+    chunk_begin(c);
+    return 0;
+}
+
+static void buffer_free(struct parquet_column *c, struct bytes *b)
+{
+    c->group->memory -= b->cap;
+    bytes_free(b);
+}
+
+static void buffers_free(struct parquet_column *c)
+{
+    buffer_free(c, &c->values);
+    buffer_free(c, &c->indexes);
+    buffer_free(c, &c->valid);
+    parquet_dict_fini(&c->dict);
+}
+
+void parquet_column_fini(struct parquet_column *c)
+{
+    buffers_free(c);
+    parquet_pages_free(&c->pages, c->group);
+    free(c->name);
+    c->name = NULL;
+}
+
+uint64_t parquet_column_bytes(const struct parquet_column *c)
+{
+    uint64_t count = c->indexes.len / sizeof(uint32_t);
+    uint64_t bytes = c->type == COLUMN_BOOL ? c->values.len / 8 : c->values.len;
+
+    if (c->by_dict)
+        bytes += c->dict.values.len
+                 + (count > 0 ? count * parquet_pack_width(c->dict.count - 1) / 8 : 0);
+    return bytes + c->valid.len;
+}
+
+void parquet_column_look(struct parquet_column *c)
+{
+    if (c->by_dict && values_by_dict(c) >= c->check_values) {
+        if (dict_hopeless(c, values_by_dict(c)))
+            dict_leave(c);
+        c->check_values *= 2;
+    }
+    if (c->group->rows - c->page_row >= c->group->page_rows
+        || c->values.len >= c->group->page_bytes)
+        column_page(c);
+    due_set(c);
+}
+
+void parquet_column_end(struct parquet_column *c, struct parquet_pages *ret_dict)
+{
+    struct parquet_page_head head = {.dictionary = true, .values = c->dict.count};
+
+    parquet_pages_init(ret_dict);
+    if (c->by_dict && c->pages_dict == 0 && c->indexes.len > 0 && !dict_pays(c))
+        page_to_plain(c);
+    if (!c->group->error && c->group->rows > c->page_row)
+        column_page(c);
+    if (!c->group->error && c->pages_dict > 0)
+        page_put(c, &head, &c->dict.values, ret_dict);
+}
+
+void parquet_column_next(struct parquet_column *c, bool last)
+{
+    INVARIANT(c->pages.first == NULL);
+    if (last)
+        buffers_free(c);
+    else if (c->dict_failed)
+        parquet_dict_fini(&c->dict);
+    else
+        parquet_dict_clear(&c->dict);
+    chunk_begin(c);
+}

@@ -1,0 +1,118 @@
+/*
+ * parquet_column: one column of a row group on its way into pages. Inner part of parquet.
+ *
+ * A column collects values of one page, by dictionary as long as that pays, else PLAIN. Pages that
+ * are done wait, compressed, until the group ends.
+ *
+ * Owns:   a column owns its buffers and its pages; struct parquet_group is lent by the writer.
+ * Thread: the writer's.
+ * Units:  bytes; rows within the group.
+ */
+#ifndef ENCODE_PARQUET_COLUMN_H
+#define ENCODE_PARQUET_COLUMN_H
+
+#include "base/bytes.h"
+#include "encode/codec.h"
+#include "encode/parquet_dict.h"
+#include "encode/parquet_stats.h"
+#include "encode/row.h"
+#include "encode/schema.h"
+
+struct parquet_workspace {
+    struct codec *codec;        /* owned, as all below */
+    struct bytes raw;           /* a page before it is compressed */
+    struct bytes packed;        /* the same after */
+    struct bytes head;          /* its header */
+    struct bytes used;          /* the values of a dictionary that a page uses */
+};
+
+/* What the columns of a writer share. */
+struct parquet_group {
+    struct parquet_workspace *space;    /* borrowed */
+    enum codec_type codec;
+    int level;
+    uint64_t page_bytes, page_rows;     /* a page is due from either on */
+    uint64_t rows;                      /* whole ones in this group */
+    uint64_t bytes;                     /* of pages made in this group, before compression */
+    uint64_t memory;
+    int error;                          /* 0 or -ENOMEM, for good */
+};
+
+/* Bytes of the file, on their way out. */
+struct parquet_page {
+    struct parquet_page *next;
+    size_t len;
+    uint8_t data[];
+};
+
+struct parquet_pages {
+    struct parquet_page *first, **tail;
+};
+
+void parquet_pages_init(struct parquet_pages *pages);
+void parquet_pages_move(struct parquet_pages *to, struct parquet_pages *from);
+void parquet_pages_free(struct parquet_pages *pages, struct parquet_group *group);
+int parquet_pages_add(struct parquet_pages *pages, struct parquet_group *group, const void *head,
+                      size_t head_len, const void *data, size_t len);
+void parquet_page_free(struct parquet_page *page, struct parquet_group *group);
+
+struct parquet_column;
+typedef void (*parquet_append_fn)(struct parquet_column *c, const struct cell *cell);
+
+struct parquet_column {
+    parquet_append_fn append;   /* for cells that are not null */
+    struct parquet_group *group;        /* borrowed */
+    uint16_t takes;             /* bits by enum cell_type */
+    uint8_t type;               /* enum column_type */
+    uint8_t value_bytes;        /* of a PLAIN number; 0: a string */
+    bool by_dict;               /* the page is; else PLAIN */
+    bool dict_failed;           /* it did not pay in this file */
+    uint64_t due_row;           /* parquet_column_look() has something to do from there on */
+
+    /* The page that is being filled. */
+    uint64_t page_row;          /* its first */
+    uint64_t nulls;
+    struct bytes values;        /* PLAIN; a byte for each bool */
+    struct bytes indexes;       /* u32; by dictionary */
+    struct bytes valid;         /* bits, 1: not null; as far as to the last null */
+
+    /* The chunk, up to that page. */
+    struct parquet_dict dict;
+    struct parquet_pages pages;
+    uint64_t dict_values;       /* of pages by dictionary */
+    uint32_t pages_dict, pages_plain;
+    uint64_t check_values;      /* when the dictionary is judged next */
+    uint64_t raw_bytes, packed_bytes;   /* with headers */
+    uint64_t chunk_nulls;
+    struct parquet_stats stats;
+
+    char *name;                 /* owned */
+    uint32_t name_len;
+};
+
+int parquet_column_init(struct parquet_column *c, const struct column *of,
+                        struct parquet_group *group);
+void parquet_column_fini(struct parquet_column *c);
+
+void parquet_column_null(struct parquet_column *c);
+
+/* Bytes that the page being filled will have, about. */
+uint64_t parquet_column_bytes(const struct parquet_column *c);
+
+/* Time to look at it: makes a page if it is due, leaves the dictionary if it does not pay. */
+static inline bool parquet_column_due(const struct parquet_column *c)
+{
+    return c->group->rows >= c->due_row || c->values.len >= c->group->page_bytes;
+}
+void parquet_column_look(struct parquet_column *c);
+
+/*
+ * Ends the chunk: all its pages are made, the dictionary's too, which stands in a list of its own
+ * because it comes first in the file. Errors are the group's.
+ */
+void parquet_column_end(struct parquet_column *c, struct parquet_pages *ret_dict);
+
+/* After that, when its description has been written: empty for the next group, or for none. */
+void parquet_column_next(struct parquet_column *c, bool last);
+
+#endif

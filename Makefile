@@ -231,6 +231,7 @@ $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libbench.a $(B)/libagent.a $(B)/libshm-clien
 
 deps:
 	@etc/deps build run check
+	@tests/node/install
 
 run:
 	@etc/deps build run
@@ -247,10 +248,12 @@ benchmarks: $(BENCH_BIN)
 
 check:
 	@etc/deps build run check
+	@tests/node/install
 	@$(MAKE) --no-print-directory check-built
 
 check-full:
 	@etc/deps build run check check-full
+	@tests/node/install
 	@HYDRANT_LONG=1 $(MAKE) --no-print-directory check-built
 
 # HYDRANT_SHORT=1 asks the end-to-end tests for their small sizes: once at full size on the release

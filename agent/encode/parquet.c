@@ -182,7 +182,7 @@ static void column_turn(struct parquet *w)
     w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
     if (!parquet_column_due(c))
         return;
-    parquet_column_look(c);
+    parquet_column_page(c);
     if (w->group.bytes != before && group_full(w))
         parquet_group_end(w);
 }
@@ -208,6 +208,9 @@ int parquet_row(struct parquet *w, const struct cell *cells)
             c->append(c, &own[i]);
     }
     w->group.rows++;
+    if (w->group.rows % PARQUET_DICT_BATCH == 0)
+        for (uint32_t i = 0; i < w->count; i++)
+            parquet_column_absorb(&w->columns[i]);
     column_turn(w);
     if (w->group.rows == GROUP_ROWS_MAX)
         parquet_group_end(w);

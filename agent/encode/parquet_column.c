@@ -23,6 +23,8 @@
 #include "encode/parquet_pack.h"
 
 enum {
+    BATCH_BYTES_MAX = 64 << 10,         /* a longer string leaves the dictionary */
+    COPY_CALL_BYTES = 64,
     CHECK_VALUES_FIRST = 2048,
     DICT_COUNT_USEFUL = 128 * 1024,     /* indexes of more are hardly less than values */
     LEVELS_LEN_BYTES = 4,
@@ -206,13 +208,12 @@ static bool values_used(struct parquet_column *c, const struct bytes **ret_value
     for (size_t i = 0; i < count; i++)
         mark[indexes[i]] = 1;
     for (uint32_t i = 0; i < c->dict.count; i++) {
-        uint32_t len = c->value_bytes;
-        const uint8_t *at = c->dict.values.data + (size_t)i * len;
+        const uint8_t *at;
+        uint32_t len;
 
         if (!mark[i])
             continue;
-        if (len == 0)
-            at = parquet_dict_string(&c->dict, i, &len);
+        at = parquet_dict_value(&c->dict, i, &len);
         memcpy(used->data + used->len, at, len);
         used->len += len;
     }
@@ -240,7 +241,7 @@ static void column_page(struct parquet_column *c)
     struct parquet_stats stats;
     uint8_t *end;
 
-    if (rows == 0)
+    if (rows == 0 || c->group->error)
         return;
     bytes_clear(raw);
     if ((c->nulls > 0 && !valid_extend(c, rows)) || (c->by_dict && !values_used(c, &values))
@@ -282,7 +283,7 @@ static size_t page_plain_bytes(const struct parquet_column *c)
     for (size_t i = 0; c->value_bytes == 0 && i < count; i++) {
         uint32_t len;
 
-        (void)parquet_dict_string(&c->dict, indexes[i], &len);
+        (void)parquet_dict_value(&c->dict, indexes[i], &len);
         bytes += len;
     }
     return bytes;
@@ -308,11 +309,9 @@ static void page_to_plain(struct parquet_column *c)
         return;
     to = c->values.data;
     for (size_t i = 0; i < count; i++) {
-        uint32_t len = c->value_bytes;
-        const uint8_t *at = c->dict.values.data + (size_t)indexes[i] * len;
+        uint32_t len;
+        const uint8_t *at = parquet_dict_value(&c->dict, indexes[i], &len);
 
-        if (len == 0)
-            at = parquet_dict_string(&c->dict, indexes[i], &len);
         memcpy(to, at, len);
         to += len;
     }
@@ -320,8 +319,6 @@ static void page_to_plain(struct parquet_column *c)
     bytes_clear(&c->indexes);
     c->by_dict = false;
 }
-
-static parquet_append_fn append_of(enum column_type type, bool by_dict);
 
 /* The rest of the chunk goes without. */
 static void dict_leave(struct parquet_column *c)
@@ -332,7 +329,6 @@ static void dict_leave(struct parquet_column *c)
         page_to_plain(c);
     c->by_dict = false;
     c->dict_failed = true;
-    c->append = append_of((enum column_type)c->type, false);
 }
 
 /* See the top: the dictionary will not hold what is to come, or be as large as that. */
@@ -347,9 +343,37 @@ static bool dict_hopeless(const struct parquet_column *c, uint64_t values)
     return values * values / 2 / (same > 0 ? same : 1) > most;
 }
 
+static uint64_t values_by_dict(const struct parquet_column *c)
+{
+    return c->dict_values + c->indexes.len / sizeof(uint32_t);
+}
+
+void parquet_column_absorb(struct parquet_column *c)
+{
+    uint32_t count;
+
+    if (!c->by_dict || c->values.len == 0
+        || !column_room(c, &c->indexes, PARQUET_DICT_BATCH * sizeof(uint32_t)))
+        return;
+    if (parquet_dict_put(&c->dict, c->values.data, c->values.len,
+                         (uint32_t *)(void *)(c->indexes.data + c->indexes.len), &count)) {
+        c->group->error = -ENOMEM;
+        return;
+    }
+    c->indexes.len += count * sizeof(uint32_t);
+    bytes_clear(&c->values);
+    if (parquet_dict_over(&c->dict)) {
+        dict_leave(c);
+    } else if (values_by_dict(c) >= c->check_values) {
+        c->check_values *= 2;
+        if (dict_hopeless(c, values_by_dict(c)))
+            dict_leave(c);
+    }
+}
+
 /* --- values --------------------------------------------------------------------------------- */
 
-#define APPEND_PLAIN(name, number, member)                                                        \
+#define APPEND(name, number, member)                                                              \
     static void name(struct parquet_column *c, const struct cell *cell)                           \
     {                                                                                             \
         number v = (number)cell->u.member;                                                        \
@@ -360,61 +384,52 @@ static bool dict_hopeless(const struct parquet_column *c, uint64_t values)
         c->values.len += sizeof(v);                                                               \
     }
 
-APPEND_PLAIN(plain_bool, uint8_t, i)
-APPEND_PLAIN(plain_i32, int32_t, i)
-APPEND_PLAIN(plain_64, uint64_t, u)
-APPEND_PLAIN(plain_f32, float, f)
+APPEND(append_bool, uint8_t, i)
+APPEND(append_i32, int32_t, i)
+APPEND(append_64, uint64_t, u)
+APPEND(append_f32, float, f)
 
-static void plain_string(struct parquet_column *c, const struct cell *cell)
+/* Before a string too long for what it would join. */
+static __attribute__((noinline)) void string_space(struct parquet_column *c, size_t len)
+{
+    parquet_column_absorb(c);
+    if (c->by_dict && len > BATCH_BYTES_MAX)
+        dict_leave(c);
+    if (!c->by_dict && c->values.len > 0
+        && c->values.len + len > PAGE_EXCESS * c->group->page_bytes)
+        column_page(c);
+}
+
+/* memcpy() of a length that is not known would be called; most strings are short. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    if (len > COPY_CALL_BYTES || len < 8) {
+        if (len >= 4 && len < 8) {
+            bytes_put_u32(to, bytes_get_u32(from));
+            bytes_put_u32(to + len - 4, bytes_get_u32(from + len - 4));
+        } else if (len > 0) {
+            memcpy(to, from, len);
+        }
+        return;
+    }
+    for (size_t i = 0; i + 8 < len; i += 8)
+        bytes_put_u64(to + i, bytes_get_u64(from + i));
+    bytes_put_u64(to + len - 8, bytes_get_u64(from + len - 8));
+}
+
+static void append_string(struct parquet_column *c, const struct cell *cell)
 {
     size_t len = sizeof(cell->len) + cell->len;
     uint8_t *to;
 
-    if (c->values.len > 0 && c->values.len + len > PAGE_EXCESS * c->group->page_bytes)
-        column_page(c);
+    if (c->values.len + len > (c->by_dict ? BATCH_BYTES_MAX : PAGE_EXCESS * c->group->page_bytes))
+        string_space(c, len);
     if (!column_room(c, &c->values, len))
         return;
     to = c->values.data + c->values.len;
     bytes_put_u32(to, cell->len);
-    if (cell->len > 0)
-        memcpy(to + sizeof(cell->len), cell->u.s, cell->len);
+    copy_short(to + sizeof(cell->len), cell->u.s, cell->len);
     c->values.len += len;
-}
-
-static inline void append_index(struct parquet_column *c, const struct cell *cell, uint32_t index)
-{
-    if (__builtin_expect(index == PARQUET_DICT_FULL, 0)) {
-        dict_leave(c);
-        if (!c->group->error)
-            c->append(c, cell);
-        return;
-    }
-    if (!column_room(c, &c->indexes, sizeof(index)))
-        return;
-    bytes_put_u32(c->indexes.data + c->indexes.len, index);
-    c->indexes.len += sizeof(index);
-}
-
-static void dict_i32(struct parquet_column *c, const struct cell *cell)
-{
-    append_index(c, cell, parquet_dict_u32(&c->dict, (uint32_t)cell->u.u));
-}
-
-static void dict_f32(struct parquet_column *c, const struct cell *cell)
-{
-    float v = (float)cell->u.f;
-
-    append_index(c, cell, parquet_dict_u32(&c->dict, bytes_get_u32(&v)));
-}
-
-static void dict_64(struct parquet_column *c, const struct cell *cell)
-{
-    append_index(c, cell, parquet_dict_u64(&c->dict, cell->u.u));
-}
-
-static void dict_string(struct parquet_column *c, const struct cell *cell)
-{
-    append_index(c, cell, parquet_dict_bytes(&c->dict, cell->u.s, cell->len));
 }
 
 enum {
@@ -423,26 +438,22 @@ enum {
 };
 
 static const struct {
-    parquet_append_fn plain, dict;      /* no dict: the type never has one */
+    parquet_append_fn append;
     uint16_t takes;
     uint8_t value_bytes;
+    bool by_dict;
 } kinds[COLUMN_TYPE_COUNT] = {
-    [COLUMN_BOOL] = {plain_bool, NULL, 1 << CELL_NULL | 1 << CELL_BOOL, 1},
-    [COLUMN_I32] = {plain_i32, dict_i32, TAKES_INTEGER, 4},
-    [COLUMN_I64] = {plain_64, dict_64, TAKES_INTEGER, 8},
-    [COLUMN_U64] = {plain_64, dict_64, 1 << CELL_NULL | 1 << CELL_U64, 8},
-    [COLUMN_F32] = {plain_f32, dict_f32, TAKES_FLOAT, 4},
-    [COLUMN_F64] = {plain_64, dict_64, TAKES_FLOAT, 8},
-    [COLUMN_STRING] = {plain_string, dict_string, 1 << CELL_NULL | 1 << CELL_STRING
-                       | 1 << CELL_NUMBER | 1 << CELL_JSON, 0},
-    [COLUMN_BYTES] = {plain_string, dict_string, 1 << CELL_NULL | 1 << CELL_BYTES, 0},
-    [COLUMN_TIMESTAMP] = {plain_64, dict_64, 1 << CELL_NULL | 1 << CELL_TIMESTAMP, 8},
+    [COLUMN_BOOL] = {append_bool, 1 << CELL_NULL | 1 << CELL_BOOL, 1, false},
+    [COLUMN_I32] = {append_i32, TAKES_INTEGER, 4, true},
+    [COLUMN_I64] = {append_64, TAKES_INTEGER, 8, true},
+    [COLUMN_U64] = {append_64, 1 << CELL_NULL | 1 << CELL_U64, 8, true},
+    [COLUMN_F32] = {append_f32, TAKES_FLOAT, 4, true},
+    [COLUMN_F64] = {append_64, TAKES_FLOAT, 8, true},
+    [COLUMN_STRING] = {append_string, 1 << CELL_NULL | 1 << CELL_STRING | 1 << CELL_NUMBER
+                       | 1 << CELL_JSON, 0, true},
+    [COLUMN_BYTES] = {append_string, 1 << CELL_NULL | 1 << CELL_BYTES, 0, true},
+    [COLUMN_TIMESTAMP] = {append_64, 1 << CELL_NULL | 1 << CELL_TIMESTAMP, 8, true},
 };
-
-static parquet_append_fn append_of(enum column_type type, bool by_dict)
-{
-    return by_dict ? kinds[type].dict : kinds[type].plain;
-}
 
 void parquet_column_null(struct parquet_column *c)
 {
@@ -456,35 +467,17 @@ void parquet_column_null(struct parquet_column *c)
 
 /* --- the chunk ------------------------------------------------------------------------------ */
 
-static uint64_t values_by_dict(const struct parquet_column *c)
-{
-    return c->dict_values + c->indexes.len / sizeof(uint32_t);
-}
-
-static void due_set(struct parquet_column *c)
-{
-    c->due_row = c->page_row + c->group->page_rows;
-    if (c->by_dict) {
-        /* As many values as are wanting take at least as many rows. */
-        uint64_t check = c->group->rows + c->check_values - values_by_dict(c);
-
-        c->due_row = check < c->due_row ? check : c->due_row;
-    }
-}
-
 static void chunk_begin(struct parquet_column *c)
 {
     page_clear(c);
     c->page_row = 0;
-    c->by_dict = kinds[c->type].dict != NULL && !c->dict_failed;
-    c->append = append_of((enum column_type)c->type, c->by_dict);
+    c->by_dict = kinds[c->type].by_dict && !c->dict_failed;
     c->dict_values = 0;
     c->pages_dict = c->pages_plain = 0;
     c->raw_bytes = c->packed_bytes = 0;
     c->chunk_nulls = 0;
     c->check_values = CHECK_VALUES_FIRST;
     c->stats.state = PARQUET_STATS_EMPTY;
-    c->due_row = 0;                             /* set at the first look */
 }
 
 int parquet_column_init(struct parquet_column *c, const struct column *of,
@@ -492,8 +485,9 @@ int parquet_column_init(struct parquet_column *c, const struct column *of,
 {
     *c = (struct parquet_column){.group = group, .type = of->type, .name_len = of->name_len,
                                  .value_bytes = kinds[of->type].value_bytes,
-                                 .takes = kinds[of->type].takes};
-    parquet_dict_init(&c->dict, &group->memory);
+                                 .takes = kinds[of->type].takes,
+                                 .append = kinds[of->type].append};
+    parquet_dict_init(&c->dict, c->value_bytes, &group->memory);
     parquet_pages_init(&c->pages);
     c->name = malloc((size_t)of->name_len + 1);
     if (c->name == NULL)
@@ -537,29 +531,23 @@ uint64_t parquet_column_bytes(const struct parquet_column *c)
     return bytes + c->valid.len;
 }
 
-void parquet_column_look(struct parquet_column *c)
+void parquet_column_page(struct parquet_column *c)
 {
-    if (c->by_dict && values_by_dict(c) >= c->check_values) {
-        if (dict_hopeless(c, values_by_dict(c)))
-            dict_leave(c);
-        c->check_values *= 2;
-    }
-    if (c->group->rows - c->page_row >= c->group->page_rows
-        || c->values.len >= c->group->page_bytes)
-        column_page(c);
-    due_set(c);
+    parquet_column_absorb(c);
+    column_page(c);
 }
 
 void parquet_column_end(struct parquet_column *c, struct parquet_pages *ret_dict)
 {
-    struct parquet_page_head head = {.dictionary = true, .values = c->dict.count};
+    struct parquet_page_head head = {.dictionary = true};
 
     parquet_pages_init(ret_dict);
+    parquet_column_absorb(c);
     if (c->by_dict && c->pages_dict == 0 && c->indexes.len > 0 && !dict_pays(c))
         page_to_plain(c);
-    if (!c->group->error && c->group->rows > c->page_row)
-        column_page(c);
-    if (!c->group->error && c->pages_dict > 0)
+    column_page(c);
+    head.values = c->dict.count;
+    if (c->pages_dict > 0)
         page_put(c, &head, &c->dict.values, ret_dict);
 }
 

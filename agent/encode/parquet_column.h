@@ -67,12 +67,11 @@ struct parquet_column {
     uint8_t value_bytes;        /* of a PLAIN number; 0: a string */
     bool by_dict;               /* the page is; else PLAIN */
     bool dict_failed;           /* it did not pay in this file */
-    uint64_t due_row;           /* parquet_column_look() has something to do from there on */
 
     /* The page that is being filled. */
     uint64_t page_row;          /* its first */
     uint64_t nulls;
-    struct bytes values;        /* PLAIN; a byte for each bool */
+    struct bytes values;        /* PLAIN, a byte for each bool; by dictionary: not yet looked up */
     struct bytes indexes;       /* u32; by dictionary */
     struct bytes valid;         /* bits, 1: not null; as far as to the last null */
 
@@ -99,12 +98,16 @@ void parquet_column_null(struct parquet_column *c);
 /* Bytes that the page being filled will have, about. */
 uint64_t parquet_column_bytes(const struct parquet_column *c);
 
-/* Time to look at it: makes a page if it is due, leaves the dictionary if it does not pay. */
+/* To be called after each PARQUET_DICT_BATCH rows: looks values up in the dictionary. */
+void parquet_column_absorb(struct parquet_column *c);
+
+/* Time to make a page. */
 static inline bool parquet_column_due(const struct parquet_column *c)
 {
-    return c->group->rows >= c->due_row || c->values.len >= c->group->page_bytes;
+    return c->group->rows - c->page_row >= c->group->page_rows
+           || c->values.len >= c->group->page_bytes;
 }
-void parquet_column_look(struct parquet_column *c);
+void parquet_column_page(struct parquet_column *c);
 
 /*
  * Ends the chunk: all its pages are made, the dictionary's too, which stands in a list of its own

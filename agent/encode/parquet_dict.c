@@ -1,31 +1,28 @@
 /*
  * parquet_dict: a table of open addressing over the values of a dictionary page.
  *
- * The hash need not resist anybody: a search is given up after PROBES_MAX places, so values that
- * collide on purpose cost their column its dictionary and nothing else.
+ * The hash need not resist anybody: a value that is put further than PROBES_MAX places from where
+ * it belongs marks the dictionary as crowded, so values that collide on purpose cost their column
+ * its dictionary and nothing else.
  *
  * Owns:   its values and its table.
  * Thread: any one at a time.
  */
 #include "encode/parquet_dict.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS_MIN = 64, SLOTS_STEP = 4, PROBES_MAX = 256 };
+#include "base/invariant.h"
+
+enum { SLOTS_MIN = 256, SLOTS_STEP = 4, PROBES_MAX = 256 };
 
 __extension__ typedef unsigned __int128 dict_product;
 
-struct value {
-    uint64_t number;
-    const uint8_t *data;        /* of a string, which has no number; else NULL */
-    uint32_t len;               /* bytes in a dictionary page: a string's length counts */
-};
-
-void parquet_dict_init(struct parquet_dict *d, uint64_t *memory)
+void parquet_dict_init(struct parquet_dict *d, uint32_t width, uint64_t *memory)
 {
-    *d = (struct parquet_dict){.memory = memory};
+    *d = (struct parquet_dict){.width = width, .memory = memory};
 }
 
 void parquet_dict_fini(struct parquet_dict *d)
@@ -34,7 +31,7 @@ void parquet_dict_fini(struct parquet_dict *d)
     bytes_free(&d->values);
     bytes_free(&d->starts);
     free(d->slots);
-    parquet_dict_init(d, d->memory);
+    parquet_dict_init(d, d->width, d->memory);
 }
 
 void parquet_dict_clear(struct parquet_dict *d)
@@ -44,6 +41,7 @@ void parquet_dict_clear(struct parquet_dict *d)
     if (d->count > 0)
         memset(d->slots, 0, d->slots_count * sizeof(*d->slots));
     d->count = 0;
+    d->crowded = false;
 }
 
 static inline uint64_t mix(uint64_t a, uint64_t b)
@@ -76,19 +74,28 @@ static inline uint64_t hash_bytes(const uint8_t *s, uint32_t len)
     return mix(a ^ h << 56, b);
 }
 
-/* memcmp() would be called: most strings are shorter than the call is long. */
+/* Of strings behind their lengths; memcmp() would be called, most are shorter than that takes. */
 static inline bool same_bytes(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
-    if (len < 8) {
-        if (len >= 4)
-            return bytes_get_u32(a) == bytes_get_u32(b)
-                   && bytes_get_u32(a + len - 4) == bytes_get_u32(b + len - 4);
-        return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
-    }
-    for (uint32_t i = 0; i + 8 < len; i += 8)
+    if (bytes_get_u32(a) != bytes_get_u32(b))
+        return false;
+    if (len < 8)
+        return bytes_get_u32(a + len - 4) == bytes_get_u32(b + len - 4);
+    for (uint32_t i = 4; i + 8 < len; i += 8)
         if (bytes_get_u64(a + i) != bytes_get_u64(b + i))
             return false;
     return bytes_get_u64(a + len - 8) == bytes_get_u64(b + len - 8);
+}
+
+static inline uint64_t hash_number(uint64_t number)
+{
+    return mix(number, 0);
+}
+
+/* Where a value is looked for first. */
+static inline uint32_t slot_of(const struct parquet_dict *d, const struct parquet_dict_slot *slot)
+{
+    return (uint32_t)(d->width > 0 ? hash_number(slot->value) : slot->value);
 }
 
 static bool slots_grow(struct parquet_dict *d)
@@ -99,7 +106,7 @@ static bool slots_grow(struct parquet_dict *d)
     if (slots == NULL)
         return false;
     for (uint32_t i = 0; i < d->slots_count; i++) {
-        uint32_t at = d->slots[i].tag;
+        uint32_t at = slot_of(d, &d->slots[i]);
 
         if (d->slots[i].index == 0)
             continue;
@@ -123,80 +130,114 @@ static bool grow(struct parquet_dict *d, struct bytes *b, size_t extra)
     return !e;
 }
 
-static inline bool same(const struct parquet_dict *d, const struct value *v, uint32_t index)
+/* Room for a batch of `len` bytes, all of it new; at least half of the slots stay free. */
+static int batch_reserve(struct parquet_dict *d, size_t len)
 {
-    const uint8_t *theirs;
-    uint32_t len;
-
-    if (v->len == sizeof(uint32_t) && v->data == NULL)
-        return bytes_get_u32(d->values.data + (size_t)index * 4) == (uint32_t)v->number;
-    if (v->data == NULL)
-        return bytes_get_u64(d->values.data + (size_t)index * 8) == v->number;
-    theirs = parquet_dict_string(d, index, &len);
-    return len == v->len && same_bytes(theirs + sizeof(len), v->data, len - (uint32_t)sizeof(len));
+    while (d->count + PARQUET_DICT_BATCH > d->slots_count / 2)
+        if (!slots_grow(d))
+            return -ENOMEM;
+    if (!grow(d, &d->values, len)
+        || (d->width == 0 && !grow(d, &d->starts, PARQUET_DICT_BATCH * sizeof(uint32_t))))
+        return -ENOMEM;
+    return 0;
 }
 
-static inline void store(struct parquet_dict *d, const struct value *v, uint8_t *to)
+/* Puts a value into the slot where the search for it, which began at `from`, ended. */
+static inline uint32_t add(struct parquet_dict *d, uint32_t from, uint32_t at, uint64_t value,
+                           const uint8_t *data, size_t len)
 {
-    if (v->data == NULL) {
-        memcpy(to, &v->number, v->len);
-        return;
+    uint32_t start = (uint32_t)d->values.len;
+
+    d->crowded |= at - from >= PROBES_MAX;
+    d->slots[at & (d->slots_count - 1)] =
+        (struct parquet_dict_slot){value, ++d->count, start};
+    memcpy(d->values.data + start, data, len);
+    d->values.len += len;
+    if (d->width == 0) {
+        bytes_put_u32(d->starts.data + d->starts.len, start);
+        d->starts.len += sizeof(start);
     }
-    bytes_put_u32(d->starts.data + d->starts.len, (uint32_t)(to - d->values.data));
-    d->starts.len += sizeof(uint32_t);
-    bytes_put_u32(to, v->len - (uint32_t)sizeof(v->len));
-    memcpy(to + sizeof(v->len), v->data, v->len - sizeof(v->len));
-}
-
-/* Inlined once for each sort of value, so that it asks nothing about the sort. */
-static inline __attribute__((always_inline)) uint32_t
-find_or_add(struct parquet_dict *d, uint64_t hash, const struct value *v)
-{
-    uint32_t tag = (uint32_t)(hash ^ hash >> 32), mask, at;
-    uint8_t *to;
-
-    /* Half of the slots stay free. */
-    if (d->count >= d->slots_count / 2 && !slots_grow(d))
-        return PARQUET_DICT_FULL;
-    mask = d->slots_count - 1;
-    for (at = tag; d->slots[at & mask].index != 0; at++) {
-        const struct parquet_dict_slot *slot = &d->slots[at & mask];
-
-        if (slot->tag == tag && same(d, v, slot->index - 1))
-            return slot->index - 1;
-        if (at - tag == PROBES_MAX)
-            return PARQUET_DICT_FULL;
-    }
-    if (d->values.len + v->len > PARQUET_DICT_BYTES_MAX || !grow(d, &d->values, v->len))
-        return PARQUET_DICT_FULL;
-    to = d->values.data + d->values.len;
-    d->values.len += v->len;
-    store(d, v, to);
-    d->slots[at & mask] = (struct parquet_dict_slot){tag, ++d->count};
     return d->count - 1;
 }
 
-uint32_t parquet_dict_u32(struct parquet_dict *d, uint32_t value)
+static inline __attribute__((always_inline)) uint32_t
+numbers_put(struct parquet_dict *d, const uint8_t *values, size_t len, size_t width,
+            uint32_t *ret_indexes)
 {
-    const struct value v = {.number = value, .len = sizeof(value)};
+    uint32_t from[PARQUET_DICT_BATCH], mask = d->slots_count - 1;
+    uint32_t count = (uint32_t)(len / width);
 
-    return find_or_add(d, mix(value, 0), &v);
+    INVARIANT(count <= PARQUET_DICT_BATCH);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t number = 0;
+
+        memcpy(&number, values + i * width, width);
+        from[i] = (uint32_t)hash_number(number);
+        __builtin_prefetch(&d->slots[from[i] & mask]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t number = 0;
+        uint32_t at = from[i];
+
+        memcpy(&number, values + i * width, width);
+        while (d->slots[at & mask].index != 0 && d->slots[at & mask].value != number)
+            at++;
+        ret_indexes[i] = d->slots[at & mask].index != 0
+            ? d->slots[at & mask].index - 1
+            : add(d, from[i], at, number, values + i * width, width);
+    }
+    return count;
 }
 
-uint32_t parquet_dict_u64(struct parquet_dict *d, uint64_t value)
+static uint32_t strings_put(struct parquet_dict *d, const uint8_t *values, size_t len,
+                            uint32_t *ret_indexes)
 {
-    const struct value v = {.number = value, .len = sizeof(value)};
+    const uint8_t *at[PARQUET_DICT_BATCH], *end = values + len;
+    uint64_t hash[PARQUET_DICT_BATCH];
+    uint32_t count = 0, mask = d->slots_count - 1;
 
-    return find_or_add(d, mix(value, 0), &v);
+    for (; values < end; count++) {
+        uint32_t bytes = bytes_get_u32(values);
+
+        INVARIANT(count < PARQUET_DICT_BATCH);
+        at[count] = values;
+        hash[count] = hash_bytes(values + sizeof(bytes), bytes);
+        __builtin_prefetch(&d->slots[hash[count] & mask]);
+        values += sizeof(bytes) + bytes;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(d->values.data + d->slots[hash[i] & mask].start);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bytes = bytes_get_u32(at[i]) + (uint32_t)sizeof(bytes), from = (uint32_t)hash[i];
+        const struct parquet_dict_slot *slot;
+        uint32_t place = from;
+
+        for (;; place++) {
+            slot = &d->slots[place & mask];
+            if (slot->index == 0
+                || (slot->value == hash[i]
+                    && same_bytes(d->values.data + slot->start, at[i], bytes)))
+                break;
+        }
+        ret_indexes[i] = slot->index != 0 ? slot->index - 1
+                                          : add(d, from, place, hash[i], at[i], bytes);
+    }
+    return count;
 }
 
-uint32_t parquet_dict_bytes(struct parquet_dict *d, const uint8_t *data, uint32_t len)
+int parquet_dict_put(struct parquet_dict *d, const uint8_t *values, size_t len,
+                     uint32_t *ret_indexes, uint32_t *ret_count)
 {
-    static const uint8_t nothing[1];
-    const struct value v = {.data = len > 0 ? data : nothing,
-                            .len = (uint32_t)sizeof(uint32_t) + len};
+    int e = batch_reserve(d, len);
 
-    if (d->starts.cap - d->starts.len < sizeof(uint32_t) && !grow(d, &d->starts, sizeof(uint32_t)))
-        return PARQUET_DICT_FULL;
-    return find_or_add(d, hash_bytes(data, len), &v);
+    *ret_count = 0;
+    if (e)
+        return e;
+    if (d->width == sizeof(uint32_t))
+        *ret_count = numbers_put(d, values, len, sizeof(uint32_t), ret_indexes);
+    else if (d->width == sizeof(uint64_t))
+        *ret_count = numbers_put(d, values, len, sizeof(uint64_t), ret_indexes);
+    else
+        *ret_count = strings_put(d, values, len, ret_indexes);
+    return 0;
 }

@@ -100,7 +100,7 @@ static void odd_string(struct maker *m, uint32_t column)
     static const char *const odd[] = {
         "", " ", "\"", "\"\"", ",", "\n", "\r\n", "a\"b,c\nd", "\\", "\t", "null", "NULL", "NaN",
         "0", "{\"a\":1}", "'", "\x7f", "gr\xc3\xbc\xc3\x9f", "\xe6\x97\xa5\xe6\x9c\xac",
-        "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "no \xef\xbb\xbf" "bom", "\xe2\x80\xa8",
+        "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "no \xef\xbb\xbf.", "\xe2\x80\xa8",
         "e\xcc\x81", "\x01\x02\x1f",
     };
     const char *s = odd[rng_next(m) % (sizeof(odd) / sizeof(odd[0]))];

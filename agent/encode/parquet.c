@@ -28,6 +28,7 @@ enum {
     GROUP_ROWS_MAX = 1 << 20,
     MAGIC_BYTES = 4,
     LENGTH_BYTES = 4,
+    TEXTS = 1 << CELL_STRING | 1 << CELL_BYTES | 1 << CELL_NUMBER | 1 << CELL_JSON,
 };
 
 static const char magic[MAGIC_BYTES] = {'P', 'A', 'R', '1'};
@@ -39,6 +40,7 @@ struct parquet {
     bool last;                          /* no group follows */
     struct parquet_group group;
     struct parquet_column *columns;     /* owned */
+    uint16_t *takes;                    /* owned; what each column takes, close together */
     uint32_t count, hidden;
     uint32_t turn;                      /* of the columns, who is looked at next */
     uint32_t ending;                    /* how many of them have ended */
@@ -111,13 +113,17 @@ int parquet_open(const struct schema *schema, const struct parquet_options *opti
                                       .level = options->level};
     w->created_by = strdup(options->created_by);
     w->columns = calloc(count, sizeof(*w->columns));
-    if (w->created_by == NULL || w->columns == NULL)
+    w->takes = calloc(count, sizeof(*w->takes));
+    if (w->created_by == NULL || w->columns == NULL || w->takes == NULL)
         goto fail;
-    for (; w->count < count; w->count++)
-        if (parquet_column_init(&w->columns[w->count], &schema->columns[w->hidden + w->count],
-                                &w->group))
+    for (; w->count < count; w->count++) {
+        struct parquet_column *c = &w->columns[w->count];
+
+        if (parquet_column_init(c, &schema->columns[w->hidden + w->count], &w->group))
             goto fail;
-    w->group.memory = sizeof(*w) + count * sizeof(*w->columns);
+        w->takes[w->count] = parquet_column_takes((enum column_type)c->type);
+    }
+    w->group.memory = sizeof(*w) + count * (sizeof(*w->columns) + sizeof(*w->takes));
     pages_sized(w);
     *ret_writer = w;
     return 0;
@@ -135,6 +141,7 @@ void parquet_close(struct parquet *w)
     for (uint32_t i = 0; i < w->count; i++)
         parquet_column_fini(&w->columns[i]);
     free(w->columns);
+    free(w->takes);
     free(w->created_by);
     bytes_free(&w->groups);
     free(w);
@@ -146,16 +153,14 @@ void parquet_close(struct parquet *w)
 static int row_check(const struct parquet *w, const struct cell *cells)
 {
     for (uint32_t i = 0; i < w->count; i++) {
-        const struct parquet_column *c = &w->columns[i];
         const struct cell *cell = &cells[i];
 
-        if ((c->takes >> cell->type & 1) == 0)
+        if ((w->takes[i] >> cell->type & 1) == 0)
             return -EINVAL;
-        if (cell->type == CELL_NULL)
-            continue;
-        if (c->value_bytes == 0 && cell->len > PARQUET_VALUE_BYTES_MAX)
+        if ((TEXTS >> cell->type & 1) != 0 && cell->len > PARQUET_VALUE_BYTES_MAX)
             return -EMSGSIZE;
-        if (c->type == COLUMN_I32 && cell->u.i != (int32_t)cell->u.i)
+        if (cell->type == CELL_I64 && cell->u.i != (int32_t)cell->u.i
+            && w->columns[i].type == COLUMN_I32)
             return -ERANGE;
     }
     return 0;
@@ -171,50 +176,58 @@ static bool group_full(const struct parquet *w)
 }
 
 /*
- * One column is looked at after each row, so that the pages of columns that fill alike are made in
- * different calls. Whether the group is full changes slowly: it is asked when a page was made.
+ * One column is looked at for each row, and one page is made in a call, so that the pages of
+ * columns that fill alike are made in different calls. Whether the group is full changes slowly: it
+ * is asked when a page was made.
  */
-static void column_turn(struct parquet *w)
+static void columns_turn(struct parquet *w, uint64_t rows)
 {
-    struct parquet_column *c = &w->columns[w->turn];
-    uint64_t before = w->group.bytes;
+    for (uint64_t looks = rows < w->count ? rows : w->count; looks > 0; looks--) {
+        struct parquet_column *c = &w->columns[w->turn];
 
-    w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
-    if (!parquet_column_due(c))
-        return;
-    parquet_column_page(c);
-    if (w->group.bytes != before && group_full(w))
-        parquet_group_end(w);
+        w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
+        if (!parquet_column_due(c))
+            continue;
+        parquet_column_page(c);
+        if (group_full(w))
+            parquet_group_end(w);
+        break;
+    }
 }
 
-int parquet_row(struct parquet *w, const struct cell *cells)
+int64_t parquet_rows(struct parquet *w, const struct cell *cells, uint64_t count)
 {
-    const struct cell *own = cells + w->hidden;
-    int e;
+    uint64_t stride = w->hidden + w->count, room, taken;
+    int e = 0;
 
     if (w->group.error)
         return w->group.error;
     if (parquet_ready(w) || w->last)
         return -EAGAIN;
-    e = row_check(w, own);
-    if (e)
+    cells += w->hidden;
+    room = PARQUET_DICT_BATCH - w->group.rows % PARQUET_DICT_BATCH;
+    count = count < room ? count : room;
+    for (taken = 0; taken < count && !e; taken += !e)
+        e = row_check(w, cells + taken * stride);
+    if (taken == 0)
         return e;
-    for (uint32_t i = 0; i < w->count; i++) {
-        struct parquet_column *c = &w->columns[i];
-
-        if (own[i].type == CELL_NULL)
-            parquet_column_null(c);
-        else
-            c->append(c, &own[i]);
-    }
-    w->group.rows++;
-    if (w->group.rows % PARQUET_DICT_BATCH == 0)
+    for (uint32_t i = 0; i < w->count; i++)
+        w->columns[i].append(&w->columns[i], cells + i, stride, taken);
+    w->group.rows += taken;
+    if (taken == room)
         for (uint32_t i = 0; i < w->count; i++)
             parquet_column_absorb(&w->columns[i]);
-    column_turn(w);
+    columns_turn(w, taken);
     if (w->group.rows == GROUP_ROWS_MAX)
         parquet_group_end(w);
-    return w->group.error;
+    return w->group.error ? w->group.error : (int64_t)taken;
+}
+
+int parquet_row(struct parquet *w, const struct cell *cells)
+{
+    int64_t n = parquet_rows(w, cells, 1);
+
+    return n < 0 ? (int)n : 0;
 }
 
 void parquet_group_end(struct parquet *w)
@@ -347,7 +360,7 @@ uint64_t parquet_memory(const struct parquet *w)
     return w->group.memory + w->groups.cap;
 }
 
-uint64_t parquet_rows(const struct parquet *w)
+uint64_t parquet_rows_taken(const struct parquet *w)
 {
     return w->rows + w->group.rows;
 }

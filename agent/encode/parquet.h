@@ -66,6 +66,13 @@ void parquet_close(struct parquet *w);  /* NULL is fine; discards what was not p
  */
 int parquet_row(struct parquet *w, const struct cell *cells);
 
+/*
+ * The same for several rows, one behind the other; their bytes are borrowed until this returns. How
+ * many were taken, which may be fewer than `count`: the caller goes on with the rest. An error as
+ * above is that of the first row, and then none was taken.
+ */
+int64_t parquet_rows(struct parquet *w, const struct cell *cells, uint64_t count);
+
 /* Ends the row group early, or the file: no more rows. Nothing to do is fine. */
 void parquet_group_end(struct parquet *w);
 void parquet_finish(struct parquet *w);
@@ -80,7 +87,7 @@ bool parquet_ready(const struct parquet *w);
 int64_t parquet_pull(struct parquet *w, struct block_chain *out, uint64_t most);
 
 uint64_t parquet_memory(const struct parquet *w);       /* held now, the workspace left out */
-uint64_t parquet_rows(const struct parquet *w);         /* taken so far */
+uint64_t parquet_rows_taken(const struct parquet *w);
 uint64_t parquet_bytes(const struct parquet *w);        /* of the file, as far as it is written */
 
 #endif

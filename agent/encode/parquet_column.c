@@ -150,6 +150,16 @@ static bool valid_extend(struct parquet_column *c, uint64_t rows)
     return true;
 }
 
+static size_t values_len(const struct parquet_column *c)
+{
+    return c->values.len - PARQUET_VALUES_GAP;
+}
+
+static void values_clear(struct parquet_column *c)
+{
+    c->values.len = PARQUET_VALUES_GAP;
+}
+
 static uint8_t *put_levels(struct parquet_column *c, uint8_t *at, uint64_t rows)
 {
     uint8_t *from = at + LEVELS_LEN_BYTES;
@@ -184,20 +194,20 @@ static uint8_t *put_values(struct parquet_column *c, uint8_t *at, size_t count)
                                    width);
     }
     if (c->type == COLUMN_BOOL)
-        return put_bools(at, c->values.data, count);
-    memcpy(at, c->values.data, c->values.len);
-    return at + c->values.len;
+        return put_bools(at, c->values.data + PARQUET_VALUES_GAP, count);
+    memcpy(at, c->values.data + PARQUET_VALUES_GAP, values_len(c));
+    return at + values_len(c);
 }
 
 /* The values that the page's indexes name, each once, into the workspace. False: no memory. */
-static bool values_used(struct parquet_column *c, const struct bytes **ret_values)
+static bool values_used(struct parquet_column *c, struct bytes *ret_values)
 {
     const uint32_t *indexes = (const uint32_t *)(const void *)c->indexes.data;
     size_t count = c->indexes.len / sizeof(*indexes);
     struct bytes *used = &c->group->space->used;
     uint8_t *mark;
 
-    *ret_values = &c->dict.values;
+    *ret_values = c->dict.values;
     if (c->pages_dict == 0)                     /* all are: they came with this page */
         return true;
     bytes_clear(used);
@@ -217,49 +227,70 @@ static bool values_used(struct parquet_column *c, const struct bytes **ret_value
         memcpy(used->data + used->len, at, len);
         used->len += len;
     }
-    *ret_values = used;
+    *ret_values = *used;
     return true;
 }
 
 static void page_clear(struct parquet_column *c)
 {
-    bytes_clear(&c->values);
+    values_clear(c);
     bytes_clear(&c->indexes);
     bytes_clear(&c->valid);
     c->nulls = 0;
-    c->page_row = c->group->rows;
+    c->page_row = c->rows;
 }
 
-/* Makes a page of what is there. */
-static void column_page(struct parquet_column *c)
+/*
+ * The page before it is compressed: in the workspace, or, where nothing but the one run of levels
+ * has to be put in front of the values, in their own place. False: no memory.
+ */
+static bool page_raw(struct parquet_column *c, uint64_t rows, struct bytes *ret_raw)
 {
     struct bytes *raw = &c->group->space->raw;
-    uint64_t rows = c->group->rows - c->page_row;
+    size_t count = (size_t)(rows - c->nulls), levels;
+    uint8_t *end;
+
+    bytes_clear(raw);
+    if ((c->nulls > 0 && !valid_extend(c, rows))
+        || bytes_reserve(raw, LEVELS_LEN_BYTES + parquet_pack_room(rows, 1) + WIDTH_BYTES
+                              + parquet_pack_room(c->indexes.len / sizeof(uint32_t),
+                                                  PACK_WIDTH_MAX)
+                              + (c->nulls > 0 ? values_len(c) : values_len(c) / 8 + 1)))
+        return false;
+    end = put_levels(c, raw->data, rows);
+    levels = (size_t)(end - raw->data);
+    if (c->nulls == 0 && !c->by_dict && c->type != COLUMN_BOOL) {
+        INVARIANT(levels <= PARQUET_VALUES_GAP);
+        *ret_raw = (struct bytes){.data = c->values.data + PARQUET_VALUES_GAP - levels,
+                                  .len = levels + values_len(c)};
+        memcpy(ret_raw->data, raw->data, levels);
+        return true;
+    }
+    if (count > 0)
+        end = put_values(c, end, count);
+    *ret_raw = (struct bytes){.data = raw->data, .len = (size_t)(end - raw->data)};
+    return true;
+}
+
+/* Makes a page of what is there; `only`: the chunk has no other, what is said of it is enough. */
+static void column_page_make(struct parquet_column *c, bool only)
+{
+    uint64_t rows = c->rows - c->page_row;
     size_t count = (size_t)(rows - c->nulls);
-    const struct bytes *values = &c->values;
+    struct bytes values = {.data = c->values.data + PARQUET_VALUES_GAP, .len = values_len(c)};
     struct parquet_page_head head = {.values = (uint32_t)rows, .nulls = c->nulls};
     struct parquet_stats stats;
-    uint8_t *end;
+    struct bytes raw;
 
     if (rows == 0 || c->group->error)
         return;
-    bytes_clear(raw);
-    if ((c->nulls > 0 && !valid_extend(c, rows)) || (c->by_dict && !values_used(c, &values))
-        || bytes_reserve(raw, LEVELS_LEN_BYTES + parquet_pack_room(rows, 1) + WIDTH_BYTES
-                              + parquet_pack_room(c->indexes.len / sizeof(uint32_t),
-                                                  PACK_WIDTH_MAX) + c->values.len)) {
+    if ((c->by_dict && !values_used(c, &values)) || !page_raw(c, rows, &raw)) {
         c->group->error = -ENOMEM;
         return;
     }
-    end = put_levels(c, raw->data, rows);
-    if (count > 0)
-        end = put_values(c, end, count);
-    raw->len = (size_t)(end - raw->data);
-
-    parquet_stats_make((enum column_type)c->type, values->data, count > 0 ? values->len : 0,
-                       &stats);
+    parquet_stats_make((enum column_type)c->type, values.data, count > 0 ? values.len : 0, &stats);
     parquet_stats_merge((enum column_type)c->type, &c->stats, &stats);
-    head.stats = &stats;
+    head.stats = only ? NULL : &stats;
     head.encoding = c->by_dict && count > 0 ? PARQUET_RLE_DICTIONARY : PARQUET_PLAIN;
     if (head.encoding == PARQUET_RLE_DICTIONARY) {
         c->dict_values += count;
@@ -268,8 +299,13 @@ static void column_page(struct parquet_column *c)
         c->pages_plain++;
     }
     c->chunk_nulls += c->nulls;
-    page_put(c, &head, raw, &c->pages);
+    page_put(c, &head, &raw, &c->pages);
     page_clear(c);
+}
+
+static void column_page(struct parquet_column *c)
+{
+    column_page_make(c, false);
 }
 
 /* --- with and without a dictionary ---------------------------------------------------------- */
@@ -307,7 +343,7 @@ static void page_to_plain(struct parquet_column *c)
 
     if (!column_room(c, &c->values, page_plain_bytes(c)))
         return;
-    to = c->values.data;
+    to = c->values.data + PARQUET_VALUES_GAP;
     for (size_t i = 0; i < count; i++) {
         uint32_t len;
         const uint8_t *at = parquet_dict_value(&c->dict, indexes[i], &len);
@@ -352,16 +388,16 @@ void parquet_column_absorb(struct parquet_column *c)
 {
     uint32_t count;
 
-    if (!c->by_dict || c->values.len == 0
+    if (!c->by_dict || values_len(c) == 0
         || !column_room(c, &c->indexes, PARQUET_DICT_BATCH * sizeof(uint32_t)))
         return;
-    if (parquet_dict_put(&c->dict, c->values.data, c->values.len,
+    if (parquet_dict_put(&c->dict, c->values.data + PARQUET_VALUES_GAP, values_len(c),
                          (uint32_t *)(void *)(c->indexes.data + c->indexes.len), &count)) {
         c->group->error = -ENOMEM;
         return;
     }
     c->indexes.len += count * sizeof(uint32_t);
-    bytes_clear(&c->values);
+    values_clear(c);
     if (parquet_dict_over(&c->dict)) {
         dict_leave(c);
     } else if (values_by_dict(c) >= c->check_values) {
@@ -373,15 +409,36 @@ void parquet_column_absorb(struct parquet_column *c)
 
 /* --- values --------------------------------------------------------------------------------- */
 
+static void append_null(struct parquet_column *c, uint64_t row)
+{
+    row -= c->page_row;
+    if (!valid_extend(c, row + 1))
+        return;
+    c->valid.data[row / 8] &= (uint8_t)~(1U << row % 8);
+    c->nulls++;
+}
+
 #define APPEND(name, number, member)                                                              \
-    static void name(struct parquet_column *c, const struct cell *cell)                           \
+    static void name(struct parquet_column *c, const struct cell *cells, size_t stride,           \
+                     size_t count)                                                                \
     {                                                                                             \
-        number v = (number)cell->u.member;                                                        \
+        uint8_t *to;                                                                              \
                                                                                                   \
-        if (!column_room(c, &c->values, sizeof(v)))                                               \
+        if (!column_room(c, &c->values, count * sizeof(number)))                                  \
             return;                                                                               \
-        memcpy(c->values.data + c->values.len, &v, sizeof(v));                                    \
-        c->values.len += sizeof(v);                                                               \
+        to = c->values.data + c->values.len;                                                      \
+        for (size_t i = 0; i < count; i++, cells += stride) {                                     \
+            number v = (number)cells->u.member;                                                   \
+                                                                                                  \
+            if (__builtin_expect(cells->type == CELL_NULL, 0)) {                                  \
+                append_null(c, c->rows + i);                                                      \
+                continue;                                                                         \
+            }                                                                                     \
+            memcpy(to, &v, sizeof(v));                                                            \
+            to += sizeof(v);                                                                      \
+        }                                                                                         \
+        c->values.len = (size_t)(to - c->values.data);                                            \
+        c->rows += count;                                                                         \
     }
 
 APPEND(append_bool, uint8_t, i)
@@ -395,7 +452,7 @@ static __attribute__((noinline)) void string_space(struct parquet_column *c, siz
     parquet_column_absorb(c);
     if (c->by_dict && len > BATCH_BYTES_MAX)
         dict_leave(c);
-    if (!c->by_dict && c->values.len > 0
+    if (!c->by_dict && values_len(c) > 0
         && c->values.len + len > PAGE_EXCESS * c->group->page_bytes)
         column_page(c);
 }
@@ -403,33 +460,43 @@ static __attribute__((noinline)) void string_space(struct parquet_column *c, siz
 /* memcpy() of a length that is not known would be called; most strings are short. */
 static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
 {
-    if (len > COPY_CALL_BYTES || len < 8) {
-        if (len >= 4 && len < 8) {
-            bytes_put_u32(to, bytes_get_u32(from));
-            bytes_put_u32(to + len - 4, bytes_get_u32(from + len - 4));
-        } else if (len > 0) {
-            memcpy(to, from, len);
-        }
-        return;
+    if (len >= 8 && len <= COPY_CALL_BYTES) {
+        for (size_t i = 0; i + 8 < len; i += 8)
+            bytes_put_u64(to + i, bytes_get_u64(from + i));
+        bytes_put_u64(to + len - 8, bytes_get_u64(from + len - 8));
+    } else if (len >= 4 && len < 8) {
+        bytes_put_u32(to, bytes_get_u32(from));
+        bytes_put_u32(to + len - 4, bytes_get_u32(from + len - 4));
+    } else if (len > COPY_CALL_BYTES) {
+        memcpy(to, from, len);
+    } else if (len > 0) {
+        to[0] = from[0];
+        to[len / 2] = from[len / 2];
+        to[len - 1] = from[len - 1];
     }
-    for (size_t i = 0; i + 8 < len; i += 8)
-        bytes_put_u64(to + i, bytes_get_u64(from + i));
-    bytes_put_u64(to + len - 8, bytes_get_u64(from + len - 8));
 }
 
-static void append_string(struct parquet_column *c, const struct cell *cell)
+static void append_string(struct parquet_column *c, const struct cell *cells, size_t stride,
+                          size_t count)
 {
-    size_t len = sizeof(cell->len) + cell->len;
-    uint8_t *to;
+    for (; count > 0; count--, cells += stride, c->rows++) {
+        size_t len = sizeof(cells->len) + cells->len;
+        uint8_t *to;
 
-    if (c->values.len + len > (c->by_dict ? BATCH_BYTES_MAX : PAGE_EXCESS * c->group->page_bytes))
-        string_space(c, len);
-    if (!column_room(c, &c->values, len))
-        return;
-    to = c->values.data + c->values.len;
-    bytes_put_u32(to, cell->len);
-    copy_short(to + sizeof(cell->len), cell->u.s, cell->len);
-    c->values.len += len;
+        if (__builtin_expect(cells->type == CELL_NULL, 0)) {
+            append_null(c, c->rows);
+            continue;
+        }
+        if (c->values.len + len
+            > (c->by_dict ? BATCH_BYTES_MAX : PAGE_EXCESS * c->group->page_bytes))
+            string_space(c, len);
+        if (!column_room(c, &c->values, len))
+            return;
+        to = c->values.data + c->values.len;
+        bytes_put_u32(to, cells->len);
+        copy_short(to + sizeof(cells->len), cells->u.s, cells->len);
+        c->values.len += len;
+    }
 }
 
 enum {
@@ -455,22 +522,17 @@ static const struct {
     [COLUMN_TIMESTAMP] = {append_64, 1 << CELL_NULL | 1 << CELL_TIMESTAMP, 8, true},
 };
 
-void parquet_column_null(struct parquet_column *c)
+uint16_t parquet_column_takes(enum column_type type)
 {
-    uint64_t row = c->group->rows - c->page_row;
-
-    if (!valid_extend(c, row + 1))
-        return;
-    c->valid.data[row / 8] &= (uint8_t)~(1U << row % 8);
-    c->nulls++;
+    return kinds[type].takes;
 }
 
 /* --- the chunk ------------------------------------------------------------------------------ */
 
 static void chunk_begin(struct parquet_column *c)
 {
+    c->rows = 0;
     page_clear(c);
-    c->page_row = 0;
     c->by_dict = kinds[c->type].by_dict && !c->dict_failed;
     c->dict_values = 0;
     c->pages_dict = c->pages_plain = 0;
@@ -485,7 +547,6 @@ int parquet_column_init(struct parquet_column *c, const struct column *of,
 {
     *c = (struct parquet_column){.group = group, .type = of->type, .name_len = of->name_len,
                                  .value_bytes = kinds[of->type].value_bytes,
-                                 .takes = kinds[of->type].takes,
                                  .append = kinds[of->type].append};
     parquet_dict_init(&c->dict, c->value_bytes, &group->memory);
     parquet_pages_init(&c->pages);
@@ -494,6 +555,8 @@ int parquet_column_init(struct parquet_column *c, const struct column *of,
         return -ENOMEM;
     memcpy(c->name, of->name, of->name_len);
     c->name[of->name_len] = '\0';
+    if (!column_reserve(c, &c->values, PARQUET_VALUES_GAP))
+        return -ENOMEM;
     chunk_begin(c);
     return 0;
 }
@@ -523,7 +586,7 @@ void parquet_column_fini(struct parquet_column *c)
 uint64_t parquet_column_bytes(const struct parquet_column *c)
 {
     uint64_t count = c->indexes.len / sizeof(uint32_t);
-    uint64_t bytes = c->type == COLUMN_BOOL ? c->values.len / 8 : c->values.len;
+    uint64_t bytes = c->type == COLUMN_BOOL ? values_len(c) / 8 : values_len(c);
 
     if (c->by_dict)
         bytes += c->dict.values.len
@@ -545,7 +608,7 @@ void parquet_column_end(struct parquet_column *c, struct parquet_pages *ret_dict
     parquet_column_absorb(c);
     if (c->by_dict && c->pages_dict == 0 && c->indexes.len > 0 && !dict_pays(c))
         page_to_plain(c);
-    column_page(c);
+    column_page_make(c, c->pages_dict + c->pages_plain == 0);
     head.values = c->dict.count;
     if (c->pages_dict > 0)
         page_put(c, &head, &c->dict.values, ret_dict);

@@ -56,13 +56,18 @@ int parquet_pages_add(struct parquet_pages *pages, struct parquet_group *group, 
                       size_t head_len, const void *data, size_t len);
 void parquet_page_free(struct parquet_page *page, struct parquet_group *group);
 
+/* In front of values, so that what a page has there joins them without a copy. */
+enum { PARQUET_VALUES_GAP = 16 };
+
 struct parquet_column;
-typedef void (*parquet_append_fn)(struct parquet_column *c, const struct cell *cell);
+/* Cells of `count` rows, `stride` cells from each to the next. */
+typedef void (*parquet_append_fn)(struct parquet_column *c, const struct cell *cells,
+                                  size_t stride, size_t count);
 
 struct parquet_column {
-    parquet_append_fn append;   /* for cells that are not null */
+    parquet_append_fn append;
     struct parquet_group *group;        /* borrowed */
-    uint16_t takes;             /* bits by enum cell_type */
+    uint64_t rows;              /* of the group, that have been appended */
     uint8_t type;               /* enum column_type */
     uint8_t value_bytes;        /* of a PLAIN number; 0: a string */
     bool by_dict;               /* the page is; else PLAIN */
@@ -71,7 +76,8 @@ struct parquet_column {
     /* The page that is being filled. */
     uint64_t page_row;          /* its first */
     uint64_t nulls;
-    struct bytes values;        /* PLAIN, a byte for each bool; by dictionary: not yet looked up */
+    struct bytes values;        /* behind PARQUET_VALUES_GAP free bytes: PLAIN, a byte for each
+                                   bool; by dictionary: those that were not looked up yet */
     struct bytes indexes;       /* u32; by dictionary */
     struct bytes valid;         /* bits, 1: not null; as far as to the last null */
 
@@ -93,7 +99,8 @@ int parquet_column_init(struct parquet_column *c, const struct column *of,
                         struct parquet_group *group);
 void parquet_column_fini(struct parquet_column *c);
 
-void parquet_column_null(struct parquet_column *c);
+/* Bits by enum cell_type: what may be appended to a column of the type. */
+uint16_t parquet_column_takes(enum column_type type);
 
 /* Bytes that the page being filled will have, about. */
 uint64_t parquet_column_bytes(const struct parquet_column *c);
@@ -104,7 +111,7 @@ void parquet_column_absorb(struct parquet_column *c);
 /* Time to make a page. */
 static inline bool parquet_column_due(const struct parquet_column *c)
 {
-    return c->group->rows - c->page_row >= c->group->page_rows
+    return c->rows - c->page_row >= c->group->page_rows
            || c->values.len >= c->group->page_bytes;
 }
 void parquet_column_page(struct parquet_column *c);

@@ -95,7 +95,8 @@ int parquet_meta_page(struct bytes *out, const struct parquet_page_head *head)
         thrift_i32(&t, DATA_ENCODING, (int32_t)head->encoding);
         thrift_i32(&t, DATA_DEFINITION, PARQUET_RLE);
         thrift_i32(&t, DATA_REPETITION, PARQUET_RLE);
-        put_stats(&t, DATA_STATISTICS, head->stats, head->nulls);
+        if (head->stats != NULL)
+            put_stats(&t, DATA_STATISTICS, head->stats, head->nulls);
     }
     thrift_end(&t);
     thrift_end(&t);

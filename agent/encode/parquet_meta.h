@@ -26,7 +26,7 @@ struct parquet_page_head {
     enum parquet_encoding encoding;
     enum column_type type;
     uint64_t nulls;             /* data pages, as the next */
-    const struct parquet_stats *stats;
+    const struct parquet_stats *stats;  /* NULL: none are written */
 };
 
 /* All return 0 or -ENOMEM. */

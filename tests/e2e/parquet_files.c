@@ -393,7 +393,7 @@ static void case_write(const struct file_case *fc, const struct schema *schema, 
     }
     parquet_finish(p);
     write_out(p, &chain, parquet);
-    INVARIANT((uint64_t)ftell(parquet) == parquet_bytes(p) && parquet_rows(p) == rows);
+    INVARIANT((uint64_t)ftell(parquet) == parquet_bytes(p) && parquet_rows_taken(p) == rows);
     INVARIANT(fclose(parquet) == 0 && fclose(json) == 0);
     printf("%s %s%s\n", fc->name, fc->name, sort);
     parquet_close(p);

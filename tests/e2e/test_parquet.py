@@ -50,17 +50,20 @@ class Parquet(unittest.TestCase):
 
     def test_readers_give_back_exactly_the_rows_that_went_in(self):
         self.assertGreater(len(self.names), 15)
-        for case in sorted({case for case, _ in self.names}):
-            paths = [self.path(name + ".parquet") for of, name in self.names if of == case]
-            expected = verify("json", self.path(case + ".json")).splitlines()
-            for reader in READERS:
-                with self.subTest(case=case, reader=reader):
-                    rows = verify(reader, *paths).splitlines()
-                    for number, (row, wanted) in enumerate(zip(rows, expected * len(paths))):
-                        if row != wanted:
-                            self.fail("row %d of %s: %.2000r is not %.2000r"
-                                      % (number, paths, row, wanted))
-                    self.assertEqual(len(rows), len(expected) * len(paths))
+        cases = {case for case, _ in self.names}
+        wanted = {case: verify("json", self.path(case + ".json")).splitlines() for case in cases}
+        for reader in READERS:
+            rows = verify(reader, *[self.path(name + ".parquet") for _, name in self.names])
+            rows, at = rows.splitlines(), 0
+            for case, name in self.names:
+                with self.subTest(name=name, reader=reader):
+                    end = at + len(wanted[case])
+                    self.assertLessEqual(end, len(rows))
+                    for number, (row, right) in enumerate(zip(rows[at:end], wanted[case])):
+                        if row != right:
+                            self.fail("row %d: %.2000r is not %.2000r" % (number, row, right))
+                at = end
+            self.assertEqual(at, len(rows), reader)
 
     def test_statistics_agree_with_the_values(self):
         """DuckDB skips row groups by them, so each value must be found by asking for it."""

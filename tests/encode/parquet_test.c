@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,7 +145,7 @@ static void frames_a_file_of_no_rows(void **state)
     assert_false(parquet_ready(f.p));
     file_finish(&f);
     expect_frame(&f);
-    assert_int_equal(parquet_rows(f.p), 0);
+    assert_int_equal(parquet_rows_taken(f.p), 0);
     /* Nothing but magic and footer. */
     assert_int_equal(bytes_get_u32(f.bytes.data + f.bytes.len - 8), f.bytes.len - 12);
     file_close(&f);
@@ -253,7 +254,7 @@ static void refuses_rows_without_a_trace(void **state)
         row_make(row, cells, &texts);
         cells[bad[which].column] = bad[which].cell;
         assert_int_equal(parquet_row(f.p, cells), bad[which].error);
-        assert_int_equal(parquet_rows(f.p), row + 1);
+        assert_int_equal(parquet_rows_taken(f.p), row + 1);
     }
     file_finish(&good);
     file_finish(&f);
@@ -261,6 +262,61 @@ static void refuses_rows_without_a_trace(void **state)
     assert_memory_equal(f.bytes.data, good.bytes.data, f.bytes.len);
     file_close(&good);
     file_close(&f);
+}
+
+/* However many rows come at a time, the file is the same; a bad row stops what comes with it. */
+static void takes_rows_several_at_a_time(void **state)
+{
+    static const uint64_t counts[] = {1, 2, 63, 64, 65, 500};
+    enum { ROWS = 30000, AT_ONCE = 500 };
+    struct cell *cells = calloc((size_t)AT_ONCE * COLUMNS, sizeof(*cells));
+    struct texts *texts = calloc(AT_ONCE, sizeof(*texts));
+    struct file whole;
+
+    (void)state;
+    assert_non_null(cells);
+    assert_non_null(texts);
+    file_open(&whole, columns, 0, CODEC_NONE);
+    for (uint64_t row = 0; row < ROWS; row++) {
+        rows_write(&whole, row, row + 1);
+        if (row == ROWS / 2)
+            parquet_group_end(whole.p);
+    }
+    file_finish(&whole);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct file f;
+        uint64_t row = 0;
+
+        file_open(&f, columns, 0, CODEC_NONE);
+        while (row < ROWS) {
+            uint64_t count = counts[i] < ROWS - row ? counts[i] : ROWS - row, good = count;
+            int64_t n;
+
+            if (row <= ROWS / 2 && row + count > ROWS / 2 + 1)
+                count = good = ROWS / 2 + 1 - row;
+            for (uint64_t k = 0; k < count; k++)
+                row_make(row + k, cells + k * COLUMNS, &texts[k]);
+            if (count > 3 && row % 3 == 0) {
+                good = count / 2;
+                cells[good * COLUMNS].type = CELL_BYTES;
+                assert_int_equal(parquet_rows(f.p, cells + good * COLUMNS, count - good), -EINVAL);
+            }
+            n = parquet_rows(f.p, cells, count);
+            assert_true(n > 0 && (uint64_t)n <= good);
+            row += (uint64_t)n;
+            assert_int_equal(parquet_rows_taken(f.p), row);
+            if (row == ROWS / 2 + 1)
+                parquet_group_end(f.p);
+            file_pull(&f);
+        }
+        file_finish(&f);
+        assert_int_equal(f.bytes.len, whole.bytes.len);
+        assert_memory_equal(f.bytes.data, whole.bytes.data, f.bytes.len);
+        file_close(&f);
+    }
+    file_close(&whole);
+    free(cells);
+    free(texts);
 }
 
 static void takes_text_of_json_as_strings(void **state)
@@ -297,7 +353,7 @@ static void takes_no_row_after_the_end(void **state)
     parquet_finish(f.p);
     parquet_group_end(f.p);
     assert_false(parquet_ready(f.p));
-    assert_int_equal(parquet_rows(f.p), 10);
+    assert_int_equal(parquet_rows_taken(f.p), 10);
     file_close(&f);
 }
 
@@ -385,7 +441,7 @@ static void ends_a_group_when_it_is_asked_to(void **state)
     file_pull(&f);
     assert_true(parquet_bytes(f.p) >= 50000 * sizeof(uint64_t));
     assert_true(parquet_memory(f.p) <= before);
-    assert_int_equal(parquet_rows(f.p), 50000);
+    assert_int_equal(parquet_rows_taken(f.p), 50000);
     file_finish(&f);
     expect_frame(&f);
     file_close(&f);
@@ -422,15 +478,17 @@ static bool starved(uint64_t extra)
 {
     struct rlimit limit;
     unsigned long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
+    FILE *statm;
     struct file f;
     int64_t e = 0;
 
+    file_open(&f, columns, 0, CODEC_ZSTD);
+    assert_true(chain_reserve(&f.chain, 1000));
+    (void)malloc_trim(0);       /* what tests before have left in the heap would last */
+    statm = fopen("/proc/self/statm", "r");
     assert_non_null(statm);
     assert_int_equal(fscanf(statm, "%lu", &pages), 1);
     (void)fclose(statm);
-    file_open(&f, columns, 0, CODEC_ZSTD);
-    assert_true(chain_reserve(&f.chain, 1000));
     limit.rlim_cur = limit.rlim_max = pages * (uint64_t)sysconf(_SC_PAGESIZE) + extra;
     assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
     for (uint64_t row = 0; row < 100000 && e >= 0; row++) {
@@ -484,6 +542,7 @@ int main(void)
         cmocka_unit_test(skips_hidden_columns),
         cmocka_unit_test(does_not_open_without_a_column),
         cmocka_unit_test(refuses_rows_without_a_trace),
+        cmocka_unit_test(takes_rows_several_at_a_time),
         cmocka_unit_test(takes_text_of_json_as_strings),
         cmocka_unit_test(takes_no_row_after_the_end),
         cmocka_unit_test(finishes_while_a_group_waits),

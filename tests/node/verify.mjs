@@ -142,7 +142,7 @@ async function hyparquetRows(path) {
             onComplete: (all) => { rows = all; },
         });
         if (rows.length !== rowEnd - rowStart)
-            throw new Error(`${path}: ${rows.length} rows of ${rowEnd - rowStart} in a group`);
+            throw new Error(`${rows.length} rows of ${rowEnd - rowStart} in a group`);
         for (const row of rows) {
             print(keys, keys.map((_, i) => row[i] === null || row[i] === undefined
                 ? null : convert[i](row[i])));
@@ -151,7 +151,7 @@ async function hyparquetRows(path) {
         rowStart = rowEnd;
     }
     if (BigInt(rowStart) !== metadata.num_rows)
-        throw new Error(`${path}: ${rowStart} rows in groups, ${metadata.num_rows} in all`);
+        throw new Error(`${rowStart} rows in groups, ${metadata.num_rows} in all`);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
@@ -232,6 +232,12 @@ if (!Object.hasOwn(readers, reader ?? '') || paths.length === 0) {
     console.error('usage: node verify.mjs duckdb|hyparquet|csv|json FILE...');
     process.exit(2);
 }
-for (const path of paths)
-    await readers[reader](path);
+for (const path of paths) {
+    try {
+        await readers[reader](path);
+    } catch (error) {
+        error.message = `${path}: ${error.message}`;
+        throw error;
+    }
+}
 await flush();

@@ -76,11 +76,18 @@ void parquet_workspace_close(struct parquet_workspace *space)
     if (space == NULL)
         return;
     codec_close(space->codec);
+    parquet_spare_free(space);
     bytes_free(&space->raw);
     bytes_free(&space->packed);
     bytes_free(&space->head);
     bytes_free(&space->used);
     free(space);
+}
+
+uint64_t parquet_workspace_memory(const struct parquet_workspace *space)
+{
+    return space->raw.cap + space->packed.cap + space->head.cap + space->used.cap
+           + space->spare_bytes;
 }
 
 /* --- open and close ------------------------------------------------------------------------- */

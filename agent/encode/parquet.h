@@ -33,11 +33,15 @@
 /* Of one string; far above what an event may have. */
 enum { PARQUET_VALUE_BYTES_MAX = 16 << 20 };
 
-/* What pages are encoded and compressed in: one for all writers of a thread. */
+/*
+ * What pages are encoded and compressed in, and up to 16 MiB for pages to come: one for all writers
+ * of a thread.
+ */
 struct parquet_workspace;
 
 struct parquet_workspace *parquet_workspace_open(void);         /* NULL: no memory */
 void parquet_workspace_close(struct parquet_workspace *space);  /* NULL is fine */
+uint64_t parquet_workspace_memory(const struct parquet_workspace *space);   /* but the codecs' */
 
 struct parquet_options {
     enum codec_type codec;

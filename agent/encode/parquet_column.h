@@ -18,12 +18,16 @@
 #include "encode/row.h"
 #include "encode/schema.h"
 
+struct parquet_page;
+
 struct parquet_workspace {
     struct codec *codec;        /* owned, as all below */
     struct bytes raw;           /* a page before it is compressed */
     struct bytes packed;        /* the same after */
     struct bytes head;          /* its header */
     struct bytes used;          /* the values of a dictionary that a page uses */
+    struct parquet_page *spare; /* large pages that have left, for those to come */
+    uint64_t spare_bytes;
 };
 
 /* What the columns of a writer share. */
@@ -41,7 +45,7 @@ struct parquet_group {
 /* Bytes of the file, on their way out. */
 struct parquet_page {
     struct parquet_page *next;
-    size_t len;
+    size_t len, cap;
     uint8_t data[];
 };
 
@@ -55,6 +59,7 @@ void parquet_pages_free(struct parquet_pages *pages, struct parquet_group *group
 int parquet_pages_add(struct parquet_pages *pages, struct parquet_group *group, const void *head,
                       size_t head_len, const void *data, size_t len);
 void parquet_page_free(struct parquet_page *page, struct parquet_group *group);
+void parquet_spare_free(struct parquet_workspace *space);
 
 /* In front of values, so that what a page has there joins them without a copy. */
 enum { PARQUET_VALUES_GAP = 16 };

@@ -10,7 +10,7 @@
 # install what is missing first and only then start the build, in a make of its own.
 
 VERSION   := $(shell sed -n 's/^.define HYDRANT_VERSION "\(.*\)"/\1/p' agent/base/version.h)
-SOVERSION := 1.0.0
+SOVERSION := 1.1.0
 
 MODE    ?= release
 PREFIX  ?= /usr/local

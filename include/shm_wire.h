@@ -39,7 +39,32 @@
  *   8   4    body_len    bytes of the body
  *   12  2    stream      SCHEMA: number of the stream it belongs to; STREAM: 0
  *   14  2    reserved    0
- *   16  ...  body        STREAM: the name, no NUL. SCHEMA: its fields (comes with typed records)
+ *   16  ...  body        STREAM: the name, no NUL. SCHEMA: its fields
+ *
+ * Body of a SCHEMA, what a record consists of. The fields follow each other without padding and end
+ * with the body; there is at least one:
+ *
+ *   0   2    fields      how many
+ *   2   2    reserved    0
+ *   4   ...  fields, each:
+ *            0  1    type      enum shm_field_type
+ *            1  1    flags     SHM_FIELD_NULLABLE
+ *            2  1    name_len  1..255
+ *            3  1    reserved  0
+ *            4  ...  name      UTF-8, no NUL in it; no two of a schema are equal
+ *
+ * Payload of an event of kind RECORD, whose frame names a schema. Both sides compute from the
+ * schema where each field lies. Largest first there is no gap anywhere, and with a payload that
+ * begins at a multiple of 8 each lies at a multiple of its size:
+ *
+ *   0   8 each       i64 u64 f64 timestamp, and string bytes as struct shm_ref, in declared order
+ *   ..  4 each       i32 f32, in declared order
+ *   ..  1 each       bool (0 or 1), in declared order
+ *   ..  (fields+7)/8 present, only where a field is nullable: bit i % 8 of byte i / 8 is 1 when
+ *                    field i has a value. Bits of fields that are not nullable are ignored, and so
+ *                    is the place of a field that has no value
+ *   ..  ...          what the refs point to, in any order. The lengths of all that have a value add
+ *                    up to just these bytes, so that no byte is told twice
  */
 #ifndef SHM_WIRE_H
 #define SHM_WIRE_H
@@ -59,6 +84,8 @@
 #define SHM_EVENT_BYTES_MAX     1048576U
 #define SHM_STREAM_NAME_MAX     64U     /* [A-Za-z0-9][A-Za-z0-9_.-]{0,63} */
 #define SHM_DEFS_MAX            1024U   /* definitions in one ring */
+#define SHM_FIELDS_MAX          1024U   /* fields of one schema */
+#define SHM_FIELD_NAME_MAX      255U
 
 /* Files in shm_dir. A ring is built under "." name and published without the dot. */
 #define SHM_RING_SUFFIX         ".ring"
@@ -76,6 +103,21 @@ enum shm_kind {
 };
 
 enum shm_def_type { SHM_DEF_STREAM = 1, SHM_DEF_SCHEMA = 2 };
+
+enum shm_field_type {
+    SHM_FIELD_BOOL = 1,
+    SHM_FIELD_I32,
+    SHM_FIELD_I64,
+    SHM_FIELD_U64,
+    SHM_FIELD_F32,
+    SHM_FIELD_F64,
+    SHM_FIELD_STRING,           /* UTF-8 */
+    SHM_FIELD_BYTES,
+    SHM_FIELD_TIMESTAMP,        /* i64: microseconds since 1970, UTC */
+    SHM_FIELD_TYPE_COUNT
+};
+
+#define SHM_FIELD_NULLABLE 1U
 
 /* Positions that the agent publishes, in the order of their meaning. */
 enum shm_pos { SHM_POS_ACCEPTED, SHM_POS_DURABLE, SHM_POS_DELIVERED, SHM_POS_COUNT };
@@ -190,6 +232,24 @@ struct shm_def {
     uint16_t reserved1;
 };
 
+struct shm_schema {
+    uint16_t fields;
+    uint16_t reserved;
+};
+
+struct shm_field {
+    uint8_t type;
+    uint8_t flags;
+    uint8_t name_len;
+    uint8_t reserved;
+};
+
+/* Bytes of a record, by their offset in the payload. */
+struct shm_ref {
+    uint32_t at;
+    uint32_t len;
+};
+
 #define SHM_FRAME_ALIGN 8U
 
 static inline uint64_t shm_frame_bytes(uint32_t len)
@@ -262,6 +322,18 @@ SHM_AT(shm_def, type, 6);
 SHM_AT(shm_def, body_len, 8);
 SHM_AT(shm_def, stream, 12);
 SHM_STATIC_ASSERT(sizeof(struct shm_def) == 16, "shm_def");
+
+SHM_AT(shm_schema, fields, 0);
+SHM_STATIC_ASSERT(sizeof(struct shm_schema) == 4, "shm_schema");
+
+SHM_AT(shm_field, type, 0);
+SHM_AT(shm_field, flags, 1);
+SHM_AT(shm_field, name_len, 2);
+SHM_STATIC_ASSERT(sizeof(struct shm_field) == 4, "shm_field");
+
+SHM_AT(shm_ref, at, 0);
+SHM_AT(shm_ref, len, 4);
+SHM_STATIC_ASSERT(sizeof(struct shm_ref) == 8, "shm_ref");
 
 SHM_STATIC_ASSERT(sizeof(_Atomic uint64_t) == 8, "a lock-free word");
 SHM_STATIC_ASSERT(sizeof(_Atomic uint32_t) == 4, "a lock-free word");

@@ -54,6 +54,23 @@ SHMC_INLINE void frame_padding_put(uint8_t *frame, uint64_t bytes)
     word_put(frame + bytes - SHM_FRAME_ALIGN, 0);
 }
 
+/* The same where the payload is there already: `bytes` are 0..7, behind its end. */
+SHMC_INLINE void frame_padding_end(uint8_t *at, uint32_t bytes)
+{
+    static const uint8_t zeros[4];
+
+    if ((bytes & 4) != 0) {
+        memcpy(at, zeros, 4);
+        at += 4;
+    }
+    if ((bytes & 2) != 0) {
+        memcpy(at, zeros, 2);
+        at += 2;
+    }
+    if ((bytes & 1) != 0)
+        *at = 0;
+}
+
 /*
  * A line that is to be written some events later. The agent's processor has it, having read it a
  * lap ago; asked for early, and to be owned, it is here in time. Else the stores wait for it in
@@ -147,6 +164,27 @@ SHMC_INLINE void frame_large_put(uint8_t *to, const uint8_t *from, size_t len)
     for (size_t i = 0; i < ahead; i += FRAME_LINE_BYTES)
         frame_line_ahead(to + FRAME_AHEAD_BYTES + i);
     memcpy(to, from, len);
+}
+
+/* The frame below head becomes an event. */
+SHMC_INLINE void frame_publish(struct shmc *h, uint64_t head, uint32_t len)
+{
+    /* A1: pairs with the agent's acquire of head: seeing head means seeing the bytes before it. */
+    atomic_store_explicit(h->head_word, head, memory_order_release);
+    h->events++;
+    h->payload_bytes += len;
+}
+
+/*
+ * The end of a write whose frame of `bytes` lies below the limit, at the start of the room: it
+ * becomes an event, and the call is left.
+ */
+SHMC_INLINE void frame_done(struct shmc *h, uint64_t room, uint64_t bytes, uint32_t len)
+{
+    room -= bytes;
+    frame_publish(h, h->limit - room, len);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&h->gate.both, room, memory_order_relaxed); /* as shmc_leave() */
 }
 
 #endif

@@ -101,12 +101,69 @@ static inline uint64_t shmc_tsc_ns_at(const struct shmc_tsc *tsc, uint64_t ticks
 enum shmc_busy {
     SHMC_IDLE,
     SHMC_IN_CALL,
-    SHMC_IN_RESERVE
+    SHMC_IN_RESERVE,
+    SHMC_IN_RECORD
 };
 
+/* How shmc_write_struct moves a field's value; in the order in which it does so. */
+enum shmc_move_kind {
+    SHMC_MOVE_8,
+    SHMC_MOVE_4,
+    SHMC_MOVE_1,       /* bool */
+    SHMC_MOVE_FLAG,    /* any of these, if a flag says so */
+    SHMC_MOVE_STRING,  /* from here on: a run of bytes */
+    SHMC_MOVE_POINTER,
+    SHMC_MOVE_CHARS,
+    SHMC_MOVE_ARRAY,
+    SHMC_MOVE_COUNT    /* not from a struct */
+};
+
+/*
+ * A declared field, twice: as the field writer needs it, in declared order, and as
+ * shmc_write_struct does, by kind. In private memory: the definition lies where others may write.
+ */
+struct shmc_slot {
+    uint16_t at;     /* its place in the payload */
+    uint8_t type;    /* enum shm_field_type */
+    bool nullable;
+};
+
+struct shmc_move {
+    uint32_t offset; /* as in struct shmc_field */
+    uint32_t extra;
+    uint16_t at;
+    uint16_t index;  /* of the field */
+    uint8_t kind;    /* enum shmc_move_kind */
+    uint8_t bytes;   /* of its place */
+    bool nullable;
+};
+
+/* A definition of this ring; those of a schema's words that a stream has not are 0. */
 struct shmc_def_ref {
-    uint16_t at8; /* offset of the name in the definitions, in units of 8 bytes */
-    uint8_t len;
+    uint16_t at8; /* offset of the body in the definitions, in units of 8 bytes */
+    uint16_t len; /* of the body */
+    uint16_t stream; /* number of the schema's stream */
+    uint16_t fields;
+    uint16_t slots_at; /* its first field in the handle's slots and moves */
+    uint16_t present_at;
+    uint16_t fixed_bytes;
+    uint16_t required; /* fields that are not nullable */
+    uint16_t moves[SHMC_MOVE_COUNT]; /* how many of each kind */
+    bool from_struct;  /* each field has a source */
+};
+
+/* Fields that all schemas of a ring can have, each with a byte of name; and of one more. */
+#define SHMC_SLOTS_MAX (SHM_DEFS_BYTES / (sizeof(struct shm_field) + 1) + SHM_FIELDS_MAX)
+
+/* The record that is open. */
+struct shmc_record {
+    const struct shmc_def_ref *schema;
+    const struct shmc_slot *slots;
+    uint8_t *payload;   /* in the ring */
+    uint32_t used, cap; /* bytes of the payload */
+    uint16_t left;      /* fields that must still be set */
+    int error;          /* of the first field that could not be set */
+    uint64_t present[SHM_FIELDS_MAX / 64];
 };
 
 #define SHMC_MAGIC 0x31434d4853ULL
@@ -143,7 +200,7 @@ struct shmc {
     uint8_t *end;             /* where limit lies in the mapping */
     _Atomic uint64_t *head_word; /* borrowed from segment */
     uint64_t events;          /* not beside payload_bytes: two additions, no vector of them */
-    uint16_t streams;         /* numbers 1..streams are declared */
+    uint16_t streams;         /* numbers 1..streams are those of streams; see kind_good() */
     uint8_t clock;            /* enum shmc_clock */
     uint32_t event_bytes_max;
     uint64_t payload_bytes;
@@ -161,16 +218,22 @@ struct shmc {
     dev_t bell_dev;           /* identity of bell_fd, which the program may have closed under us */
     ino_t bell_ino;
 
-    uint16_t reserved_stream; /* the open reserve: its frame but for the length */
+    uint16_t reserved_def;    /* the open reserve: its frame but for the length */
     uint8_t reserved_kind;
     uint32_t reserved_len_max;
     uint64_t reserved_time_ns;
 
     uint32_t defs_bytes;      /* private copy of the published one */
+    uint16_t defs_count;      /* numbers 1..defs_count are declared */
+    uint16_t slots_count;
     struct shmc_def_ref defs[SHM_DEFS_MAX];
+    struct shmc_record record;
     struct shmc_segment segment;
     struct shmc_text error;
     char dir[PATH_MAX];       /* absolute */
+    uint8_t body[SHM_DEFS_BYTES]; /* a definition that is being made; few pages are ever touched */
+    struct shmc_slot slots[SHMC_SLOTS_MAX];
+    struct shmc_move moves[SHMC_SLOTS_MAX];
 };
 
 #define SHMC_LINE_BYTES 64U
@@ -222,7 +285,27 @@ static inline bool shmc_alive(const struct shmc *h)
     return h->magic == SHMC_MAGIC;
 }
 
+/* The definition of a declared number, NULL for another. */
+static inline const struct shmc_def_ref *shmc_def(const struct shmc *h, uint16_t number)
+{
+    return (uint16_t)(number - 1U) < h->defs_count ? &h->defs[number - 1U] : NULL;
+}
+
 /* ---- producer.c ---- */
+
+/* The time for an event of the handle's own clock; only for the call that is inside. */
+uint64_t shmc_event_time_ns(struct shmc *h);
+/* From inside: opens a reserve of len_max bytes, which are not too many; the caller leaves. */
+int shmc_reserve_open(struct shmc *h, uint16_t def, uint8_t kind, uint32_t len_max,
+                      uint8_t **ret_payload);
+/* From inside: commits len of the bytes that are reserved, and leaves. */
+void shmc_reserve_commit(struct shmc *h, uint32_t len);
+/* Why a call finds no open reserve or record that it could go on with. */
+int shmc_reserve_none(struct shmc *h, uint32_t busy);
+/* Makes sure that `bytes` fit behind head, by the handle's policy; from inside. */
+int shmc_room_make(struct shmc *h, uint64_t bytes);
+/* From inside, after a frame was written behind head: it becomes an event. */
+void shmc_publish(struct shmc *h, uint64_t bytes, uint32_t len);
 
 /* Head, and what follows from it, the tail and the mark; keeps INV-LIMIT. */
 void shmc_head_set(struct shmc *h, uint64_t head);

@@ -14,7 +14,6 @@
 
 #include "frame.h"
 
-
 static const char *const quarantine_texts[] = {
     [SHM_QUARANTINE_NONE] = "none",
     [SHM_QUARANTINE_SUPERBLOCK] = "its superblock is not that of its file",
@@ -35,30 +34,31 @@ static inline uint8_t *frame_at(const struct shmc *h, uint64_t head)
     return h->segment.data + (head & (h->segment.data_bytes - 1));
 }
 
-SHMC_INLINE void publish(struct shmc *h, uint64_t head, uint32_t len)
-{
-    /* A1: pairs with the agent's acquire of head: seeing head means seeing the bytes before it. */
-    atomic_store_explicit(h->head_word, head, memory_order_release);
-    h->events++;
-    h->payload_bytes += len;
-}
-
 /* ---- refusals ---- */
 
 /* Why a call that the normal path refused is refused; leaves the call. */
-static int refused(struct shmc *h, uint16_t stream, uint8_t kind, size_t len)
+static int refused(struct shmc *h, uint16_t number, uint8_t kind, size_t len)
 {
+    const struct shmc_def_ref *def = shmc_def(h, number);
     int rc;
 
     if (!shmc_alive(h))
         rc = -ECHILD;
-    else if (stream == 0 || stream > h->streams)
-        rc = shmc_text_set(&h->error, -EINVAL, "stream %u: shmc_stream has not given this number",
-                           stream);
-    else if (kind == SHMC_RECORD)
-        rc = shmc_text_set(&h->error, -EINVAL, "kind record: stream %u has no schema", stream);
+    else if (def == NULL)
+        rc = shmc_text_set(&h->error, -EINVAL, "%s %u: %s has not given this number",
+                           kind == SHMC_RECORD ? "schema" : "stream", number,
+                           kind == SHMC_RECORD ? "shmc_schema" : "shmc_stream");
     else if (kind == 0 || kind > SHMC_RECORD)
         rc = shmc_text_set(&h->error, -EINVAL, "kind %u is not one of enum shmc_kind", kind);
+    else if ((kind == SHMC_RECORD) != (def->stream != 0))
+        rc = shmc_text_set(&h->error, -EINVAL,
+                           def->stream != 0
+                               ? "number %u is that of a schema: it takes records alone"
+                               : "kind record: %u is the number of a stream, not of a schema",
+                           number);
+    else if (len < def->fixed_bytes)
+        rc = shmc_text_set(&h->error, -EINVAL, "record of %zu bytes, its fixed part has %u", len,
+                           def->fixed_bytes);
     else
         rc = shmc_text_set(&h->error, -EMSGSIZE, "event of %zu bytes, at most %u fit", len,
                            h->event_bytes_max);
@@ -66,14 +66,22 @@ static int refused(struct shmc *h, uint16_t stream, uint8_t kind, size_t len)
     return rc;
 }
 
+/*
+ * May this kind be written under this number? Answered from the handle's first line, and so only
+ * for the streams that were declared before the first schema; args_good() is for all.
+ */
 SHMC_INLINE bool kind_good(const struct shmc *h, uint16_t stream, uint8_t kind)
 {
     return (uint16_t)(stream - 1U) < h->streams && (uint8_t)(kind - 1U) < SHMC_BYTES;
 }
 
-static inline bool args_good(const struct shmc *h, uint16_t stream, uint8_t kind, size_t len)
+static inline bool args_good(const struct shmc *h, uint16_t number, uint8_t kind, size_t len)
 {
-    return kind_good(h, stream, kind) && len <= h->event_bytes_max;
+    const struct shmc_def_ref *def = shmc_def(h, number);
+
+    return def != NULL && (uint8_t)(kind - 1U) < SHMC_RECORD &&
+           (kind == SHMC_RECORD) == (def->stream != 0) && len >= def->fixed_bytes &&
+           len <= h->event_bytes_max;
 }
 
 /* ---- slow path ---- */
@@ -142,8 +150,7 @@ static int tail_refresh(struct shmc *h)
     return 0;
 }
 
-/* Makes sure that `bytes` fit behind head, by the handle's policy. */
-static int room_make(struct shmc *h, uint64_t bytes)
+int shmc_room_make(struct shmc *h, uint64_t bytes)
 {
     _Atomic uint64_t *drops = &h->segment.producer->drops[SHM_DROP_FULL];
     int rc;
@@ -178,6 +185,17 @@ static void published_slow(struct shmc *h, uint64_t head)
     shmc_head_set(h, head);
 }
 
+void shmc_publish(struct shmc *h, uint64_t bytes, uint32_t len)
+{
+    uint64_t room = shmc_room(h), head = shmc_head(h) + bytes;
+
+    frame_publish(h, head, len);
+    if (bytes > room)
+        published_slow(h, head);
+    else
+        atomic_store_explicit(&h->gate.part.room, (uint32_t)(room - bytes), memory_order_relaxed);
+}
+
 /* Looks at everything again, for the normal path says only that it could not. */
 static __attribute__((noinline)) int write_slow(struct shmc *h, uint16_t stream, uint8_t kind,
                                                 uint64_t time_ns, const void *data, size_t len)
@@ -191,7 +209,7 @@ static __attribute__((noinline)) int write_slow(struct shmc *h, uint16_t stream,
     if (!args_good(h, stream, kind, len))
         return refused(h, stream, kind, len);
     bytes = shm_frame_bytes((uint32_t)len);
-    rc = room_make(h, bytes);
+    rc = shmc_room_make(h, bytes);
     if (rc == 0) {
         head = shmc_head(h);
         frame = frame_at(h, head);
@@ -199,7 +217,7 @@ static __attribute__((noinline)) int write_slow(struct shmc *h, uint16_t stream,
         frame_header_put(frame, (struct shmc_event){time_ns, (uint32_t)len, stream, kind});
         if (len != 0)
             memcpy(frame + sizeof(struct shm_frame), data, len);
-        publish(h, head + bytes, (uint32_t)len);
+        frame_publish(h, head + bytes, (uint32_t)len);
         published_slow(h, head + bytes);
     } else if (rc == -EAGAIN && h->full == SHMC_FULL_DROP) {
         rc = 0;
@@ -236,18 +254,24 @@ SHMC_INLINE int write_normal(struct shmc *h, struct shmc_event event, const void
         frame_small_put(frame + sizeof(struct shm_frame), data, event.len);
     else
         frame_large_put(frame + sizeof(struct shm_frame), data, event.len);
-    room -= bytes;
-    publish(h, h->limit - room, event.len);
-    atomic_signal_fence(memory_order_seq_cst);
-    atomic_store_explicit(&h->gate.both, room, memory_order_relaxed); /* as shmc_leave() */
+    frame_done(h, room, bytes, event.len);
     return 0;
+}
+
+/* A record, or an event of a stream that was declared behind a schema. */
+static __attribute__((noinline)) int write_other(struct shmc *h, uint16_t number, uint8_t kind,
+                                                 uint64_t time_ns, const void *data, size_t len)
+{
+    if (SHMC_UNLIKELY(!args_good(h, number, kind, len)))
+        return write_slow(h, number, kind, time_ns, data, len);
+    return write_normal(h, (struct shmc_event){time_ns, (uint32_t)len, number, kind}, data);
 }
 
 static __attribute__((noinline)) int write_large(struct shmc *h, uint16_t stream, uint8_t kind,
                                                  uint64_t time_ns, const void *data, size_t len)
 {
     if (SHMC_UNLIKELY(len > h->event_bytes_max || !kind_good(h, stream, kind)))
-        return write_slow(h, stream, kind, time_ns, data, len);
+        return write_other(h, stream, kind, time_ns, data, len);
     return write_normal(h, (struct shmc_event){time_ns, (uint32_t)len, stream, kind}, data);
 }
 
@@ -257,12 +281,11 @@ SHMC_INLINE int write_event(struct shmc *h, uint16_t stream, uint8_t kind, uint6
     if (len > FRAME_SMALL_MAX)
         return write_large(h, stream, kind, time_ns, data, len);
     if (SHMC_UNLIKELY(!kind_good(h, stream, kind)))
-        return write_slow(h, stream, kind, time_ns, data, len);
+        return write_other(h, stream, kind, time_ns, data, len);
     return write_normal(h, (struct shmc_event){time_ns, (uint32_t)len, stream, kind}, data);
 }
 
-/* The time for an event of the handle's own clock; only for the call that is inside. */
-static uint64_t event_time_ns(struct shmc *h)
+uint64_t shmc_event_time_ns(struct shmc *h)
 {
     switch (h->clock) {
     case SHMC_CLOCK_COARSE:
@@ -284,7 +307,7 @@ static __attribute__((noinline)) int write_anchoring(struct shmc *h, uint16_t st
 
     if (!shmc_enter(h))
         return -EBUSY;
-    time_ns = event_time_ns(h);
+    time_ns = shmc_event_time_ns(h);
     shmc_leave(h, SHMC_IDLE);
     return write_event(h, stream, kind, time_ns, data, len);
 }
@@ -326,70 +349,83 @@ int shmc_write(struct shmc *h, uint16_t stream, uint8_t kind, const void *data, 
     return write_clock(h, stream, kind, data, len);
 }
 
+int shmc_reserve_open(struct shmc *h, uint16_t def, uint8_t kind, uint32_t len_max,
+                      uint8_t **ret_payload)
+{
+    uint64_t bytes = shm_frame_bytes(len_max);
+    int rc;
+
+    if (SHMC_UNLIKELY(bytes > shmc_room(h))) {
+        rc = shmc_room_make(h, bytes);
+        if (rc < 0)
+            return rc;
+        shmc_head_set(h, shmc_head(h));
+    }
+    h->reserved_def = def;
+    h->reserved_kind = kind;
+    h->reserved_len_max = len_max;
+    h->reserved_time_ns = shmc_event_time_ns(h);
+    *ret_payload = frame_at(h, shmc_head(h)) + sizeof(struct shm_frame);
+    return 0;
+}
+
 int shmc_reserve(struct shmc *h, uint16_t stream, uint8_t kind, size_t len_max, void **ret_data)
 {
-    uint64_t bytes;
+    uint8_t *payload;
     int rc;
 
     if (!shmc_enter(h))
         return -EBUSY;
     if (!args_good(h, stream, kind, len_max))
         return refused(h, stream, kind, len_max);
-    bytes = shm_frame_bytes((uint32_t)len_max);
-    if (SHMC_UNLIKELY(bytes > shmc_room(h))) {
-        rc = room_make(h, bytes);
-        if (rc < 0) {
-            shmc_leave(h, SHMC_IDLE);
-            return rc;
-        }
-        shmc_head_set(h, shmc_head(h));
-    }
-    h->reserved_stream = stream;
-    h->reserved_kind = kind;
-    h->reserved_len_max = (uint32_t)len_max;
-    h->reserved_time_ns = event_time_ns(h);
-    *ret_data = frame_at(h, shmc_head(h)) + sizeof(struct shm_frame);
-    shmc_leave(h, SHMC_IN_RESERVE);
-    return 0;
+    rc = shmc_reserve_open(h, stream, kind, (uint32_t)len_max, &payload);
+    if (rc == 0)
+        *ret_data = payload;
+    shmc_leave(h, rc == 0 ? SHMC_IN_RESERVE : SHMC_IDLE);
+    return rc;
 }
 
-/* Why commit or abort finds no reserve. */
-static int no_reserve(struct shmc *h, uint32_t busy)
+int shmc_reserve_none(struct shmc *h, uint32_t busy)
 {
     if (busy == SHMC_IN_CALL)
         return -EBUSY;
     if (!shmc_alive(h))
         return -ECHILD;
-    return shmc_text_set(&h->error, -EINVAL, "no reserve is open");
+    if (busy == SHMC_IN_RECORD)
+        return shmc_text_set(&h->error, -EINVAL, "a record is open: shmc_record_commit commits it");
+    return shmc_text_set(&h->error, -EINVAL,
+                         busy == SHMC_IN_RESERVE ? "no record is open, but a reserve"
+                                                 : "no reserve is open, nor a record");
+}
+
+void shmc_reserve_commit(struct shmc *h, uint32_t len)
+{
+    uint8_t *frame = frame_at(h, shmc_head(h));
+    uint64_t bytes = shm_frame_bytes(len);
+
+    frame_header_put(frame, (struct shmc_event){h->reserved_time_ns, len, h->reserved_def,
+                                                h->reserved_kind});
+    frame_padding_end(frame + sizeof(struct shm_frame) + len,
+                      (uint32_t)(bytes - sizeof(struct shm_frame) - len));
+    shmc_publish(h, bytes, len);
+    shmc_leave(h, SHMC_IDLE);
 }
 
 int shmc_commit(struct shmc *h, size_t len)
 {
     uint32_t busy = atomic_load_explicit(&h->gate.part.busy, memory_order_relaxed);
-    uint64_t bytes, room, head;
-    uint8_t *frame;
 
     if (SHMC_UNLIKELY(busy != SHMC_IN_RESERVE))
-        return no_reserve(h, busy);
+        return shmc_reserve_none(h, busy);
     if (SHMC_UNLIKELY(len > h->reserved_len_max))
         return shmc_text_set(&h->error, -EINVAL, "commit of %zu bytes, %u are reserved", len,
                              h->reserved_len_max);
+    if (SHMC_UNLIKELY(len < h->defs[h->reserved_def - 1U].fixed_bytes))
+        return shmc_text_set(&h->error, -EINVAL, "record of %zu bytes, its fixed part has %u", len,
+                             h->defs[h->reserved_def - 1U].fixed_bytes);
     atomic_store_explicit(&h->gate.part.busy, SHMC_IN_CALL, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-
-    room = shmc_room(h);
-    head = shmc_head(h);
-    frame = frame_at(h, head);
-    bytes = shm_frame_bytes((uint32_t)len);
-    frame_header_put(frame, (struct shmc_event){h->reserved_time_ns, (uint32_t)len,
-                                                h->reserved_stream, h->reserved_kind});
-    memset(frame + sizeof(struct shm_frame) + len, 0, bytes - sizeof(struct shm_frame) - len);
-    publish(h, head + bytes, (uint32_t)len);
-    if (bytes > room)
-        published_slow(h, head + bytes);
-    else
-        atomic_store_explicit(&h->gate.part.room, (uint32_t)(room - bytes), memory_order_relaxed);
-    shmc_leave(h, SHMC_IDLE);
+    shmc_reserve_commit(h, (uint32_t)len);
     return 0;
 }
 
@@ -397,8 +433,8 @@ int shmc_abort(struct shmc *h)
 {
     uint32_t busy = atomic_load_explicit(&h->gate.part.busy, memory_order_relaxed);
 
-    if (busy != SHMC_IN_RESERVE)
-        return no_reserve(h, busy);
+    if (busy != SHMC_IN_RESERVE && busy != SHMC_IN_RECORD)
+        return shmc_reserve_none(h, busy);
     shmc_leave(h, SHMC_IDLE);
     return 0;
 }

@@ -17,9 +17,15 @@
 
 #if defined(__x86_64__)
 
+enum how { BY_WRITE, BY_STRUCT, BY_FIELDS };
+
+#define RECORD_DATA 64U
+#define RECORD(FIELD, s) FIELD(s, ARRAY, data, RECORD_DATA)
+SHMC_STRUCT(record, RECORD);
+
 static struct {
     struct shmc *h;
-    uint16_t stream;
+    uint16_t stream, schema;
     uint8_t data[INNER_LEN];
     uint64_t step, at; /* the handler counts steps and writes at one of them */
     int rc;
@@ -54,16 +60,31 @@ static void on_step(int number, siginfo_t *info, void *context)
         nested.rc = -EBADMSG;
 }
 
-/* One write that is interrupted after instruction number `at`; false if it has fewer. */
-static bool write_stepped(uint64_t at, const uint8_t *data, size_t len)
+static int record_fill(const struct record *record)
 {
+    int rc = shmc_record_begin(nested.h, nested.schema, sizeof(record->data));
+
+    (void)shmc_set_bytes(nested.h, 0, record->data, sizeof(record->data));
+    return rc == 0 ? shmc_record_commit(nested.h) : rc;
+}
+
+/* One event that is interrupted after instruction number `at`; false if it takes fewer. */
+static bool write_stepped(uint64_t at, enum how how, const uint8_t *data, size_t len)
+{
+    struct record record;
     int rc;
 
+    memset(record.data, 'o', sizeof(record.data));
     nested.step = 0;
     nested.at = at;
     nested.rc = 1;
     steps_begin();
-    rc = shmc_write(nested.h, nested.stream, SHMC_BYTES, data, len);
+    if (how == BY_STRUCT)
+        rc = shmc_write_struct(nested.h, nested.schema, &record);
+    else if (how == BY_FIELDS)
+        rc = record_fill(&record);
+    else
+        rc = shmc_write(nested.h, nested.stream, SHMC_BYTES, data, len);
     steps_end();
     assert_int_equal(rc, 0);
     return nested.step > at;
@@ -96,29 +117,34 @@ static void a_write_nested_at_any_instruction_is_whole_or_refused(void **state)
     static const struct {
         enum shmc_clock clock;
         uint32_t len;
-    } cases[] = {{SHMC_CLOCK_NONE, 13},
-                     {SHMC_CLOCK_NONE, 64},
-                     {SHMC_CLOCK_NONE, 200},
-                     {SHMC_CLOCK_COARSE, 64},
-                     {SHMC_CLOCK_TSC, 64}};
+        enum how how;
+    } cases[] = {{SHMC_CLOCK_NONE, 13, BY_WRITE},      {SHMC_CLOCK_NONE, 64, BY_WRITE},
+                     {SHMC_CLOCK_NONE, 200, BY_WRITE},     {SHMC_CLOCK_COARSE, 64, BY_WRITE},
+                     {SHMC_CLOCK_TSC, 64, BY_WRITE},       {SHMC_CLOCK_NONE, 72, BY_STRUCT},
+                     {SHMC_CLOCK_TSC, 72, BY_STRUCT},      {SHMC_CLOCK_NONE, 72, BY_FIELDS}};
+    const struct shm_ref ref = {sizeof(ref), RECORD_DATA};
     struct scratch *scratch = *state;
     struct shmc_options opt = scratch_options(scratch);
     struct sigaction act = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO}, kept;
     uint8_t data[200];
 
     memset(nested.data, 'i', sizeof(nested.data));
-    memset(data, 'o', sizeof(data));
     assert_int_equal(sigaction(SIGTRAP, &act, &kept), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct shmc_stats stats = SHMC_STATS_INIT;
         uint64_t whole = 0, refused = 0, at = 0;
         struct ring_reader reader;
 
+        memset(data, 'o', sizeof(data));
+        if (cases[i].how != BY_WRITE)
+            memcpy(data, &ref, sizeof(ref)); /* the record's payload */
         opt.clock = cases[i].clock;
         nested.h = scratch_open(&opt);
         nested.stream = scratch_stream(nested.h);
+        assert_int_equal(shmc_schema(nested.h, nested.stream, record_fields, record_count,
+                                     &nested.schema), 0);
         reader_open(&reader, scratch->dir, shmc_name(nested.h));
-        while (write_stepped(at, data, cases[i].len)) {
+        while (write_stepped(at, cases[i].how, data, cases[i].len)) {
             assert_true(nested.rc == 0 || nested.rc == -EBUSY);
             events_check(&reader, data, cases[i].len);
             whole += nested.rc == 0;

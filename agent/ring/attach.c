@@ -17,6 +17,7 @@
 
 #include "base/crc32c.h"
 #include "base/invariant.h"
+#include "libshm-client/fields.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -49,8 +50,9 @@ static const char *const quarantine_texts[] = {
                                 "restart that program",
     [SHM_QUARANTINE_FRAME] = "an event in it is malformed: its program has overwritten it; "
                              "restart that program",
-    [SHM_QUARANTINE_DEFINITION] = "a stream definition in it is malformed or missing; restart its "
-                                  "program, with a library of this version",
+    [SHM_QUARANTINE_DEFINITION] = "a definition of a stream or schema in it is malformed, missing "
+                                  "or of the other sort; restart its program, with a library of "
+                                  "this version",
     [SHM_QUARANTINE_DUPLICATE] = "a copy of another ring; remove it",
     [SHM_QUARANTINE_FOREIGN] = "of another boot or another log; nobody can read it on, and it "
                                "will be removed",
@@ -299,10 +301,13 @@ static bool stream_name_ok(const uint8_t *name, uint32_t len)
  * Checks the definition at the start of at[0..room), room > 0 and a multiple of 8. Returns its
  * bytes, 0: malformed.
  */
-static uint32_t def_check(const uint8_t *at, uint32_t room, uint16_t defs_count,
+static uint32_t def_check(const uint8_t *at, uint32_t room, const struct ring_file *ring,
                           struct ring_def *ret_def)
 {
+    uint16_t defs_count = ring->defs_count;
+    struct shmc_fields fields;
     struct shm_def entry;
+    unsigned int index;
 
     if (room < sizeof(entry) || defs_count >= SHM_DEFS_MAX)
         return 0;
@@ -322,8 +327,16 @@ static uint32_t def_check(const uint8_t *at, uint32_t room, uint16_t defs_count,
         memcpy(ret_def->name, at + sizeof(entry), entry.body_len);
         return entry.bytes;
     case SHM_DEF_SCHEMA:
-        /* Belongs to a definition before it. */
-        return entry.stream >= 1 && entry.stream <= defs_count ? entry.bytes : 0;
+        if (entry.stream == 0 || entry.stream > defs_count ||
+            frames_schemas_has(&ring->schemas, entry.stream))
+            return 0;
+        ret_def->stream = entry.stream;
+        ret_def->body = at + sizeof(entry);
+        ret_def->body_len = entry.body_len;
+        return shmc_fields_open(&fields, ret_def->body, entry.body_len, &index) ==
+                       SHMC_FIELDS_GOOD
+                   ? entry.bytes
+                   : 0;
     default:
         return 0;
     }
@@ -360,7 +373,7 @@ int ring_file_defs(struct ring_file *ring, ring_def_fn on_def, void *ctx,
         struct ring_def def;
         int res;
 
-        used = def_check(copy + at, len - at, ring->defs_count, &def);
+        used = def_check(copy + at, len - at, ring, &def);
         if (used == 0)
             return -EBADMSG;
         res = on_def(ctx, &def);
@@ -370,6 +383,8 @@ int ring_file_defs(struct ring_file *ring, ring_def_fn on_def, void *ctx,
         }
         ring->defs_read += used;
         ring->defs_count++;
+        if (def.type == SHM_DEF_SCHEMA)
+            frames_schemas_add(&ring->schemas, def.number);
     }
     *ret_reason = SHM_QUARANTINE_NONE;
     return 0;

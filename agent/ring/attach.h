@@ -18,13 +18,17 @@
 
 #include "base/errmsg.h"
 #include "io/file.h"
+#include "ring/frames.h"
 #include "shm_wire.h"
 
 /* A definition as the agent knows it: copied, checked, immutable. */
 struct ring_def {
     uint16_t number;
     uint8_t type;                               /* enum shm_def_type */
-    char name[SHM_STREAM_NAME_MAX + 1];         /* STREAM */
+    char name[SHM_STREAM_NAME_MAX + 1];         /* STREAM; else empty */
+    uint16_t stream;                            /* SCHEMA: number of its stream; else 0 */
+    uint32_t body_len;                          /* SCHEMA: its fields, as shm_wire.h draws them, */
+    const uint8_t *body;                        /* borrowed for the call of on_def; else NULL */
 };
 
 struct ring_file {
@@ -38,6 +42,7 @@ struct ring_file {
     struct shm_consumer *consumer;
     uint32_t defs_read;                         /* bytes of definitions taken so far */
     uint16_t defs_count;
+    struct frames_schemas schemas;              /* which of them are schemas */
 };
 
 /*
@@ -72,7 +77,9 @@ int ring_file_head(const struct ring_file *ring, uint64_t from, uint64_t *ret_he
                    enum shm_quarantine *ret_reason);
 
 /*
- * Reads and checks definitions published since the last call and hands each to on_def in order.
+ * Reads and checks definitions published since the last call and hands each to on_def in order. A
+ * schema belongs to a stream before it, and its body is checked whole.
+ *
  * Call after ring_file_head(): frames below that head use only these. Costs a load when there is
  * nothing new. -EBADMSG and a reason when one is malformed or the published length shrank; on_def's
  * non-zero result stops before that definition is counted and is returned, the next call begins

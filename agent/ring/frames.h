@@ -8,6 +8,7 @@
 #ifndef RING_FRAMES_H
 #define RING_FRAMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shm_wire.h"
@@ -18,6 +19,21 @@ struct frames_tally {
     uint32_t events;
     uint64_t payload_bytes;
 };
+
+/* Which definitions of a ring are schemas; zeroed: none. */
+struct frames_schemas {
+    uint64_t words[SHM_DEFS_MAX / 64 + 1];
+};
+
+static inline bool frames_schemas_has(const struct frames_schemas *s, uint32_t number)
+{
+    return (s->words[number / 64] >> number % 64 & 1) != 0;
+}
+
+static inline void frames_schemas_add(struct frames_schemas *s, uint32_t number)
+{
+    s->words[number / 64] |= 1ULL << number % 64;
+}
 
 /* Longest span that frames_check() takes: its events fit into 32 bits. A ring is 64 MiB at most. */
 #define FRAMES_SPAN_BYTES_MAX ((uint64_t)UINT32_MAX)

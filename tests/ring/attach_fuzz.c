@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "libshm-client/fields.h"
 #include "ring/attach.h"
 #include "ring/ring_builder.h"
 
@@ -44,7 +45,23 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 struct walk {
     uint32_t count;
+    struct frames_schemas schemas;
 };
+
+/* A schema is of a stream before it, and its body can be walked to its end. */
+static void schema_check(const struct walk *walk, const struct ring_def *def)
+{
+    struct shmc_fields_one one;
+    struct shmc_fields fields;
+    unsigned int index, count = 0;
+
+    INVARIANT(def->stream > 0 && def->stream < def->number);
+    INVARIANT(!frames_schemas_has(&walk->schemas, def->stream));
+    INVARIANT(shmc_fields_open(&fields, def->body, def->body_len, &index) == SHMC_FIELDS_GOOD);
+    for (; shmc_fields_next(&fields, &one); count++)
+        INVARIANT(one.name_len > 0 && one.at < fields.fixed_bytes);
+    INVARIANT(count == fields.count);
+}
 
 static int on_def(void *ctx, const struct ring_def *def)
 {
@@ -54,6 +71,10 @@ static int on_def(void *ctx, const struct ring_def *def)
     INVARIANT(def->type == SHM_DEF_STREAM || def->type == SHM_DEF_SCHEMA);
     INVARIANT(memchr(def->name, '\0', sizeof(def->name)) != NULL);
     INVARIANT((def->type == SHM_DEF_STREAM) == (def->name[0] != '\0'));
+    if (def->type == SHM_DEF_SCHEMA) {
+        schema_check(walk, def);
+        frames_schemas_add(&walk->schemas, def->number);
+    }
     for (const char *c = def->name; *c != '\0'; c++)
         INVARIANT(*c > ' ' && *c < 0x7f && *c != '/');
     return 0;
@@ -62,7 +83,7 @@ static int on_def(void *ctx, const struct ring_def *def)
 /* Opens it and reads what an agent reads first; returns 0 or -errno of the opening. */
 static int attach_once(const char *name, uint64_t from)
 {
-    struct walk walk = { 0 };
+    struct walk walk = { .count = 0 };
     struct ring_file ring;
     enum shm_quarantine reason;
     struct errmsg err;

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "ring/attach.h"
+#include "libshm-client/schema_body.h"
 #include "ring/ring_builder.h"
 
 #define RING "a.1.ring"
@@ -108,24 +109,57 @@ static void definitions_arrive_once_and_in_order(void **state)
     assert_int_equal(p->ring.defs_read, p->built.defs_len);
 }
 
+/* A schema of one field of this type, of that stream. */
+static void define_schema(struct place *p, uint16_t stream, uint8_t type)
+{
+    struct schema_body body;
+
+    schema_body_init(&body);
+    schema_body_add(&body, type, 0, "id");
+    built_define_schema(&p->built, stream, body.bytes, body.len);
+}
+
 static void a_schema_belongs_to_a_stream_before_it(void **state)
 {
+    static const uint16_t streams[] = { 0, 2, 3, 4, UINT16_MAX };
     struct place *p = *state;
-    struct shm_def def = { .bytes = 40, .number = 2, .type = SHM_DEF_SCHEMA, .body_len = 20,
-                           .stream = 1 };
-    uint8_t body[24] = { 0 };
 
     built_define(&p->built, "orders");
-    built_define_raw(&p->built, &def, body, sizeof(body));
+    define_schema(p, 1, SHM_FIELD_I64);
     assert_int_equal(try_defs(p), 0);
     assert_int_equal(p->seen_count, 2);
+    assert_int_equal(p->seen[1].number, 2);
     assert_int_equal(p->seen[1].type, SHM_DEF_SCHEMA);
+    assert_int_equal(p->seen[1].stream, 1);
+    assert_int_equal(p->seen[1].body_len, 10);
     assert_int_equal(p->seen[1].name[0], '\0');
-    def.number = 3;
-    def.stream = 3;
-    built_define_raw(&p->built, &def, body, sizeof(body));
+    assert_true(frames_schemas_has(&p->ring.schemas, 2));
+    assert_false(frames_schemas_has(&p->ring.schemas, 1));
+    /* None, another schema, itself, one to come, none that could be. */
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+        uint32_t len = p->built.defs_len;
+
+        define_schema(p, streams[i], SHM_FIELD_I64);
+        assert_int_equal(try_defs(p), SHM_QUARANTINE_DEFINITION);
+        assert_int_equal(p->seen_count, 2);
+        p->built.defs_len = len;
+        p->built.defs_count--;
+    }
+    define_schema(p, 1, SHM_FIELD_U64);
+    assert_int_equal(try_defs(p), 0);
+    assert_int_equal(p->seen_count, 3);
+}
+
+static void a_malformed_schema_is_refused(void **state)
+{
+    struct place *p = *state;
+
+    built_define(&p->built, "orders");
+    define_schema(p, 1, SHM_FIELD_TYPE_COUNT);
     assert_int_equal(try_defs(p), SHM_QUARANTINE_DEFINITION);
-    assert_int_equal(p->seen_count, 2);
+    assert_int_equal(p->seen_count, 1);
+    assert_int_equal(p->ring.defs_count, 1);
+    assert_false(frames_schemas_has(&p->ring.schemas, 2));
 }
 
 static void a_refused_definition_is_offered_again(void **state)
@@ -258,19 +292,29 @@ static void there_are_at_most_as_many_definitions_as_agreed(void **state)
 
 static void definitions_may_fill_their_whole_area(void **state)
 {
+    const uint32_t want = SHM_DEFS_BYTES - 24 - sizeof(struct shm_def);
     struct place *p = *state;
-    struct shm_def def = { .bytes = SHM_DEFS_BYTES - 24, .number = 2, .type = SHM_DEF_SCHEMA,
-                           .body_len = SHM_DEFS_BYTES - 24 - 16, .stream = 1 };
-    uint8_t *body = calloc(1, def.body_len);
+    struct schema_body body;
+    char name[SHM_FIELD_NAME_MAX + 1] = "";
 
-    assert_non_null(body);
+    schema_body_init(&body);
+    memset(name, 'n', SHM_FIELD_NAME_MAX);
+    for (unsigned i = 0; body.len < want; i++) {
+        uint32_t left = want - (uint32_t)body.len - (uint32_t)sizeof(struct shm_field);
+
+        name[i % SHM_FIELD_NAME_MAX] = 'm';
+        if (left < 2 * SHM_FIELD_NAME_MAX)
+            name[left > SHM_FIELD_NAME_MAX ? 250 : left] = '\0';
+        schema_body_add(&body, SHM_FIELD_BYTES, 0, name);
+    }
+    assert_int_equal(body.len, want);
     built_define(&p->built, "orders");
     assert_int_equal(p->built.defs_len, 24);
-    built_define_raw(&p->built, &def, body, def.body_len);
-    free(body);
+    built_define_schema(&p->built, 1, body.bytes, body.len);
     assert_int_equal(p->built.defs_len, SHM_DEFS_BYTES);
     assert_int_equal(try_defs(p), 0);
     assert_int_equal(p->seen_count, 2);
+    assert_int_equal(p->seen[1].body_len, want);
 }
 
 /*
@@ -508,6 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(definitions_arrive_once_and_in_order),
         CLAIM(a_schema_belongs_to_a_stream_before_it),
+        CLAIM(a_malformed_schema_is_refused),
         CLAIM(a_refused_definition_is_offered_again),
         CLAIM(each_malformed_field_of_a_definition_is_refused),
         CLAIM(the_published_length_is_checked_and_never_shrinks),

@@ -157,6 +157,22 @@ static inline uint16_t built_define(struct built *b, const char *name)
     return def.number;
 }
 
+/* body_len is that of a body which is written as it is. */
+static inline uint16_t built_define_schema(struct built *b, uint16_t stream, const void *body,
+                                           size_t body_len)
+{
+    struct shm_def def = {
+        .bytes = (uint32_t)((sizeof(def) + body_len + 7) & ~(size_t)7),
+        .number = (uint16_t)(b->defs_count + 1),
+        .type = SHM_DEF_SCHEMA,
+        .body_len = (uint32_t)body_len,
+        .stream = stream,
+    };
+
+    built_define_raw(b, &def, body, body_len);
+    return def.number;
+}
+
 /* One frame at at[]; returns its bytes with padding. */
 static inline uint64_t built_frame(uint8_t *at, uint16_t def, uint8_t kind, const void *payload,
                                    uint32_t len)

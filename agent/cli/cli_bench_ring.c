@@ -173,7 +173,7 @@ static int ring_take(struct wire *w, uint64_t *ret_events, const uint8_t **ret_f
     if (rc != 0)
         return rc;
     if (frames_check(w->chunk, len, shm_event_bytes_max(w->file.super.data_bytes),
-                     w->file.defs_count, &w->scratch, &sum) != FRAMES_OK)
+                     w->file.defs_count, &w->file.schemas, &w->scratch, &sum) != FRAMES_OK)
         return -EBADMSG;
     frames_scratch_clear(&w->scratch);
     w->pos += sum.bytes_whole;

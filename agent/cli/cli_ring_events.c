@@ -90,7 +90,7 @@ static int frames_print(const char *command, struct printer *p, const struct rin
 
     frames_scratch_clear(&scratch);
     res = frames_check(span, len, shm_event_bytes_max(view->file.super.data_bytes),
-                       view->file.defs_count, &scratch, &summary);
+                       view->file.defs_count, &view->file.schemas, &scratch, &summary);
     for (uint64_t at = 0; at < summary.bytes_whole;) {
         const uint8_t *payload;
         struct shm_frame frame;

@@ -120,7 +120,7 @@ static const char *span_trouble(struct dump *d, const struct wal_item *it,
     if (ring == NULL)
         return "its ring is not known";
     res = frames_check(g->body + it->u.span.offset, len, SHM_EVENT_BYTES_MAX, ring->defs_count,
-                       &d->scratch, &sum);
+                       NULL, &d->scratch, &sum);
     frames_scratch_clear(&d->scratch);
     return res == FRAMES_OK && sum.bytes_whole == len ? NULL : "no frames";
 }

@@ -125,7 +125,7 @@ static const char *span_trouble(struct wal_verify *v, const struct wal_item *it,
         return other_bytes;
     if (ring == NULL)           /* said of the item, or behind a hole */
         return NULL;
-    if (frames_check(span, len, SHM_EVENT_BYTES_MAX, ring->defs_count, &v->scratch, &sum)
+    if (frames_check(span, len, SHM_EVENT_BYTES_MAX, ring->defs_count, NULL, &v->scratch, &sum)
             != FRAMES_OK
         || sum.bytes_whole != len)
         trouble = "its bytes are no frames";

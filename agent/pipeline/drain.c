@@ -208,7 +208,7 @@ static enum shm_quarantine span_check(struct shard *s, struct ring *r, struct wa
     if (span_read(r, g->chunk + g->body_len, len))
         return ring_file_intact(&r->file) ? SHM_QUARANTINE_FAULT : SHM_QUARANTINE_SIZE;
     if (frames_check(g->chunk + g->body_len, len, shm_event_bytes_max(r->file.super.data_bytes),
-                     r->file.defs_count, &s->scratch, ret_sum)
+                     r->file.defs_count, &r->file.schemas, &s->scratch, ret_sum)
         == FRAMES_CORRUPT)
         return ret_sum->reason;
     if (ret_sum->bytes_whole < len && len == head - r->read_pos)

@@ -381,7 +381,7 @@ bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struc
         || crc32c(0, body + it->u.span.offset, len) != it->u.span.crc32c)
         return false;
     sound = frames_check(body + it->u.span.offset, len, SHM_EVENT_BYTES_MAX, ring->defs_count,
-                         &s->scratch, &sum)
+                         NULL, &s->scratch, &sum)
                 == FRAMES_OK
             && sum.bytes_whole == len;
     frames_scratch_clear(&s->scratch);

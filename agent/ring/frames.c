@@ -17,6 +17,10 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a frame's words are little-endian");
 _Static_assert(SHM_DEFS_MAX <= UINT16_MAX, "used_count counts every definition");
 
+/* Of a frame's second word: the definition, and the one bit of the kind that only RECORD has. */
+#define DEF_RECORD (0xffffU | (uint32_t)SHM_KIND_RECORD << 16)
+_Static_assert(SHM_KIND_RECORD == 4 && SHM_KIND_COUNT == 5, "a bit of its own");
+
 /* The first eight bytes of a frame in one register: len, def, kind, flags. */
 static inline uint64_t frame_word(const uint8_t *frame)
 {
@@ -47,7 +51,8 @@ static inline void scratch_add(struct frames_scratch *scratch, uint32_t def, uin
 }
 
 enum frames_result frames_check(const uint8_t *span, uint64_t len, uint32_t event_bytes_max,
-                                uint16_t defs_count, struct frames_scratch *scratch,
+                                uint16_t defs_count, const struct frames_schemas *schemas,
+                                struct frames_scratch *scratch,
                                 struct frames_summary *ret_summary)
 {
     enum frames_result result = FRAMES_OK;
@@ -62,7 +67,8 @@ enum frames_result frames_check(const uint8_t *span, uint64_t len, uint32_t even
     while (len - at >= sizeof(struct shm_frame)) {
         uint64_t word = frame_word(span + at);
         uint32_t payload_len = (uint32_t)word;
-        uint32_t def = (uint32_t)(word >> 32) & 0xffffU;
+        uint32_t def_record = (uint32_t)(word >> 32) & DEF_RECORD;
+        uint32_t def = def_record & 0xffffU;
         uint32_t kind_flags = (uint32_t)(word >> 48); /* flags are 0: then this is the kind */
         uint64_t next = at + shm_frame_bytes(payload_len);
 
@@ -73,22 +79,27 @@ enum frames_result frames_check(const uint8_t *span, uint64_t len, uint32_t even
             reason = frame_fault(word, event_bytes_max);
             break;
         }
-        if (__builtin_expect(next > len, 0))
-            break;
-        if (def != run_def) {
+        if (def_record != run_def) {
+            if (schemas && frames_schemas_has(schemas, def) != (kind_flags == SHM_KIND_RECORD)) {
+                result = FRAMES_CORRUPT;
+                reason = SHM_QUARANTINE_DEFINITION;
+                break;
+            }
             if (run_events > 0)
-                scratch_add(scratch, run_def, run_events, run_payload_bytes);
-            run_def = def;
+                scratch_add(scratch, run_def & 0xffffU, run_events, run_payload_bytes);
+            run_def = def_record;
             run_events = 0;
             run_payload_bytes = 0;
         }
+        if (__builtin_expect(next > len, 0))
+            break;
         run_events++;
         run_payload_bytes += payload_len;
         events++;
         at = next;
     }
     if (run_events > 0)
-        scratch_add(scratch, run_def, run_events, run_payload_bytes);
+        scratch_add(scratch, run_def & 0xffffU, run_events, run_payload_bytes);
     ret_summary->bytes_whole = at;
     ret_summary->events = events;
     ret_summary->reason = reason;

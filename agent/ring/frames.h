@@ -62,15 +62,17 @@ struct frames_summary {
 
 /*
  * Walks span[0..len): each frame's length at most event_bytes_max, kind known, flags 0, definition
- * 1..defs_count. Adds the tallies of the whole good frames to scratch (the caller clears it by
- * frames_scratch_clear() before the first span of a tally).
+ * 1..defs_count, and that of a schema when and only when the kind is record (schemas NULL: not
+ * known, not looked at). Adds the tallies of the whole good frames to scratch (the caller clears it
+ * by frames_scratch_clear() before the first span of a tally).
  *
  * The 16 bytes of a frame's header are checked as soon as they are all in the span, its payload may
  * still be cut. A span that ends at a published head must be whole: bytes_whole < len there means
  * that its last frame reaches beyond what was committed, and is the caller's SHM_QUARANTINE_FRAME.
  */
 enum frames_result frames_check(const uint8_t *span, uint64_t len, uint32_t event_bytes_max,
-                                uint16_t defs_count, struct frames_scratch *scratch,
+                                uint16_t defs_count, const struct frames_schemas *schemas,
+                                struct frames_scratch *scratch,
                                 struct frames_summary *ret_summary);
 void frames_scratch_clear(struct frames_scratch *scratch);
 

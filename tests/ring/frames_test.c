@@ -24,7 +24,7 @@ static enum frames_result check(const uint8_t *span, uint64_t len, uint32_t even
     assert_non_null(copy);
     memcpy(copy, span, len);
     frames_scratch_clear(&scratch);
-    result = frames_check(copy, len, event_bytes_max, DEFS, &scratch, ret_summary);
+    result = frames_check(copy, len, event_bytes_max, DEFS, NULL, &scratch, ret_summary);
     free(copy);
     return result;
 }
@@ -118,7 +118,7 @@ static void tallies_add_up_over_spans_and_clear_forgets_them(void **state)
     assert_int_equal(check(span, len, 64, &sum), FRAMES_OK);
     first = scratch.events[2];
     assert_true(first > 0);
-    assert_int_equal(frames_check(span, len, 64, DEFS, &scratch, &sum), FRAMES_OK);
+    assert_int_equal(frames_check(span, len, 64, DEFS, NULL, &scratch, &sum), FRAMES_OK);
     assert_int_equal(sum.events, 40);
     assert_int_equal(scratch.events[2], 2 * first);
     assert_int_equal(scratch.used_count, DEFS);
@@ -172,6 +172,44 @@ static void one_field_out_of_range_ends_the_good_part_before_it(void **state)
     }
 }
 
+static void records_name_schemas_and_all_others_streams(void **state)
+{
+    struct frames_schemas schemas = { { 0 } };
+    struct frames_summary sum;
+
+    (void)state;
+    frames_schemas_add(&schemas, 2);
+    frames_schemas_add(&schemas, 64);
+    frames_schemas_add(&schemas, SHM_DEFS_MAX);
+    for (uint16_t def = 1; def <= SHM_DEFS_MAX; def++) {
+        bool schema = def == 2 || def == 64 || def == SHM_DEFS_MAX;
+
+        assert_int_equal(frames_schemas_has(&schemas, def), schema);
+        for (uint8_t kind = SHM_KIND_JSON; kind < SHM_KIND_COUNT; kind++) {
+            bool good = schema == (kind == SHM_KIND_RECORD);
+            uint8_t span[128];
+            uint64_t len = built_frame(span, 1, SHM_KIND_TEXT, "before", 6), before = len;
+
+            len += built_frame(span + len, def, kind, "12345678", 8);
+            len += built_frame(span + len, 2, SHM_KIND_RECORD, "behind", 6);
+            frames_scratch_clear(&scratch);
+            assert_int_equal(frames_check(span, len, 64, SHM_DEFS_MAX, &schemas, &scratch, &sum),
+                             good ? FRAMES_OK : FRAMES_CORRUPT);
+            assert_int_equal(sum.events, good ? 3 : 1);
+            assert_int_equal(sum.bytes_whole, good ? len : before);
+            assert_int_equal(sum.reason, good ? SHM_QUARANTINE_NONE : SHM_QUARANTINE_DEFINITION);
+            /* Seen as soon as its header is there. */
+            frames_scratch_clear(&scratch);
+            assert_int_equal(frames_check(span, before + 16, 64, SHM_DEFS_MAX, &schemas, &scratch,
+                                          &sum), good ? FRAMES_OK : FRAMES_CORRUPT);
+            assert_int_equal(sum.events, 1);
+            assert_int_equal(scratch.events[1], 1);
+            assert_int_equal(scratch.used_count, 1);
+        }
+    }
+    frames_scratch_clear(&scratch);
+}
+
 static void time_and_payload_are_the_producers_business(void **state)
 {
     uint8_t span[256];
@@ -215,7 +253,7 @@ static void without_definitions_no_frame_is_good(void **state)
 
     (void)state;
     frames_scratch_clear(&scratch);
-    assert_int_equal(frames_check(span, len, 64, 0, &scratch, &sum), FRAMES_CORRUPT);
+    assert_int_equal(frames_check(span, len, 64, 0, NULL, &scratch, &sum), FRAMES_CORRUPT);
     assert_int_equal(sum.reason, SHM_QUARANTINE_DEFINITION);
     assert_int_equal(scratch.used_count, 0);
 }
@@ -231,7 +269,7 @@ static void all_definitions_of_a_full_table_are_tallied(void **state)
     for (uint32_t def = SHM_DEFS_MAX; def >= 1; def--)
         len += built_frame(span + len, (uint16_t)def, SHM_KIND_TEXT, "12345678", 8);
     frames_scratch_clear(&scratch);
-    assert_int_equal(frames_check(span, len, 64, SHM_DEFS_MAX, &scratch, &sum), FRAMES_OK);
+    assert_int_equal(frames_check(span, len, 64, SHM_DEFS_MAX, NULL, &scratch, &sum), FRAMES_OK);
     assert_int_equal(sum.events, SHM_DEFS_MAX);
     assert_int_equal(scratch.used_count, SHM_DEFS_MAX);
     assert_int_equal(scratch.used[0], SHM_DEFS_MAX);
@@ -249,6 +287,7 @@ int main(void)
         cmocka_unit_test(tallies_are_exact),
         cmocka_unit_test(tallies_add_up_over_spans_and_clear_forgets_them),
         cmocka_unit_test(one_field_out_of_range_ends_the_good_part_before_it),
+        cmocka_unit_test(records_name_schemas_and_all_others_streams),
         cmocka_unit_test(time_and_payload_are_the_producers_business),
         cmocka_unit_test(the_largest_event_fits_and_one_byte_more_does_not),
         cmocka_unit_test(without_definitions_no_frame_is_good),

@@ -18,6 +18,7 @@
 #include "cli/cli.h"
 #include "cli/cli_exit.h"
 #include "cli/cli_options.h"
+#include "cli/cli_record.h"
 #include "cli/cli_shm.h"
 #include "cli/cli_table.h"
 
@@ -35,9 +36,10 @@ static const char usage[] =
     "  WAITING  bytes that the agent has not accepted yet\n"
     "  DROPPED  events that the producer has given up, by its own count\n"
     "\n"
-    "show prints one ring whole: superblock, positions, streams. NAME is as ls prints it; .ring\n"
-    "may be left out. With --events it prints what waits in the ring instead, one JSON object a\n"
-    "line: stream, kind, time and payload, or payload_base64 for what is no text.\n"
+    "show prints one ring whole: superblock, positions, streams, and schemas with their fields.\n"
+    "NAME is as ls prints it; .ring may be left out. With --events it prints what waits in the\n"
+    "ring instead, one JSON object a line: stream, kind, time and payload, or payload_base64 for\n"
+    "what is no text; of a record an object of its fields.\n"
     "\n"
     "  --shm-dir DIR   where the rings are (HYDRANT_SHM_DIR; default /dev/shm/hydrant for root\n"
     "                  and system users, else /dev/shm/hydrant-UID)\n"
@@ -243,11 +245,20 @@ static int ring_ls(const char *command, const char *dir_path)
 
 static int on_def(void *ctx, const struct ring_def *def)
 {
+    struct cli_schema *schema;
+
     (void)ctx;
-    if (def->type == SHM_DEF_STREAM)
+    if (def->type == SHM_DEF_STREAM) {
         printf("  stream %-5u %s\n", def->number, def->name);
-    else
-        printf("  schema %-5u\n", def->number);
+        return 0;
+    }
+    schema = cli_schema_open(def->body, def->body_len);
+    if (schema == NULL)
+        return -ENOMEM;
+    printf("  schema %-5u of stream %u: ", def->number, def->stream);
+    cli_schema_print(stdout, schema);
+    putchar('\n');
+    cli_schema_close(schema);
     return 0;
 }
 
@@ -299,6 +310,7 @@ static int ring_show_text(const char *command, struct ring_view *view)
 {
     char state[RING_VIEW_STATE_BYTES];
     enum shm_quarantine reason = SHM_QUARANTINE_NONE;
+    int res;
 
     printf("ring           %s\n", view->file.name);
     printf("state          %s\n", ring_view_state(view, state));
@@ -309,9 +321,10 @@ static int ring_show_text(const char *command, struct ring_view *view)
     show_superblock(view);
     show_positions(view);
     printf("definitions\n");
-    if (ring_file_defs(&view->file, on_def, NULL, &reason) != 0)
+    res = ring_file_defs(&view->file, on_def, NULL, &reason);
+    if (res != 0)
         return cli_fail(command, "%s: definitions cannot be read: %s", view->file.name,
-                        ring_quarantine_name(reason));
+                        res == -EBADMSG ? ring_quarantine_name(reason) : strerror(-res));
     return CLI_OK;
 }
 

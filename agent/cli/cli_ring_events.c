@@ -16,12 +16,14 @@
 
 #include "base/clockfmt.h"
 #include "cli/cli_exit.h"
+#include "cli/cli_record.h"
 #include "cli/cli_text.h"
 #include "encode/event_classify.h"
 #include "ring/frames.h"
 
 struct printer {
     char (*names)[SHM_STREAM_NAME_MAX + 1];     /* owned; by definition number */
+    struct cli_schema **schemas;                /* owned, each owned; the same, NULL of a stream */
     struct json_checker *checker;               /* owned */
 };
 
@@ -29,8 +31,13 @@ static int on_def(void *ctx, const struct ring_def *def)
 {
     struct printer *p = (struct printer *)ctx;
 
-    memcpy(p->names[def->number], def->name, sizeof(def->name));
-    return 0;
+    /* Events under a schema's number are of its stream. */
+    memcpy(p->names[def->number], def->type == SHM_DEF_SCHEMA ? p->names[def->stream] : def->name,
+           sizeof(def->name));
+    if (def->type != SHM_DEF_SCHEMA)
+        return 0;
+    p->schemas[def->number] = cli_schema_open(def->body, def->body_len);
+    return p->schemas[def->number] != NULL ? 0 : -ENOMEM;
 }
 
 /* Copies [from, to) of the data area, which may wrap. 0 or -errno; -EBADMSG: the file is short. */
@@ -77,7 +84,10 @@ static void frame_print(struct printer *p, const struct shm_frame *frame, const 
         printf("\"time\": \"%s\", ", clockfmt_iso(frame->time_ns, time_text));
     else
         fputs("\"time\": null, ", stdout);
-    payload_print(p, payload, frame->len);
+    if (p->schemas[frame->def] != NULL)
+        cli_record_print(stdout, p->schemas[frame->def], payload, frame->len);
+    else
+        payload_print(p, payload, frame->len);
     fputs("}\n", stdout);
 }
 
@@ -111,25 +121,27 @@ int ring_events_print(const char *command, struct ring_view *view)
     uint64_t from = view->pos[SHM_POS_ACCEPTED];
     uint64_t len = view->fault == SHM_QUARANTINE_NONE ? view->head - from : 0;
     enum shm_quarantine reason = SHM_QUARANTINE_NONE;
-    struct printer p = { NULL, NULL };
+    struct printer p = { NULL, NULL, NULL };
     uint8_t *span = malloc(len > 0 ? len : 1);
     uint64_t accepted;
     int res, code;
 
     p.names = calloc(SHM_DEFS_MAX + 1, sizeof(*p.names));
+    p.schemas = calloc(SHM_DEFS_MAX + 1, sizeof(struct cli_schema *));
     p.checker = json_checker_open(SHM_EVENT_BYTES_MAX);
     if (view->fault != SHM_QUARANTINE_NONE) {
         code = cli_fail(command, "%s: what waits cannot be found: %s", view->file.name,
                         ring_quarantine_name(view->fault));
         goto out;
     }
-    if (span == NULL || p.names == NULL || p.checker == NULL) {
+    if (span == NULL || p.names == NULL || p.schemas == NULL || p.checker == NULL) {
         code = cli_fail(command, "out of memory");
         goto out;
     }
-    if (ring_file_defs(&view->file, on_def, &p, &reason) != 0) {
+    res = ring_file_defs(&view->file, on_def, &p, &reason);
+    if (res != 0) {
         code = cli_fail(command, "%s: definitions cannot be read: %s", view->file.name,
-                        ring_quarantine_name(reason));
+                        res == -EBADMSG ? ring_quarantine_name(reason) : strerror(-res));
         goto out;
     }
     res = span_copy(&view->file, from, view->head, span);
@@ -144,6 +156,9 @@ int ring_events_print(const char *command, struct ring_view *view)
         accepted = view->head; /* all of it was taken meanwhile */
     code = frames_print(command, &p, view, span + (accepted - from), len - (accepted - from));
 out:
+    for (uint32_t i = 0; p.schemas != NULL && i <= SHM_DEFS_MAX; i++)
+        cli_schema_close(p.schemas[i]);
+    free(p.schemas);
     json_checker_close(p.checker);
     free(p.names);
     free(span);

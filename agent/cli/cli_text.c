@@ -69,10 +69,11 @@ void cli_text_quoted(FILE *out, const void *data, size_t len)
     putc('"', out);
 }
 
-static void json_text(FILE *out, const uint8_t *at, size_t len)
+void cli_json_string(FILE *out, const void *data, size_t len)
 {
-    const uint8_t *end = at + len;
+    const uint8_t *at = data, *end = at + len;
 
+    putc('"', out);
     while (at < end) {
         uint32_t code;
         size_t unsafe = cli_text_unsafe(at, (size_t)(end - at), &code);
@@ -86,20 +87,15 @@ static void json_text(FILE *out, const uint8_t *at, size_t len)
             putc('\\', out);
         putc(*at++, out);
     }
+    putc('"', out);
 }
 
-void cli_json_bytes(FILE *out, const char *key, const void *data, size_t len)
+void cli_json_base64(FILE *out, const void *data, size_t len)
 {
     enum { PIECE = 48 };    /* a multiple of 3: pieces of base64 can be joined */
     const uint8_t *at = data;
 
-    if (json_check_utf8(at, len)) {
-        fprintf(out, "\"%s\": \"", key);
-        json_text(out, at, len);
-        putc('"', out);
-        return;
-    }
-    fprintf(out, "\"%s_base64\": \"", key);
+    putc('"', out);
     for (size_t done = 0; done < len; done += PIECE) {
         unsigned char text[PIECE / 3 * 4 + 1];
         size_t n = len - done < PIECE ? len - done : PIECE;
@@ -108,6 +104,17 @@ void cli_json_bytes(FILE *out, const char *key, const void *data, size_t len)
         fputs((const char *)text, out);
     }
     putc('"', out);
+}
+
+void cli_json_bytes(FILE *out, const char *key, const void *data, size_t len)
+{
+    if (json_check_utf8(data, len)) {
+        fprintf(out, "\"%s\": ", key);
+        cli_json_string(out, data, len);
+    } else {
+        fprintf(out, "\"%s_base64\": ", key);
+        cli_json_base64(out, data, len);
+    }
 }
 
 void cli_json_folded(FILE *out, const void *data, size_t len)

@@ -24,6 +24,10 @@ size_t cli_text_unsafe(const uint8_t *at, size_t left, uint32_t *ret_code);
 /* In double quotes; escapes are \" \\ \n \r \t and \xNN for each byte. */
 void cli_text_quoted(FILE *out, const void *data, size_t len);
 
+/* Valid UTF-8 as a JSON string; anything as one in base64. */
+void cli_json_string(FILE *out, const void *data, size_t len);
+void cli_json_base64(FILE *out, const void *data, size_t len);
+
 /* `"key": "text"`, or for what is no UTF-8 `"key_base64": "..."`. */
 void cli_json_bytes(FILE *out, const char *key, const void *data, size_t len);
 

@@ -13,6 +13,7 @@
 #include "cli/capture.h"
 #include "cli/cli.h"
 #include "cli/cli_exit.h"
+#include "libshm-client/schema_body.h"
 #include "ring/ring_builder.h"
 
 static struct capture capture;
@@ -112,6 +113,70 @@ static void payloads_do_not_reach_the_terminal_raw(void **state)
         assert_true((*c >= 0x20 && *c < 0x7f) || *c == '\n');
 }
 
+/* A schema of the ring's stream, and one record of it: all types, the last two without a value. */
+static void record(uint8_t yes)
+{
+    static const char *const names[] = {"yes", "small", "large", "count", "coarse", "fine",
+                                        "user \"\x1b[0m", "blob", "at"};
+    static struct schema_body body;
+    struct __attribute__((packed)) {
+        int64_t large;
+        uint64_t count;
+        double fine;
+        struct shm_ref user, blob;
+        int64_t at, no_at;
+        struct shm_ref no_text;
+        int32_t small;
+        float coarse;
+        uint8_t yes, present[2];
+        char rest[4];
+    } packed = {-5, UINT64_MAX, 0.1, {75, 2}, {77, 2}, 1770091506789123, 0, {0, 0}, -1, 0.1F, yes,
+                {0xff, 1}, {'a', '"', '\xff', 0}};
+    uint16_t number;
+
+    schema_body_init(&body);
+    for (uint8_t i = 0; i < 9; i++)
+        schema_body_add(&body, (uint8_t)(i + 1), 0, names[i]);
+    schema_body_add(&body, SHM_FIELD_TIMESTAMP, SHM_FIELD_NULLABLE, "no_at");
+    schema_body_add(&body, SHM_FIELD_STRING, SHM_FIELD_NULLABLE, "no_text");
+    number = built_define_schema(&ring, def, body.bytes, body.len);
+    built_append(&ring, number, SHM_KIND_RECORD, &packed, sizeof(packed));
+}
+
+static void schemas_are_shown_with_their_fields(void **state)
+{
+    (void)state;
+    record(1);
+    expect("ring show app.1", CLI_OK,
+           "  schema 2     of stream 1: yes bool, small i32, large i64, count u64, coarse f32, "
+           "fine f64, \"user \\\"\\x1b[0m\" string, blob bytes, at timestamp, "
+           "no_at timestamp null, no_text string null\n", "");
+}
+
+static void records_are_printed_as_objects(void **state)
+{
+    (void)state;
+    record(1);
+    record(2);
+    expect("ring show app.1 --events", CLI_OK,
+           "{\"stream\": \"clicks\", \"kind\": \"record\", \"time\": \"1970-01-01T00:00:00.000Z\", "
+           "\"payload\": {\"yes\": true, \"small\": -1, \"large\": -5, "
+           "\"count\": 18446744073709551615, \"coarse\": 0.1, \"fine\": 0.1, "
+           "\"user \\\"\\u001b[0m\": \"a\\\"\", \"blob\": \"/wA=\", "
+           "\"at\": \"2026-02-03T04:05:06.789123Z\", \"no_at\": null, \"no_text\": null}}\n", "");
+    assert_non_null(strstr(capture.out, "\"error\": \"record: field 'yes': a bool that is neither "
+                                        "0 nor 1\", \"payload_base64\": \""));
+}
+
+static void a_record_of_a_stream_is_damage(void **state)
+{
+    (void)state;
+    text("good");
+    built_append(&ring, def, SHM_KIND_RECORD, "12345678", 8);
+    expect("ring show app.1 --events", CLI_FAILED, "\"payload\": \"good\"",
+           "unreadable from position 24 on: definition");
+}
+
 static void a_quarantined_ring_says_why_and_where(void **state)
 {
     (void)state;
@@ -184,6 +249,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_what_waits_is_printed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_span_that_wraps_is_printed_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(payloads_do_not_reach_the_terminal_raw, setup, teardown),
+        cmocka_unit_test_setup_teardown(schemas_are_shown_with_their_fields, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_are_printed_as_objects, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_record_of_a_stream_is_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(a_quarantined_ring_says_why_and_where, setup, teardown),
         cmocka_unit_test_setup_teardown(an_impossible_head_is_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_are_printed_up_to_the_bad_one, setup, teardown),

@@ -30,16 +30,21 @@ char *routing_absolute(const char *directory)
     return bytes_take_cstr(&path);
 }
 
-static int target_add(struct output_settings *o, const struct sink_config *sink)
+static int target_fill(struct target_settings *t, const struct sink_config *sink)
 {
-    struct target_settings *t = &o->target[o->targets];
-
     t->sink = strdup(sink->name);
     t->directory = routing_absolute(sink->file.directory);
     t->type = TARGET_FILE;
     t->flat = sink->layout == CONFIG_LAYOUT_FLAT;
-    o->targets++;
     return t->sink && t->directory ? 0 : -ENOMEM;
+}
+
+/* What cannot be encoded goes below the same directory. */
+static int target_add(struct output_settings *o, const struct sink_config *sink)
+{
+    int r = target_fill(&o->target[o->targets++], sink);
+
+    return r ? r : target_fill(&o->error_target[o->error_targets++], sink);
 }
 
 static int output_add(struct stream_settings *set, const struct stream_config *stream,
@@ -49,6 +54,8 @@ static int output_add(struct stream_settings *set, const struct stream_config *s
 
     o->format = strdup(config_format_name(from->format));
     o->prefix = strdup(stream->prefix);
+    o->error_prefix = strdup(stream->error_prefix);
+    o->compression_level = -1;
     o->delimiter_len = (uint32_t)strlen(from->delimiter);
     o->delimiter = (uint8_t *)strdup(from->delimiter);
     o->epoch_name = from->filename == CONFIG_FILENAME_EPOCH;
@@ -56,7 +63,7 @@ static int output_add(struct stream_settings *set, const struct stream_config *s
     o->buffer_count = from->buffer_count;
     o->buffer_bytes = from->buffer_bytes;
     o->buffer_time_ns = from->buffer_time_ns;
-    return o->format && o->prefix && o->delimiter ? 0 : -ENOMEM;
+    return o->format && o->prefix && o->error_prefix && o->delimiter ? 0 : -ENOMEM;
 }
 
 int routing_resolve(const struct config *config, const char *stream_name,

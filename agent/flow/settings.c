@@ -1,9 +1,17 @@
 /*
- * settings: a stream's settings to bytes and back.
+ * settings: a stream's settings to bytes and back, by one walk over the fields for both.
  *
- *   u8 version (1), u16 outputs, then for each output: str format, prefix, delimiter; u8 epoch_name
- *   (0 or 1); u32 file_mode; u64 count, bytes, time; u16 targets, then for each: u8 type, u8 flat
- *   (0 or 1), str sink, directory. str = u32 length and its bytes, no NUL but in a delimiter.
+ *   u8 version (2), u16 outputs, then for each output:
+ *     str format, prefix, delimiter; u8 epoch_name (0 or 1); u32 file_mode; u64 count, bytes, time;
+ *     str error_prefix, columns, fields, drop_fields, add_fields, partition_by; u8 event_clock,
+ *     validate, partition_missing_error (each 0 or 1), compression, compression_level; u32
+ *     partitions_max; u64 infer_bytes, row_group_bytes;
+ *     u16 targets, then for each: u8 type, u8 flat (0 or 1), str sink, directory;
+ *     u16 error_targets, and each of them likewise.
+ *   str = u32 length and its bytes, no NUL but in a delimiter.
+ *
+ * Version 1, which logs of earlier agents hold, has neither the fields from error_prefix to
+ * row_group_bytes nor error targets.
  *
  * Owns:   what a parsed struct points to.
  * Thread: any.
@@ -14,176 +22,275 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTINGS_VERSION = 1, SETTINGS_STR_MAX = 4096 };
+enum { SETTINGS_VERSION = 2 };
 
-/* What could not be read back is not written: the log would be unreadable from here on. */
-static int put_str(struct bytes *out, const void *data, size_t len)
+struct codec {
+    struct bytes *out;          /* NULL: it reads */
+    const uint8_t *at, *end;
+    uint8_t version;
+    int err;
+};
+
+static void fail(struct codec *c, int err)
 {
-    uint32_t n = (uint32_t)len;
-    int err = len > SETTINGS_STR_MAX ? -ENAMETOOLONG : bytes_append(out, &n, sizeof(n));
-
-    return err || n == 0 ? err : bytes_append(out, data, len);
+    if (!c->err)
+        c->err = err;
 }
 
-static int put_output(struct bytes *out, const struct output_settings *o)
+static void code_raw(struct codec *c, void *value, size_t len)
 {
-    uint8_t epoch_name = o->epoch_name;
-    int err = put_str(out, o->format, strlen(o->format));
-
-    if (!err)
-        err = put_str(out, o->prefix, strlen(o->prefix));
-    if (!err)
-        err = put_str(out, o->delimiter, o->delimiter_len);
-    if (!err)
-        err = bytes_append(out, &epoch_name, sizeof(epoch_name));
-    if (!err)
-        err = bytes_append(out, &o->file_mode, sizeof(o->file_mode));
-    if (!err)
-        err = bytes_append(out, &o->buffer_count, sizeof(o->buffer_count));
-    if (!err)
-        err = bytes_append(out, &o->buffer_bytes, sizeof(o->buffer_bytes));
-    if (!err)
-        err = bytes_append(out, &o->buffer_time_ns, sizeof(o->buffer_time_ns));
-    if (!err)
-        err = bytes_append(out, &o->targets, sizeof(o->targets));
-    for (uint16_t i = 0; !err && i < o->targets; i++) {
-        uint8_t flags[2] = {o->target[i].type, o->target[i].flat};
-
-        err = bytes_append(out, flags, sizeof(flags));
-        if (!err)
-            err = put_str(out, o->target[i].sink, strlen(o->target[i].sink));
-        if (!err)
-            err = put_str(out, o->target[i].directory, strlen(o->target[i].directory));
+    if (c->out) {
+        if (!c->err)
+            c->err = bytes_append(c->out, value, len);
+        return;
     }
-    return err;
+    if (c->err || (size_t)(c->end - c->at) < len) {
+        fail(c, -EBADMSG);
+        memset(value, 0, len);
+        return;
+    }
+    memcpy(value, c->at, len);
+    c->at += len;
+}
+
+/* 0 or 1 and nothing else, so that equal settings have equal bytes. */
+static void code_bool(struct codec *c, bool *flag)
+{
+    uint8_t value = c->out ? *flag : 0;
+
+    code_raw(c, &value, sizeof(value));
+    if (value > 1)
+        fail(c, -EBADMSG);
+    if (!c->out)
+        *flag = value == 1;
+}
+
+/* What could not be read back is not written: the log would be unreadable from here on. */
+static void write_blob(struct codec *c, const void *data, size_t len, size_t len_max)
+{
+    uint32_t n = (uint32_t)len;
+
+    if (len > len_max)
+        fail(c, -ENAMETOOLONG);
+    code_raw(c, &n, sizeof(n));
+    if (!c->err && len > 0)
+        c->err = bytes_append(c->out, data, len);
+}
+
+/* NUL-terminated copy. */
+static void *read_blob(struct codec *c, bool nul_ok, size_t len_max, uint32_t *ret_len)
+{
+    char *copy;
+    uint32_t len;
+
+    *ret_len = 0;
+    code_raw(c, &len, sizeof(len));
+    if (!c->err && (len > len_max || (size_t)(c->end - c->at) < len
+                    || (!nul_ok && memchr(c->at, '\0', len))))
+        c->err = -EBADMSG;
+    if (c->err)
+        return NULL;
+    copy = malloc(len + 1U);
+    if (!copy) {
+        c->err = -ENOMEM;
+        return NULL;
+    }
+    memcpy(copy, c->at, len);
+    copy[len] = '\0';
+    c->at += len;
+    *ret_len = len;
+    return copy;
+}
+
+static void code_str(struct codec *c, char **text, size_t len_max)
+{
+    uint32_t len;
+
+    if (c->out)
+        write_blob(c, *text, *text ? strlen(*text) : 0, len_max);
+    else
+        *text = read_blob(c, false, len_max, &len);
+}
+
+static void code_delimiter(struct codec *c, struct output_settings *o)
+{
+    if (c->out)
+        write_blob(c, o->delimiter, o->delimiter_len, SETTINGS_STR_MAX);
+    else
+        o->delimiter = read_blob(c, true, SETTINGS_STR_MAX, &o->delimiter_len);
+}
+
+static void code_encoding(struct codec *c, struct output_settings *o)
+{
+    code_str(c, &o->error_prefix, SETTINGS_STR_MAX);
+    code_str(c, &o->columns, SETTINGS_TEXT_MAX);
+    code_str(c, &o->fields, SETTINGS_TEXT_MAX);
+    code_str(c, &o->drop_fields, SETTINGS_TEXT_MAX);
+    code_str(c, &o->add_fields, SETTINGS_TEXT_MAX);
+    code_str(c, &o->partition_by, SETTINGS_STR_MAX);
+    code_bool(c, &o->event_clock);
+    code_bool(c, &o->validate);
+    code_bool(c, &o->partition_missing_error);
+    code_raw(c, &o->compression, sizeof(o->compression));
+    code_raw(c, &o->compression_level, sizeof(o->compression_level));
+    code_raw(c, &o->partitions_max, sizeof(o->partitions_max));
+    code_raw(c, &o->infer_bytes, sizeof(o->infer_bytes));
+    code_raw(c, &o->row_group_bytes, sizeof(o->row_group_bytes));
+    if (o->compression >= SETTINGS_COMPRESSION_COUNT)
+        fail(c, -EBADMSG);
+}
+
+/* What version 1 does not say, as it was then. */
+static void old_encoding(struct codec *c, struct output_settings *o)
+{
+    char **texts[] = {&o->columns, &o->fields, &o->drop_fields, &o->add_fields, &o->partition_by};
+
+    o->compression_level = -1;
+    o->error_prefix = strdup(SETTINGS_ERROR_PREFIX);
+    if (!o->error_prefix)
+        fail(c, -ENOMEM);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        *texts[i] = calloc(1, 1);
+        if (!*texts[i])
+            fail(c, -ENOMEM);
+    }
+}
+
+static void code_shared(struct codec *c, struct output_settings *o)
+{
+    code_str(c, &o->format, SETTINGS_STR_MAX);
+    code_str(c, &o->prefix, SETTINGS_STR_MAX);
+    code_delimiter(c, o);
+    code_bool(c, &o->epoch_name);
+    code_raw(c, &o->file_mode, sizeof(o->file_mode));
+    code_raw(c, &o->buffer_count, sizeof(o->buffer_count));
+    code_raw(c, &o->buffer_bytes, sizeof(o->buffer_bytes));
+    code_raw(c, &o->buffer_time_ns, sizeof(o->buffer_time_ns));
+    if (c->version > 1)
+        code_encoding(c, o);
+    else if (!c->err)
+        old_encoding(c, o);
+}
+
+static void code_targets(struct codec *c, uint16_t *targets, struct target_settings *target)
+{
+    code_raw(c, targets, sizeof(*targets));
+    if (!c->err && (*targets == 0 || *targets > WAL_TARGETS_MAX))
+        c->err = -EBADMSG;
+    if (c->err)
+        *targets = 0;
+    for (uint16_t i = 0; i < *targets; i++) {
+        code_raw(c, &target[i].type, sizeof(target[i].type));
+        code_bool(c, &target[i].flat);
+        code_str(c, &target[i].sink, SETTINGS_STR_MAX);
+        code_str(c, &target[i].directory, SETTINGS_STR_MAX);
+        if (!c->err && target[i].type != TARGET_FILE)
+            c->err = -EBADMSG;
+    }
+}
+
+/* Version 1: errors go where the rest goes. */
+static void old_error_targets(struct codec *c, struct output_settings *o)
+{
+    o->error_targets = o->targets;
+    for (uint16_t i = 0; i < o->targets; i++) {
+        struct target_settings *t = &o->error_target[i];
+
+        *t = o->target[i];
+        t->sink = strdup(t->sink);
+        t->directory = strdup(t->directory);
+        if (!t->sink || !t->directory)
+            fail(c, -ENOMEM);
+    }
+}
+
+static void code_output(struct codec *c, struct output_settings *o)
+{
+    code_shared(c, o);
+    code_targets(c, &o->targets, o->target);
+    if (c->version > 1)
+        code_targets(c, &o->error_targets, o->error_target);
+    else if (!c->err)
+        old_error_targets(c, o);
 }
 
 int stream_settings_format(const struct stream_settings *set, struct bytes *out)
 {
-    uint8_t version = SETTINGS_VERSION;
-    int err = bytes_append(out, &version, sizeof(version));
+    struct codec c = {.out = out, .version = SETTINGS_VERSION};
+    uint16_t outputs = set->outputs;
+    size_t before = out->len;
 
-    if (!err)
-        err = bytes_append(out, &set->outputs, sizeof(set->outputs));
-    for (uint16_t i = 0; !err && i < set->outputs; i++)
-        err = put_output(out, &set->output[i]);
-    return err;
+    code_raw(&c, &c.version, sizeof(c.version));
+    code_raw(&c, &outputs, sizeof(outputs));
+    for (uint16_t i = 0; !c.err && i < outputs; i++) {
+        struct output_settings o = set->output[i];      /* the walk is given what it may change */
+
+        code_output(&c, &o);
+    }
+    if (!c.err && out->len - before > SETTINGS_BYTES_MAX)
+        c.err = -E2BIG;
+    return c.err;
 }
 
-struct reader {
-    const uint8_t *at, *end;
-    int err;
-};
-
-static void get(struct reader *r, void *ret, size_t len)
+int output_settings_format(const struct output_settings *o, struct bytes *out)
 {
-    if (r->err || (size_t)(r->end - r->at) < len) {
-        r->err = r->err ? r->err : -EBADMSG;
-        memset(ret, 0, len);
-        return;
-    }
-    memcpy(ret, r->at, len);
-    r->at += len;
-}
+    struct codec c = {.out = out, .version = SETTINGS_VERSION};
+    struct output_settings copy = *o;
 
-/* 0 or 1 and nothing else, so that equal settings have equal bytes. */
-static bool get_bool(struct reader *r)
-{
-    uint8_t value;
-
-    get(r, &value, sizeof(value));
-    if (value > 1)
-        r->err = -EBADMSG;
-    return value == 1;
-}
-
-/* NUL-terminated copy; of bytes that hold NULs themselves when their length is asked for. */
-static char *get_str(struct reader *r, uint32_t *ret_len)
-{
-    uint32_t len;
-    char *s;
-
-    get(r, &len, sizeof(len));
-    if (r->err)
-        return NULL;
-    if (len > SETTINGS_STR_MAX || (size_t)(r->end - r->at) < len
-        || (!ret_len && memchr(r->at, '\0', len))) {
-        r->err = -EBADMSG;
-        return NULL;
-    }
-    s = malloc(len + 1U);
-    if (!s) {
-        r->err = -ENOMEM;
-        return NULL;
-    }
-    memcpy(s, r->at, len);
-    s[len] = '\0';
-    r->at += len;
-    if (ret_len)
-        *ret_len = len;
-    return s;
-}
-
-static void get_output(struct reader *r, struct output_settings *o)
-{
-    o->format = get_str(r, NULL);
-    o->prefix = get_str(r, NULL);
-    o->delimiter = (uint8_t *)get_str(r, &o->delimiter_len);
-    o->epoch_name = get_bool(r);
-    get(r, &o->file_mode, sizeof(o->file_mode));
-    get(r, &o->buffer_count, sizeof(o->buffer_count));
-    get(r, &o->buffer_bytes, sizeof(o->buffer_bytes));
-    get(r, &o->buffer_time_ns, sizeof(o->buffer_time_ns));
-    get(r, &o->targets, sizeof(o->targets));
-    if (!r->err && (o->targets == 0 || o->targets > WAL_TARGETS_MAX))
-        r->err = -EBADMSG;
-    if (r->err)
-        o->targets = 0;
-    for (uint16_t i = 0; i < o->targets; i++) {
-        get(r, &o->target[i].type, sizeof(o->target[i].type));
-        o->target[i].flat = get_bool(r);
-        o->target[i].sink = get_str(r, NULL);
-        o->target[i].directory = get_str(r, NULL);
-        if (!r->err && o->target[i].type != TARGET_FILE)
-            r->err = -EBADMSG;
-    }
+    code_shared(&c, &copy);
+    return c.err;
 }
 
 int stream_settings_parse(const void *data, size_t len, struct stream_settings *ret_set)
 {
-    struct reader r = {.at = data, .end = (const uint8_t *)data + len};
-    uint8_t version;
+    struct codec c = {.at = data, .end = (const uint8_t *)data + len};
 
     memset(ret_set, 0, sizeof(*ret_set));
-    get(&r, &version, sizeof(version));
-    get(&r, &ret_set->outputs, sizeof(ret_set->outputs));
-    if (!r.err
-        && (version != SETTINGS_VERSION || ret_set->outputs == 0
-            || ret_set->outputs > WAL_OUTPUTS_MAX))
-        r.err = -EBADMSG;
-    if (r.err)
+    code_raw(&c, &c.version, sizeof(c.version));
+    code_raw(&c, &ret_set->outputs, sizeof(ret_set->outputs));
+    if (!c.err
+        && (c.version == 0 || c.version > SETTINGS_VERSION || ret_set->outputs == 0
+            || ret_set->outputs > WAL_OUTPUTS_MAX
+            || (c.version > 1 && len > SETTINGS_BYTES_MAX)))
+        c.err = -EBADMSG;
+    if (c.err)
         ret_set->outputs = 0;
-    for (uint16_t i = 0; !r.err && i < ret_set->outputs; i++)
-        get_output(&r, &ret_set->output[i]);
-    if (!r.err && r.at != r.end)
-        r.err = -EBADMSG;
-    if (r.err)
+    for (uint16_t i = 0; !c.err && i < ret_set->outputs; i++)
+        code_output(&c, &ret_set->output[i]);
+    if (!c.err && c.at != c.end)
+        c.err = -EBADMSG;
+    if (c.err)
         stream_settings_fini(ret_set);
-    return r.err;
+    return c.err;
+}
+
+static void targets_fini(struct target_settings *target)
+{
+    for (int i = 0; i < WAL_TARGETS_MAX; i++) {
+        free(target[i].sink);
+        free(target[i].directory);
+    }
+}
+
+void output_settings_fini(struct output_settings *o)
+{
+    free(o->format);
+    free(o->prefix);
+    free(o->error_prefix);
+    free(o->delimiter);
+    free(o->columns);
+    free(o->fields);
+    free(o->drop_fields);
+    free(o->add_fields);
+    free(o->partition_by);
+    targets_fini(o->target);
+    targets_fini(o->error_target);
+    memset(o, 0, sizeof(*o));
 }
 
 void stream_settings_fini(struct stream_settings *set)
 {
-    for (int i = 0; i < WAL_OUTPUTS_MAX; i++) {
-        struct output_settings *o = &set->output[i];
-
-        free(o->format);
-        free(o->prefix);
-        free(o->delimiter);
-        for (int t = 0; t < WAL_TARGETS_MAX; t++) {
-            free(o->target[t].sink);
-            free(o->target[t].directory);
-        }
-    }
+    for (int i = 0; i < WAL_OUTPUTS_MAX; i++)
+        output_settings_fini(&set->output[i]);
     memset(set, 0, sizeof(*set));
 }

@@ -29,6 +29,16 @@ static inline char *built_text(const char *text, unsigned i)
     return copy;
 }
 
+static inline void built_targets(struct target_settings *target, uint16_t targets, unsigned from)
+{
+    for (unsigned t = 0; t < targets; t++) {
+        target[t].sink = built_text("sink-%u", from + t);
+        target[t].directory = built_text("/data/out%u", from + t);
+        target[t].type = TARGET_FILE;
+        target[t].flat = t % 2 == 1;
+    }
+}
+
 static inline void built_settings(struct stream_settings *set, uint16_t outputs, uint16_t targets)
 {
     memset(set, 0, sizeof(*set));
@@ -45,13 +55,24 @@ static inline void built_settings(struct stream_settings *set, uint16_t outputs,
         o->buffer_count = i % 3 ? (int64_t)i : -1;
         o->buffer_bytes = 1 + ((int64_t)i << 33);
         o->buffer_time_ns = i % 2 ? -1 : 60000000000LL;
+        o->error_prefix = built_text("errors%u/!{firehose:error-output-type}/", i);
+        o->columns = built_text(i % 2 ? "" : "a%u i64,\"b c\" string", i);
+        o->fields = built_text("f%u,g", i);
+        o->drop_fields = built_text(i % 3 ? "" : "d%u", i);
+        o->add_fields = built_text("x%u = 1", i);
+        o->partition_by = built_text(i % 2 ? "p%u" : "", i);
+        o->event_clock = i % 3 == 1;
+        o->validate = i % 2 == 1;
+        o->partition_missing_error = i % 4 == 1;
+        o->compression = (uint8_t)(i % SETTINGS_COMPRESSION_COUNT);
+        o->compression_level = (int8_t)(i % 4) - 1;
+        o->partitions_max = i * 500;
+        o->infer_bytes = (int64_t)i << 20;
+        o->row_group_bytes = (int64_t)i << 21;
         o->targets = targets;
-        for (unsigned t = 0; t < targets; t++) {
-            o->target[t].sink = built_text("sink-%u", i * 100 + t);
-            o->target[t].directory = built_text("/data/out%u", i * 100 + t);
-            o->target[t].type = TARGET_FILE;
-            o->target[t].flat = t % 2 == 1;
-        }
+        o->error_targets = (uint16_t)(targets / 2 + 1);
+        built_targets(o->target, o->targets, i * 100);
+        built_targets(o->error_target, o->error_targets, i * 100 + 50);
     }
 }
 

@@ -53,12 +53,22 @@ static void output_fill(struct output_settings *o, const struct sim_agent_sink *
 {
     o->format = text_copy(sink->format);
     o->prefix = text_copy(sink->prefix);
+    o->error_prefix = text_copy(SETTINGS_ERROR_PREFIX);
     o->delimiter = (uint8_t *)text_copy("\n");
     o->delimiter_len = 1;
+    o->compression_level = -1;
     o->file_mode = 0640;
     o->buffer_count = sink->buffer_count;
     o->buffer_bytes = sink->buffer_bytes;
     o->buffer_time_ns = sink->buffer_time_ns;
+}
+
+static void target_fill(struct target_settings *t, const struct sim_agent_sink *sink)
+{
+    t->sink = text_copy(sink->name);
+    t->directory = text_copy(sink->directory);
+    t->type = TARGET_FILE;
+    t->flat = sink->flat;
 }
 
 /* Sinks with equal settings share an output. */
@@ -73,7 +83,6 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
     memset(ret_set, 0, sizeof(*ret_set));
     for (unsigned i = 0; i < a->sinks_count; i++) {
         const struct sim_agent_sink *sink = &a->sinks[i];
-        struct target_settings *t;
         struct output_settings *o;
         uint16_t at = 0;
 
@@ -86,11 +95,8 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
             first[ret_set->outputs++] = sink;
             output_fill(o, sink);
         }
-        t = &o->target[o->targets++];
-        t->sink = text_copy(sink->name);
-        t->directory = text_copy(sink->directory);
-        t->type = TARGET_FILE;
-        t->flat = sink->flat;
+        target_fill(&o->target[o->targets++], sink);
+        target_fill(&o->error_target[o->error_targets++], sink);
     }
     return 0;
 }

@@ -23,14 +23,19 @@
 #include <string.h>
 #include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S    UINT64_C(1000000000)
+#define NS_PER_HOUR (3600 * NS_PER_S)
 
 enum {
     COMPONENT_MAX = 255,                /* NAME_MAX of every file system in use */
     BATCH_NAME_MAX = 140,               /* datetime, agent, batch id, extension at their longest */
-    PREFIX_MAX = 512,                   /* leaves room in OBJECT_KEY_MAX for stream and partition */
+    STREAM_FOLDER_MAX = STREAM_NAME_MAX + 1,
     PATTERN_REPEAT_MAX = 19             /* digits of the widest number */
 };
+
+_Static_assert(STREAM_FOLDER_MAX + PREFIX_BYTES_MAX + BATCH_NAME_MAX <= OBJECT_KEY_MAX, "keys fit");
+_Static_assert(STREAM_FOLDER_MAX + PREFIX_PARTITIONED_BYTES_MAX + PARTITIONS_BYTES_MAX
+               + BATCH_NAME_MAX <= OBJECT_KEY_MAX, "keys with partitions fit");
 
 #define STAGING_FOLDER ".hydrant"
 
@@ -51,6 +56,7 @@ struct walk {
     uint32_t nanosecond;
     struct key *key;
     struct errmsg *err;         /* NULL while rendering */
+    struct prefix_traits *traits;       /* NULL: not asked for */
 };
 
 static int key_append(struct key *key, const char *text, size_t len)
@@ -196,6 +202,34 @@ static int pattern_fraction(struct walk *w, int count)
     return key_append(w->key, digits, (size_t)count);
 }
 
+/* How long what the letters stand for stays the same. */
+static uint64_t pattern_period_ns(char letter, int count)
+{
+    uint64_t ns = NS_PER_S;
+
+    switch (letter) {
+    case 'a':
+        return 12 * NS_PER_HOUR;
+    case 'h':
+    case 'K':
+    case 'H':
+    case 'k':
+        return NS_PER_HOUR;
+    case 'm':
+        return 60 * NS_PER_S;
+    case 's':
+        return NS_PER_S;
+    case 'S':
+        while (count-- > 0)
+            ns /= 10;
+        return ns;
+    case 'n':
+        return 1;
+    default:
+        return 24 * NS_PER_HOUR;
+    }
+}
+
 /* One run of a pattern letter. */
 static int pattern_field(struct walk *w, char letter, int count)
 {
@@ -318,6 +352,12 @@ static int pattern_letters(struct walk *w)
         return errmsg_set(w->err, -EINVAL, "column %zu: pattern letter '%c' at most %d times",
                           walk_column(w, from), *from, max);
     w->key->component_has_value = true;
+    if (w->traits != NULL) {
+        uint64_t period_ns = pattern_period_ns(*from, (int)(w->at - from));
+
+        if (period_ns < w->traits->period_ns)
+            w->traits->period_ns = period_ns;
+    }
     return pattern_field(w, *from, (int)(w->at - from));
 }
 
@@ -378,8 +418,11 @@ static int walk_expression(struct walk *w)
     if (name[len] == '\0')
         return errmsg_set(w->err, -EINVAL, "column %zu: '!{' without '}'", column);
     w->at = name + len + 1;
-    if (expression_is(name, len, "firehose:random-string"))
+    if (expression_is(name, len, "firehose:random-string")) {
+        if (w->traits != NULL)
+            w->traits->random_string = true;
         return key_append_value(w->key, w->values->random_string);
+    }
     if (expression_is(name, len, "firehose:error-output-type")) {
         if (w->values->error_output_type == NULL)
             return errmsg_set(w->err, -EINVAL,
@@ -388,8 +431,9 @@ static int walk_expression(struct walk *w)
         return key_append_value(w->key, w->values->error_output_type);
     }
     if (strncmp(name, query, sizeof(query) - 1) == 0)
-        return errmsg_set(w->err, -EINVAL, "column %zu: !{%.*s}: partitioning is not built yet",
-                          column, shown, name);
+        return errmsg_set(w->err, -EINVAL,
+                          "column %zu: !{%.*s}: name the field in partition_by instead; its folder "
+                          "follows the prefix", column, shown, name);
     return errmsg_set(w->err, -EINVAL,
                       "column %zu: unknown expression !{%.*s}; there are timestamp:PATTERN, "
                       "firehose:random-string and firehose:error-output-type",
@@ -417,15 +461,17 @@ static int prefix_walk(struct walk *w)
     return r == 0 ? component_end(w) : r;
 }
 
-int prefix_check(const char *prefix, bool error_prefix, struct errmsg *err)
+int prefix_inspect(const char *prefix, bool error_prefix, struct prefix_traits *ret_traits,
+                   struct errmsg *err)
 {
     /*
      * Wednesday, 23 September 2026, 22:59:59.999999999 and Wednesday, 23 December 2026, the same:
      * the longest name and the longest number of a month. No other time takes more characters.
      */
     static const uint64_t longest_ns[] = { 1790204399999999999ULL, 1798066799999999999ULL };
-    char text[PREFIX_MAX + 1];
+    char text[PREFIX_BYTES_MAX + 1];
 
+    *ret_traits = (struct prefix_traits){ .period_ns = UINT64_MAX };
     for (size_t i = 0; i < sizeof(longest_ns) / sizeof(longest_ns[0]); i++) {
         const struct expression_values longest = {
             .time_ns = longest_ns[i],
@@ -433,21 +479,32 @@ int prefix_check(const char *prefix, bool error_prefix, struct errmsg *err)
             .error_output_type = error_prefix ? "format-conversion-failed" : NULL,
         };
         struct key key = { .text = text, .cap = sizeof(text) };
-        struct walk w = { .prefix = prefix, .values = &longest, .key = &key, .err = err };
+        struct walk w = { .prefix = prefix, .values = &longest, .key = &key, .err = err,
+                          .traits = ret_traits };
         int r = prefix_walk(&w);
 
         if (r == -ENAMETOOLONG)
             return errmsg_set(err, -EINVAL,
                               "may come out longer than %d bytes, or than %d between slashes",
-                              PREFIX_MAX, COMPONENT_MAX);
+                              PREFIX_BYTES_MAX, COMPONENT_MAX);
         if (r != 0)
             return r;
         if (key.len - key.component > COMPONENT_MAX - BATCH_NAME_MAX)
             return errmsg_set(err, -EINVAL,
                               "may come out with more than %d bytes behind the last slash, where "
                               "the file's name follows", COMPONENT_MAX - BATCH_NAME_MAX);
+        if (key.len > ret_traits->bytes_max)
+            ret_traits->bytes_max = (uint32_t)key.len;
+        ret_traits->folder = key.len == key.component;
     }
     return 0;
+}
+
+int prefix_check(const char *prefix, bool error_prefix, struct errmsg *err)
+{
+    struct prefix_traits traits;
+
+    return prefix_inspect(prefix, error_prefix, &traits, err);
 }
 
 int prefix_render(const char *prefix, const struct expression_values *values, char *ret,
@@ -513,6 +570,8 @@ int object_name_render(const struct object_name_parts *parts, char *ret, size_t 
             return r;
     }
     r = key_append(&key, parts->prefix, strlen(parts->prefix));
+    if (r == 0 && parts->partitions != NULL)
+        r = key_append(&key, parts->partitions, strlen(parts->partitions));
     if (r == 0)
         r = key_append_time(&key, parts->name_time_ns, parts->epoch_name);
     if (r == 0)
@@ -523,5 +582,7 @@ int object_name_render(const struct object_name_parts *parts, char *ret, size_t 
         r = key_printf(&key, "-%s.", id);
     if (r == 0)
         r = key_append_value(&key, parts->extension);
+    if (r == 0 && parts->compression != NULL)
+        r = key_append_value(&key, parts->compression);
     return r == 0 ? key_check_components(key.text) : r;
 }

@@ -4,6 +4,8 @@
  *
  * <stream>/<stream's prefix><partitions><datetime|epoch>-<agent>-<epoch>-<shard>-<number>.<ext>
  *
+ * ext: json csv parquet raw, and behind it .gz .zst .sz .lz4 where the whole file is compressed.
+ *
  * Expressions: !{timestamp:<Java DateTimeFormatter pattern>} in UTC, single quotes literal;
  * !{firehose:random-string} (11 characters); !{firehose:error-output-type} in error prefixes only.
  */
@@ -17,7 +19,13 @@
 #include "base/errmsg.h"
 #include "flow/name.h"
 
-enum { OBJECT_KEY_MAX = 900, BATCH_ID_MAX = 48 };
+enum {
+    OBJECT_KEY_MAX = 900,
+    BATCH_ID_MAX = 48,
+    PREFIX_BYTES_MAX = 512,             /* rendered */
+    PARTITIONS_BYTES_MAX = 320,
+    PREFIX_PARTITIONED_BYTES_MAX = 375  /* with partitions behind it: the key fits at its longest */
+};
 
 struct batch_id {
     uint64_t epoch;
@@ -40,6 +48,17 @@ struct expression_values {
  */
 int prefix_check(const char *prefix, bool error_prefix, struct errmsg *err);
 
+struct prefix_traits {
+    uint64_t period_ns;     /* it only changes at multiples of this; UINT64_MAX: it never does */
+    uint32_t bytes_max;     /* at its longest */
+    bool random_string;
+    bool folder;            /* it is empty or ends in a slash */
+};
+
+/* As prefix_check(), and tells what is to be known of it. */
+int prefix_inspect(const char *prefix, bool error_prefix, struct prefix_traits *ret_traits,
+                   struct errmsg *err);
+
 /*
  * Renders a checked prefix. -ENAMETOOLONG. No leading slash, no "..", no empty component stays:
  * what would be one by a value is percent-encoded or left out.
@@ -50,8 +69,10 @@ int prefix_render(const char *prefix, const struct expression_values *values, ch
 struct object_name_parts {
     const char *stream;             /* NULL: layout = flat */
     const char *prefix;             /* rendered */
+    const char *partitions;         /* "country=DE/city=Berlin/", as it stands; NULL: none */
     const char *agent;
     const char *extension;
+    const char *compression;        /* ".gz"; NULL: none */
     bool epoch_name;                /* filename = epoch: Unix seconds, else %Y%m%d%H%M%S */
     uint64_t name_time_ns;          /* max(now, last one used) */
     struct batch_id id;

@@ -48,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     error_type = text + strlen(text) + 1;
 
     for (int error_prefix = 0; error_prefix < 2; error_prefix++) {
-        int checked = prefix_check(text, error_prefix == 1, &err);
+        struct prefix_traits traits;
+        int checked = prefix_inspect(text, error_prefix == 1, &traits, &err);
         int r;
 
         INVARIANT(checked == 0 || (checked == -EINVAL && err.text[0] != '\0'));
@@ -61,10 +62,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         if (r != 0)
             continue;
         check_safe(prefix);
+        if (error_prefix == 0) {
+            /* At the beginning of the period it is the same; a random one is, by its value here. */
+            char begin[OBJECT_KEY_MAX + 1];
+
+            INVARIANT(strlen(prefix) <= traits.bytes_max);
+            values.time_ns -= values.time_ns % traits.period_ns;
+            INVARIANT(prefix_render(text, &values, begin, sizeof(begin)) == 0);
+            INVARIANT(strcmp(begin, prefix) == 0);
+        }
 
         const struct object_name_parts parts = {
             .stream = error_prefix == 1 ? "stream" : NULL,
             .prefix = prefix,
+            .partitions = traits.folder ? "k=v/" : NULL,
+            .compression = ".gz",
             .agent = error_type + strlen(error_type) + 1,
             .extension = "json",
             .epoch_name = (values.time_ns & 1) != 0,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "flow/object_name.h"
+#include "flow/settings.h"
 
 /* Tuesday, 3 February 2026, 04:05:06.007008009 */
 #define EARLY_NS 1770091506007008009ULL
@@ -131,7 +132,8 @@ static void names_the_fault_and_its_place(void **state)
     refuse("!{}", "column 1: unknown expression !{}; there are timestamp:PATTERN, "
            "firehose:random-string and firehose:error-output-type");
     refuse("p/!{partitionKeyFromQuery:country}/",
-           "column 3: !{partitionKeyFromQuery:country}: partitioning is not built yet");
+           "column 3: !{partitionKeyFromQuery:country}: name the field in partition_by instead; "
+           "its folder follows the prefix");
     refuse("!{firehose:error-output-type}/",
            "column 1: !{firehose:error-output-type} belongs in error_prefix");
 }
@@ -159,6 +161,36 @@ static void encodes_control_characters(void **state)
     expect("\xc3\xa4%20", "\xc3\xa4%20");
 }
 
+static struct object_name_parts parts_make(void)
+{
+    return (struct object_name_parts){
+        .stream = "orders",
+        .prefix = "2026/02/",
+        .agent = "host1",
+        .extension = "json",
+        .name_time_ns = EARLY_NS,
+        .id = { .epoch = 0x1122334455667788, .shard = 7, .number = 42 },
+    };
+}
+
+static void expect_error_key(const char *error_prefix, const char *type, const char *expected)
+{
+    const struct expression_values values = {
+        .time_ns = EARLY_NS,
+        .random_string = "Ab3dEf6hIj9",
+        .error_output_type = type,
+    };
+    struct object_name_parts parts = parts_make();
+    char prefix[PREFIX_BYTES_MAX + 1], key[OBJECT_KEY_MAX + 1];
+    struct errmsg err = { "" };
+
+    assert_int_equal(prefix_check(error_prefix, true, &err), 0);
+    assert_int_equal(prefix_render(error_prefix, &values, prefix, sizeof(prefix)), 0);
+    parts.prefix = prefix;
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+    assert_string_equal(key, expected);
+}
+
 static void the_error_output_type_is_for_error_prefixes(void **state)
 {
     const char *prefix = "errors/!{firehose:error-output-type}/!{timestamp:yyyy}";
@@ -174,6 +206,15 @@ static void the_error_output_type_is_for_error_prefixes(void **state)
     assert_int_equal(prefix_check(prefix, true, &err), 0);
     assert_int_equal(prefix_render(prefix, &values, text, sizeof(text)), 0);
     assert_string_equal(text, "errors/processing-failed/2026");
+    expect_error_key(SETTINGS_ERROR_PREFIX, "processing-failed",
+                     "orders/errors/processing-failed/"
+                     "20260203040506-host1-1122334455667788-007-0000000042.json");
+    expect_error_key(SETTINGS_ERROR_PREFIX, "format-conversion-failed",
+                     "orders/errors/format-conversion-failed/"
+                     "20260203040506-host1-1122334455667788-007-0000000042.json");
+    expect_error_key("bad-!{firehose:error-output-type}-", "processing-failed",
+                     "orders/bad-processing-failed-"
+                     "20260203040506-host1-1122334455667788-007-0000000042.json");
     assert_int_equal(prefix_check("plain/", true, &err), 0);
 }
 
@@ -241,18 +282,6 @@ static void refuses_prefixes_that_may_come_out_too_long(void **state)
     assert_int_equal(prefix_render("", &values, text, 0), -ENAMETOOLONG);
 }
 
-static struct object_name_parts parts_make(void)
-{
-    return (struct object_name_parts){
-        .stream = "orders",
-        .prefix = "2026/02/",
-        .agent = "host1",
-        .extension = "json",
-        .name_time_ns = EARLY_NS,
-        .id = { .epoch = 0x1122334455667788, .shard = 7, .number = 42 },
-    };
-}
-
 static void renders_the_whole_key(void **state)
 {
     struct object_name_parts parts = parts_make();
@@ -263,7 +292,7 @@ static void renders_the_whole_key(void **state)
     assert_string_equal(
         key, "orders/2026/02/20260203040506-host1-1122334455667788-007-0000000042.json");
     parts.epoch_name = true;
-    parts.extension = "json.gz";
+    parts.compression = ".gz";
     assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
     assert_string_equal(
         key, "orders/2026/02/1770091506-host1-1122334455667788-007-0000000042.json.gz");
@@ -277,6 +306,108 @@ static void renders_the_whole_key(void **state)
     assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
     assert_string_equal(key,
                         "file-prefix-20260203040506-host1-0000000000000000-000-0000000000.json.gz");
+}
+
+static void partitions_stand_between_prefix_and_name(void **state)
+{
+    struct object_name_parts parts = parts_make();
+    char key[OBJECT_KEY_MAX + 1];
+
+    (void)state;
+    parts.partitions = "country=DE/city=Berlin/";
+    parts.extension = "csv";
+    parts.compression = ".zst";
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+    assert_string_equal(key, "orders/2026/02/country=DE/city=Berlin/"
+                        "20260203040506-host1-1122334455667788-007-0000000042.csv.zst");
+    parts.stream = NULL;
+    parts.prefix = "";
+    parts.extension = "parquet";
+    parts.compression = "";
+    parts.partitions = "a=%2F/";
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+    assert_string_equal(key, "a=%2F/20260203040506-host1-1122334455667788-007-0000000042.parquet");
+    parts.partitions = "";
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+    assert_string_equal(key, "20260203040506-host1-1122334455667788-007-0000000042.parquet");
+}
+
+/* Everything at its longest has a key: no batch is ever found to have none when it is sealed. */
+static void what_the_limits_allow_has_a_key(void **state)
+{
+    char stream[STREAM_NAME_MAX + 1], agent[65], key[OBJECT_KEY_MAX + 1];
+    char prefix[PREFIX_BYTES_MAX + 1], partitions[PARTITIONS_BYTES_MAX + 1];
+    struct object_name_parts parts = parts_make();
+
+    (void)state;
+    memset(stream, 's', sizeof(stream));
+    stream[sizeof(stream) - 1] = '\0';
+    memset(agent, 'a', sizeof(agent));
+    agent[sizeof(agent) - 1] = '\0';
+    memset(prefix, 'p', sizeof(prefix));
+    memset(partitions, 'k', sizeof(partitions));
+    prefix[170] = prefix[340] = partitions[160] = partitions[PARTITIONS_BYTES_MAX - 1] = '/';
+    partitions[PARTITIONS_BYTES_MAX] = '\0';
+    prefix[PREFIX_PARTITIONED_BYTES_MAX - 1] = '/';
+    prefix[PREFIX_PARTITIONED_BYTES_MAX] = '\0';
+    parts = (struct object_name_parts){
+        .stream = stream, .prefix = prefix, .partitions = partitions, .agent = agent,
+        .extension = "parquet", .compression = ".lz4", .name_time_ns = UINT64_MAX,
+        .id = { UINT64_MAX, UINT16_MAX, UINT64_MAX },
+    };
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+    memset(prefix + 341, 'p', PREFIX_BYTES_MAX - 341);
+    prefix[430] = prefix[PREFIX_BYTES_MAX - 1] = '/';
+    prefix[PREFIX_BYTES_MAX] = '\0';
+    parts.partitions = NULL;
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+    parts.partitions = partitions;
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), -ENAMETOOLONG);
+    memset(partitions, 'k', sizeof(partitions) - 1);
+    parts.prefix = "";
+    partitions[256] = '/';
+    partitions[257] = '\0';
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), -ENAMETOOLONG);
+    partitions[255] = '/';
+    partitions[256] = '\0';
+    assert_int_equal(object_name_render(&parts, key, sizeof(key)), 0);
+}
+
+static void expect_traits(const char *prefix, uint64_t period_ns, size_t bytes_max, bool folder)
+{
+    struct prefix_traits traits;
+    struct errmsg err = { "" };
+
+    if (prefix_inspect(prefix, false, &traits, &err) != 0)
+        fail_msg("%s: %s", prefix, err.text);
+    assert_true(traits.period_ns == period_ns);
+    assert_int_equal(traits.bytes_max, bytes_max);
+    assert_int_equal(traits.folder, folder);
+    assert_int_equal(traits.random_string, strstr(prefix, "random-string") != NULL);
+}
+
+static void tells_how_long_a_prefix_stays_the_same(void **state)
+{
+    const uint64_t second = 1000000000, hour = 3600 * second, day = 24 * hour;
+
+    (void)state;
+    expect_traits("", UINT64_MAX, 0, true);
+    expect_traits("logs/", UINT64_MAX, 5, true);
+    expect_traits("logs-", UINT64_MAX, 5, false);
+    expect_traits("!{firehose:random-string}/", UINT64_MAX, 12, true);
+    expect_traits("!{timestamp:yyyy/}", day, 5, true);
+    expect_traits("!{timestamp:MMMM}", day, 9, false);      /* September */
+    expect_traits("!{timestamp:D}!{firehose:random-string}", day, 14, false);
+    expect_traits("!{timestamp:EEEE}", day, 9, false);
+    expect_traits("!{timestamp:dda}", 12 * hour, 4, false);
+    expect_traits("!{timestamp:yyyy/MM/dd/HH}/", hour, 14, true);
+    expect_traits("!{timestamp:h}-!{timestamp:yyyy}/", hour, 8, true);
+    expect_traits("!{timestamp:HHmm}/!{timestamp:dd}/", 60 * second, 8, true);
+    expect_traits("!{timestamp:yyyy'm's}", second, 7, false);
+    expect_traits("!{timestamp:S}", second / 10, 1, false);
+    expect_traits("!{timestamp:SSS}", second / 1000, 3, false);
+    expect_traits("!{timestamp:SSSSSSSSS}", 1, 9, false);
+    expect_traits("!{timestamp:n}", 1, 9, false);
 }
 
 static void names_of_later_batches_sort_behind(void **state)
@@ -372,6 +503,9 @@ int main(void)
         cmocka_unit_test(a_value_cannot_leave_its_component),
         cmocka_unit_test(refuses_prefixes_that_may_come_out_too_long),
         cmocka_unit_test(renders_the_whole_key),
+        cmocka_unit_test(partitions_stand_between_prefix_and_name),
+        cmocka_unit_test(what_the_limits_allow_has_a_key),
+        cmocka_unit_test(tells_how_long_a_prefix_stays_the_same),
         cmocka_unit_test(names_of_later_batches_sort_behind),
         cmocka_unit_test(an_agent_name_stays_within_the_file_name),
         cmocka_unit_test(refuses_keys_and_components_that_are_too_long),

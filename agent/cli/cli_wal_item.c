@@ -153,6 +153,8 @@ static void seal_fields(struct cli_fields *f, const struct wal_state *state,
     wal_item_stream_fields(f, state, it->u.seal.stream);
     cli_fields_u64(f, "version", it->u.seal.version);
     cli_fields_u64(f, "output", it->u.seal.output);
+    if (it->u.seal.partition.len > 0)
+        str_field(f, "partition", it->u.seal.partition);
     cli_fields_u64(f, "first_lsn", it->u.seal.first_lsn);
     cli_fields_u64(f, "last_lsn", it->u.seal.last_lsn);
     cli_fields_u64(f, "events", it->u.seal.events);
@@ -300,6 +302,16 @@ static void version_totals_fields(struct cli_fields *f, const struct wal_state *
     cli_fields_list_end(f);
 }
 
+static void partition_fields(struct cli_fields *f, const struct wal_state *state,
+                             const struct wal_item *it)
+{
+    wal_item_stream_fields(f, state, it->u.partition.stream);
+    cli_fields_u64(f, "version", it->u.partition.version);
+    cli_fields_u64(f, "output", it->u.partition.output);
+    str_field(f, "partition", it->u.partition.partition);
+    cli_fields_u64(f, "sealed_lsn", it->u.partition.sealed_lsn);
+}
+
 static void sink_totals_fields(struct cli_fields *f, const struct wal_state *state,
                                const struct wal_item *it)
 {
@@ -342,6 +354,7 @@ static const struct {
     [WAL_SINK_TOTALS] = { "sink_totals", sink_totals_fields },
     [WAL_INTAKE_DROPS] = { "intake_drops", intake_fields },
     [WAL_RESEAL] = { "reseal", reseal_fields },
+    [WAL_PARTITION] = { "partition", partition_fields },
 };
 
 const char *wal_item_type_name(enum wal_item_type type)
@@ -395,6 +408,8 @@ bool wal_item_of_stream(const struct wal_state *state, const struct wal_item *it
         return stream_named(state, item->u.stream_totals.stream, name);
     case WAL_VERSION_TOTALS:
         return stream_named(state, item->u.version_totals.stream, name);
+    case WAL_PARTITION:
+        return stream_named(state, item->u.partition.stream, name);
     case WAL_SINK_TOTALS:
         return stream_named(state, item->u.sink_totals.stream, name);
     default:

@@ -228,6 +228,32 @@ static int checkpoint_compare(struct wal_verify *v, const struct wal_group_view 
     return r;
 }
 
+/*
+ * A batch that is new to the log begins behind the last event sealed in its partition, and behind
+ * what was trimmed. One said again is known: it is acknowledged only after that.
+ */
+static void seal_check(struct wal_verify *v, const struct wal_item *it,
+                       const struct wal_group_view *g)
+{
+    const struct wal_stream *st = wal_state_stream(&v->state, it->u.seal.stream);
+    const struct wal_version *ver = st != NULL ? wal_stream_version(st, it->u.seal.version) : NULL;
+    uint64_t sealed_lsn;
+    char *text;
+
+    if (!v->trusted || v->state.restating || ver == NULL || it->u.seal.output >= ver->outputs
+        || wal_state_seal(&v->state, it->u.seal.epoch, it->u.seal.number) != NULL)
+        return;
+    sealed_lsn = wal_version_sealed_lsn(ver, it->u.seal.output, it->u.seal.partition.at,
+                                        it->u.seal.partition.len);
+    if (it->u.seal.first_lsn > sealed_lsn && it->u.seal.first_lsn >= v->state.trim_lsn)
+        return;
+    text = item_text(v, it);
+    wal_verify_damage(v, g->commit.lsn, wal_walk_segment(&v->walk, g->body_lsn),
+                      "seals again what is sealed up to lsn %" PRIu64 " and trimmed below lsn %"
+                      PRIu64 ": %s", sealed_lsn, v->state.trim_lsn, text != NULL ? text : "?");
+    free(text);
+}
+
 /* Applies one item that is not a damaged span. 0 or -ENOMEM. */
 static int item_apply(struct wal_verify *v, const struct wal_item *it,
                       const struct wal_group_view *g, const uint8_t *at)
@@ -242,6 +268,8 @@ static int item_apply(struct wal_verify *v, const struct wal_item *it,
     }
     if (r)
         return r;
+    if (it->type == WAL_SEAL)
+        seal_check(v, it, g);
     r = it->type == WAL_SPAN && !v->state.checkpointed ? -EBADMSG
                                                        : wal_state_apply(&v->state, it, g->end_lsn);
     if (r == -ENOMEM)

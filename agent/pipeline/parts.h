@@ -19,7 +19,10 @@
 
 #include "base/blocks.h"
 #include "base/log.h"
-#include "encode/encoder.h"
+#include "encode/compress.h"
+#include "encode/encoding.h"
+#include "encode/record_type.h"
+#include "encode/writer.h"
 #include "flow/ack.h"
 #include "flow/stream.h"
 #include "io/file.h"
@@ -46,6 +49,7 @@ enum {
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
     OUTSIDERS_MAX = 256,            /* ring files not taken that are remembered, half each kind */
     SPOOL_WAITING_MAX = 32,         /* blocks; beyond, encoding more only cools the caches */
+    PACK_BYTES_IN_FLIGHT = 64 * BLOCK_BYTES,
     REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
 };
 
@@ -362,8 +366,8 @@ void seal_write_full(struct batch *b);          /* hands full blocks to the spoo
 void seal_begin(struct shard *s, struct batch *b);
 /* No more events: it gets its name and its place in the row. False: the shard has failed. */
 bool seal_end(struct shard *s, struct batch *b);
-/* All blocks are there: the rest is written and synced. */
-void seal_finish(struct seal_batch *sb);
+/* It has all its events: the rest is encoded, written and synced. */
+void seal_encode(struct seal_batch *sb);
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn);
 bool seal_turn(struct shard *s);                /* true: something moved */
 int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err);

@@ -37,25 +37,50 @@ static struct seal_batch *candidate(struct shard *s)
     return NULL;
 }
 
-static bool rebuild_begin(struct shard *s)
+static bool rebuild_start(struct shard *s, struct seal_batch *sb)
 {
     struct rebuild *r = &s->rebuild;
-    struct seal_batch *sb = candidate(s);
     uint64_t from;
 
-    if (!sb)
-        return false;
     memset(r, 0, sizeof(*r));
-    if (wal_state_init(&r->tables)) {
-        sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
+    if (wal_state_init(&r->tables))
         return false;
-    }
     wal_reader_init(&r->reader, &s->dir);
     from = wal_dir_checkpoint_lsn(&s->dir, sb->batch.first_lsn);
     if (from != UINT64_MAX)     /* else the log begins later: too few will be found */
         r->reader.lsn = from;
     r->batch = sb;
     return true;
+}
+
+static bool rebuild_begin(struct shard *s)
+{
+    struct seal_batch *sb = candidate(s);
+
+    if (!sb)
+        return false;
+    if (!rebuild_start(s, sb))
+        sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
+    return s->rebuild.batch != NULL;
+}
+
+/* From the beginning, with the columns that the first pass has found. */
+static void pass_again(struct shard *s)
+{
+    struct rebuild *r = &s->rebuild;
+    struct seal_batch *sb = r->batch;
+    struct writer *writer = sb->writer;
+    int err = writer_learned(writer);
+
+    sb->writer = NULL;
+    rebuild_end(s);
+    if (err || !rebuild_start(s, sb)) {
+        writer_close(writer);
+        sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
+        return;
+    }
+    sb->writer = writer;
+    r->learned = true;
 }
 
 void rebuild_end(struct shard *s)
@@ -66,6 +91,8 @@ void rebuild_end(struct shard *s)
         return;
     wal_reader_fini(&r->reader);
     wal_state_fini(&r->tables);
+    if (r->output.encoding)
+        r->output.encoding_free(r->output.encoding);
     stream_settings_fini(&r->set);
     r->batch = NULL;
 }
@@ -91,6 +118,10 @@ static void rebuild_finish(struct shard *s)
     struct rebuild *r = &s->rebuild;
     struct seal_batch *sb = r->batch;
 
+    if (r->learning) {
+        pass_again(s);
+        return;
+    }
     if (r->events != sb->batch.events || r->payload_bytes != sb->batch.payload_bytes) {
         rebuild_park(s, "the log has not got all of its events any more");
         return;
@@ -99,13 +130,14 @@ static void rebuild_finish(struct shard *s)
              sb->batch.stream->name, r->events);
     rebuild_end(s);
     s->batches_rebuilt++;
-    seal_finish(sb);
+    seal_encode(sb);
 }
 
 /* The settings under which the batch was opened: those that hold at its events. */
-static int settings_meet(struct rebuild *r)
+static int settings_meet(struct shard *s)
 {
-    const struct seal_batch *sb = r->batch;
+    struct rebuild *r = &s->rebuild;
+    struct seal_batch *sb = r->batch;
     const struct wal_stream *st = wal_state_stream(&r->tables, sb->batch.stream->id);
     int err;
 
@@ -115,9 +147,51 @@ static int settings_meet(struct rebuild *r)
     err = stream_settings_parse(st->settings.data, st->settings.len, &r->set);
     if (err)
         return err;
-    if (sb->output < r->set.outputs)
-        r->encoder = encoder_find(r->set.output[sb->output].format);
-    return r->encoder ? 0 : -EBADMSG;
+    if (sb->output >= r->set.outputs)
+        return -EBADMSG;
+    memcpy(r->stream.name, sb->batch.stream->name, sizeof(r->stream.name));
+    r->output = (struct output){.stream = &r->stream, .version = sb->version,
+                                .index = sb->output, .set = &r->set.output[sb->output]};
+    err = output_open(s, &r->output, false);
+    if (err)
+        return err;
+    if (sb->error < 0)
+        pack_choose(sb, r->output.set);
+    sb->spool.pool = sb->pack_type == COMPRESS_NONE ? &s->pool : &s->pack_pool;
+    return 0;
+}
+
+/* One event of the batch. 1: it is taken, 0: no block is to be had now, or -errno. */
+static int event_take(struct shard *s, const struct event *ev)
+{
+    struct rebuild *r = &s->rebuild;
+    struct seal_batch *sb = r->batch;
+    struct encoding *e = output_encoding(&r->output);
+
+    if (!sb->writer && sb->error < 0) {
+        int err = writer_open(e, ev, NULL, &sb->writer);
+
+        if (err)
+            return err;
+        r->learning = writer_learns(sb->writer) && !r->learned;
+    }
+    if (r->learning) {
+        int err = writer_learn(sb->writer);
+
+        return err ? err : 1;
+    }
+    switch (output_write(sb, e, ev, r->group.commit.real_ns)) {
+    case WRITER_TAKEN:
+        return 1;
+    case WRITER_AGAIN:
+        return 0;
+    case WRITER_NO_ROOM:
+    case WRITER_NO_MEMORY:
+        shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+        return 0;
+    default:
+        return -EBADMSG;        /* the batch has taken it before */
+    }
 }
 
 /* 1: done, 0: no block is to be had now, or -errno. */
@@ -129,32 +203,38 @@ static int span_take(struct shard *s, const struct wal_ring *ring, const uint8_t
     uint64_t at = r->at.frame_at;
 
     while (at < len && span_lsn + at <= b->last_lsn) {
-        struct encoder_settings set;
         struct shm_frame frame;
         struct event ev;
         uint64_t lsn = span_lsn + at;
         uint64_t next = frames_next(span, at, &frame, &ev.data);
+        int err;
 
         r->at.frame_at = at;
         at = next;
         if (lsn < b->first_lsn || wal_ring_stream(ring, frame.def) != b->stream->id)
             continue;
-        if (!r->encoder) {
-            int err = settings_meet(r);
-
+        if (!r->output.encoding) {
+            err = settings_meet(s);
             if (err)
                 return err;
         }
-        set = (struct encoder_settings){r->set.output[r->batch->output].delimiter,
-                                        r->set.output[r->batch->output].delimiter_len};
         ev.len = frame.len;
         ev.kind = frame.kind;
         ev.time_ns = frame.time_ns ? frame.time_ns : r->group.commit.real_ns;
-        if (!chain_reserve(&b->chain, r->encoder->bytes_max(&set, &ev))) {
-            shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+        ev.record = NULL;
+        err = frame.kind == SHM_KIND_RECORD ? gather_record(s, ring, frame.def, &ev) : 0;
+        if (err)
             return 0;
-        }
-        r->encoder->event(&set, &ev, &b->chain);
+        err = output_has(&r->output, &ev, b->partition, b->partition_len);
+        if (err < 0)
+            return err;
+        if (err == 0)
+            continue;
+        err = event_take(s, &ev);
+        if (err <= 0)
+            return err;
+        if (r->learning)
+            continue;
         r->events++;
         r->payload_bytes += ev.len;
         if (b->chain.first != b->chain.last)

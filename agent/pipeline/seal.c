@@ -255,7 +255,7 @@ bool seal_end(struct shard *s, struct batch *b)
     return true;
 }
 
-void seal_finish(struct seal_batch *sb)
+static void seal_finish(struct seal_batch *sb)
 {
     struct shard *s = sb->shard;
     struct block *block;
@@ -270,10 +270,36 @@ void seal_finish(struct seal_batch *sb)
     spool_finish(&sb->spool, on_spooled);
 }
 
+/* What its writer still holds is written. False: it goes on in another turn. */
+static bool encode_step(struct seal_batch *sb)
+{
+    enum writer_result result = WRITER_TAKEN;
+
+    if (sb->writer)
+        result = writer_finish(sb->writer, &sb->batch.chain);
+    if (result == WRITER_TAKEN) {
+        seal_finish(sb);
+        return true;
+    }
+    if (sb->batch.chain.first != sb->batch.chain.last)
+        seal_write_full(&sb->batch);
+    if (result != WRITER_AGAIN)
+        shard_pressure(sb->shard, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+    return false;
+}
+
+void seal_encode(struct seal_batch *sb)
+{
+    sb->state = SEAL_ENCODE;
+    (void)encode_step(sb);
+}
+
 void seal_begin(struct shard *s, struct batch *b)
 {
+    struct seal_batch *sb = seal_of(b);
+
     if (seal_end(s, b))
-        seal_finish(seal_of(b));
+        seal_encode(sb);
 }
 
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)

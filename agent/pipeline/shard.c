@@ -427,8 +427,14 @@ static int tables_open(struct shard *s)
     s->seals_last = &s->seals;
     s->batches_due_ns = UINT64_MAX;
     spool_queue_init(&s->spool_queue);
-    stream_table_init(&s->streams, UINT32_MAX);     /* quota.c says how many there may be */
-    return s->rings && s->ring_hash ? wal_state_init(&s->state) : -ENOMEM;
+    stream_table_init(&s->streams, s->opt.streams_max);
+    /* Half of the memory for encoded blocks; chunks and tables take the rest. */
+    block_pool_init(&s->pool, s->opt.memory_limit / 2);
+    /* Beside what is in flight, a block at most for each open batch, which has one of the others. */
+    block_pool_init(&s->pack_pool, s->opt.memory_limit / 2 + PACK_BYTES_IN_FLIGHT);
+    record_types_init(&s->record_types);
+    s->workspace = parquet_workspace_open();
+    return s->rings && s->ring_hash && s->workspace ? wal_state_init(&s->state) : -ENOMEM;
 }
 
 int shard_new(struct shards *a, uint32_t number, struct shard **ret_shard, struct errmsg *err)
@@ -557,7 +563,11 @@ void shard_free(struct shard *s)
     stream_table_fini(&s->streams);
     wal_state_fini(&s->state);
     wal_dir_close(&s->dir);
+    pack_close(s);
     block_pool_fini(&s->pool);
+    block_pool_fini(&s->pack_pool);
+    parquet_workspace_close(s->workspace);
+    record_types_fini(&s->record_types);
     crash_note_close(&s->crash);
     free(s->rings);
     free(s->ring_hash);

@@ -265,7 +265,8 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
     to->wal_segments = s->dir.count;
     to->wal_syncs = s->writer.syncs;
     to->wal_commits = s->writer.commits;
-    to->memory_bytes = block_pool_bytes_used(&s->pool) + wal_writer_memory_bytes(&s->writer);
+    to->memory_bytes = block_pool_bytes_used(&s->pool) + block_pool_bytes_used(&s->pack_pool)
+                       + s->writers_bytes + s->packs_bytes + wal_writer_memory_bytes(&s->writer);
     to->memory_bytes_max = s->opt.memory_limit;
     memcpy(to->backpressure, s->backpressure_said, sizeof(to->backpressure));
     memcpy(to->lost_bytes, s->state.lost_bytes, sizeof(to->lost_bytes));

@@ -14,6 +14,8 @@ static void stream_free(struct wal_stream *st)
     for (uint32_t i = 0; i < st->sinks_count; i++)
         free(st->sinks[i].sink);
     free(st->sinks);
+    for (uint32_t i = 0; i < st->versions_count; i++)
+        wal_partitions_free(&st->versions[i].partitions);
     free(st->versions);
     bytes_free(&st->settings);
     free(st);
@@ -26,6 +28,7 @@ static void seal_free(struct wal_seal *seal)
         free(seal->target[i].directory);
         free(seal->target[i].key);
     }
+    free(seal->partition);
     free(seal);
 }
 
@@ -58,6 +61,13 @@ struct wal_seal *wal_state_seal(const struct wal_state *s, uint64_t epoch, uint6
         if (seal->epoch == epoch && seal->number == number)
             return seal;
     return NULL;
+}
+
+uint64_t wal_version_sealed_lsn(const struct wal_version *v, uint16_t output, const void *partition,
+                                size_t len)
+{
+    return len == 0 ? v->sealed_lsn[output]
+                    : wal_partitions_lsn(&v->partitions, output, partition, len);
 }
 
 /* --- counting ------------------------------------------------------------------------------- */
@@ -137,6 +147,15 @@ static uint64_t version_drop(struct wal_stream *st, struct wal_version *v, uint6
     return drop;
 }
 
+/* Keeps the version at i as the one at *kept, which is not behind it, or forgets it. */
+static void version_keep(struct wal_stream *st, uint32_t i, bool keep, uint32_t *kept)
+{
+    if (keep)
+        st->versions[(*kept)++] = st->versions[i];
+    else
+        wal_partitions_free(&st->versions[i].partitions);
+}
+
 /* Takes into the books what has become resolved, and forgets versions with nothing left. */
 static void stream_settle(struct wal_stream *st)
 {
@@ -151,13 +170,28 @@ static void stream_settle(struct wal_stream *st)
             st->delivered += done - v->resolved - version_drop(st, v, done - v->resolved);
             v->resolved = done;
         }
-        if (i + 1 == st->versions_count || done + v->lost < v->accepted)
-            st->versions[kept++] = *v;
+        version_keep(st, i, i + 1 == st->versions_count || done + v->lost < v->accepted, &kept);
     }
     st->versions_count = kept;
     sum = st->delivered + dropped_sum(st->dropped) + lost_sum(st);
     if (st->accepted < sum)
         st->accepted = sum;
+}
+
+void wal_books_versions_restated(struct wal_stream *st)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < st->versions_count; i++)
+        version_keep(st, i, st->versions[i].restated || i + 1 == st->versions_count, &kept);
+    st->versions_count = kept;
+}
+
+void wal_books_trim(struct wal_state *s)
+{
+    for (uint32_t i = 0; i < s->streams_count; i++)
+        for (uint32_t k = 0; k < s->streams[i]->versions_count; k++)
+            wal_partitions_trim(&s->streams[i]->versions[k].partitions, s->trim_lsn);
 }
 
 void wal_books_accept(struct wal_stream *st, const struct wal_tally *tally)
@@ -229,6 +263,36 @@ int wal_books_stream(struct wal_state *s, const struct wal_item *it)
     return 0;
 }
 
+/*
+ * Was this batch, of which nothing is known, sealed before, acknowledged and forgotten? It rests on
+ * this: batches of one partition of an output are sealed in the order of their events and share
+ * none, the last event of each partition is remembered until TRIM has passed it, and TRIM passes
+ * only what is acknowledged. So the last event of a batch sealed for the first time is neither
+ * below trim_lsn nor at or below the one remembered. Batches of other partitions tell nothing, nor
+ * do numbers: they are given when a batch is begun.
+ */
+static bool seal_over(const struct wal_state *s, const struct wal_version *v,
+                      const struct wal_item *it)
+{
+    return it->u.seal.last_lsn < s->trim_lsn
+           || it->u.seal.last_lsn <= wal_version_sealed_lsn(v, it->u.seal.output,
+                                                            it->u.seal.partition.at,
+                                                            it->u.seal.partition.len);
+}
+
+/* What TRIM has passed is not remembered, whatever a checkpoint behind a hole may restate. */
+static int version_seal(const struct wal_state *s, struct wal_version *v, const struct wal_item *it)
+{
+    uint64_t lsn = it->u.seal.last_lsn, *unnamed = &v->sealed_lsn[it->u.seal.output];
+
+    if (it->u.seal.partition.len > 0)
+        return lsn < s->trim_lsn ? 0 : wal_partitions_seal(&v->partitions, it->u.seal.output,
+                                                           it->u.seal.partition, lsn);
+    if (*unnamed < lsn)
+        *unnamed = lsn;
+    return 0;
+}
+
 int wal_books_seal(struct wal_state *s, const struct wal_item *it)
 {
     struct wal_stream *st = wal_state_stream(s, it->u.seal.stream);
@@ -239,7 +303,7 @@ int wal_books_seal(struct wal_state *s, const struct wal_item *it)
         || it->u.seal.first_lsn > it->u.seal.last_lsn)
         return -EBADMSG;
     seal = wal_state_seal(s, it->u.seal.epoch, it->u.seal.number);
-    if (!seal && !s->restating && it->u.seal.last_lsn <= v->sealed_lsn[it->u.seal.output])
+    if (!seal && !s->restating && seal_over(s, v, it))
         return 0;                               /* said again, and acknowledged in between */
     if (seal && !s->restating)                  /* said again: what changed since is right */
         return 0;
@@ -270,6 +334,8 @@ int wal_books_seal(struct wal_state *s, const struct wal_item *it)
     seal->file_bytes = it->u.seal.file_bytes;
     seal->name_time_ns = it->u.seal.name_time_ns;
     seal->arrival_ns = it->u.seal.arrival_ns;
+    seal->partition = str_dup(it->u.seal.partition);
+    seal->partition_len = it->u.seal.partition.len;
     for (uint16_t i = 0; i < seal->targets; i++) {
         const struct wal_target *from = &it->u.seal.target[i];
         struct wal_seal_target *to = &seal->target[i];
@@ -284,12 +350,14 @@ int wal_books_seal(struct wal_state *s, const struct wal_item *it)
             return -ENOMEM;
         }
     }
+    if (!seal->partition || version_seal(s, v, it)) {
+        seal_free(seal);
+        return -ENOMEM;
+    }
     seal->prev = s->seals_last;
     *s->seals_last = seal;
     s->seals_last = &seal->next;
     s->seals_count++;
-    if (v->sealed_lsn[seal->output] < seal->last_lsn)
-        v->sealed_lsn[seal->output] = seal->last_lsn;
     if (s->last_name_time_ns < seal->name_time_ns)
         s->last_name_time_ns = seal->name_time_ns;
     return 0;
@@ -462,7 +530,20 @@ int wal_books_version_totals(struct wal_state *s, const struct wal_item *it)
     v->resolved = version_resolved(v);
     memcpy(v->resolved_dropped, it->u.version_totals.resolved_dropped,
            sizeof(v->resolved_dropped));
+    wal_partitions_free(&v->partitions);        /* they follow */
     return 0;
+}
+
+int wal_books_partition(struct wal_state *s, const struct wal_item *it)
+{
+    struct wal_stream *st = wal_state_stream(s, it->u.partition.stream);
+    struct wal_version *v = st ? wal_stream_version(st, it->u.partition.version) : NULL;
+
+    if (!s->restating || !v || !v->restated || it->u.partition.output >= v->outputs
+        || it->u.partition.sealed_lsn == 0)
+        return -EBADMSG;
+    return wal_partitions_seal(&v->partitions, it->u.partition.output, it->u.partition.partition,
+                               it->u.partition.sealed_lsn);
 }
 
 int wal_books_sink_totals(struct wal_state *s, const struct wal_item *it)

@@ -1,7 +1,7 @@
 /*
  * wal_checkpoint: writes the tables out as the items of a CHECKPOINT, in an order in which each can
- * be applied: streams with their versions, rings with their definitions, seals, and at the end the
- * totals that the items before them have touched.
+ * be applied: streams with their versions and partitions, rings with their definitions, seals, and
+ * at the end the totals that the items before them have touched.
  *
  * Owns:   nothing.
  * Thread: shard.
@@ -13,6 +13,25 @@
 static struct wal_str str_of(const char *text)
 {
     return (struct wal_str){text, (uint32_t)strlen(text)};
+}
+
+static int checkpoint_partitions(const struct wal_stream *st, const struct wal_version *v,
+                                 struct bytes *out)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; !err && i < v->partitions.count; i++) {
+        const struct wal_partition *p = &v->partitions.items[i];
+        struct wal_item it = {.type = WAL_PARTITION};
+
+        it.u.partition.stream = st->id;
+        it.u.partition.version = v->version;
+        it.u.partition.output = p->output;
+        it.u.partition.sealed_lsn = p->sealed_lsn;
+        it.u.partition.partition = (struct wal_str){p->name, p->name_len};
+        err = wal_item_append(out, &it, NULL);
+    }
+    return err;
 }
 
 static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
@@ -45,6 +64,8 @@ static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
         memcpy(it.u.version_totals.dropped, v->dropped, sizeof(v->dropped));
         memcpy(it.u.version_totals.sealed_lsn, v->sealed_lsn, sizeof(v->sealed_lsn));
         err = wal_item_append(out, &it, NULL);
+        if (!err)
+            err = checkpoint_partitions(st, v, out);
     }
     if (err)
         return err;
@@ -127,6 +148,7 @@ static int checkpoint_seal(const struct wal_seal *seal, struct bytes *out)
     it.u.seal.file_bytes = seal->file_bytes;
     it.u.seal.name_time_ns = seal->name_time_ns;
     it.u.seal.arrival_ns = seal->arrival_ns;
+    it.u.seal.partition = (struct wal_str){seal->partition, seal->partition_len};
     for (uint16_t i = 0; i < seal->targets; i++)
         it.u.seal.target[i] = (struct wal_target){
             .sink = str_of(seal->target[i].sink),

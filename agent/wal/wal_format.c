@@ -195,6 +195,13 @@ static void code_count(struct codec *c, uint16_t *count, uint16_t max)
         c->err = -EBADMSG;
 }
 
+static void code_partition(struct codec *c, struct wal_str *s)
+{
+    code_str(c, s);
+    if (!c->err && s->len > WAL_PARTITION_MAX)
+        c->err = -EBADMSG;
+}
+
 static void code_u64s(struct codec *c, uint64_t *v, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -251,6 +258,7 @@ static void code_seal(struct codec *c, struct wal_item *it)
     code_u64(c, &it->u.seal.file_bytes);
     code_u64(c, &it->u.seal.name_time_ns);
     code_u64(c, &it->u.seal.arrival_ns);
+    code_partition(c, &it->u.seal.partition);
     code_count(c, &it->u.seal.targets, WAL_TARGETS_MAX);
     for (uint16_t i = 0; !c->err && i < it->u.seal.targets; i++) {
         struct wal_target *t = &it->u.seal.target[i];
@@ -354,6 +362,15 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_u64(c, &it->u.stream_totals.delivered);
         code_u64s(c, it->u.stream_totals.dropped, WAL_DROP_REASON_COUNT);
         code_u64s(c, it->u.stream_totals.lost, WAL_LOST_REASON_COUNT);
+        break;
+    case WAL_PARTITION:
+        code_u32(c, &it->u.partition.stream);
+        code_u32(c, &it->u.partition.version);
+        code_count(c, &it->u.partition.output, WAL_OUTPUTS_MAX - 1);
+        code_u64(c, &it->u.partition.sealed_lsn);
+        code_partition(c, &it->u.partition.partition);
+        if (!c->err && it->u.partition.partition.len == 0)
+            c->err = -EBADMSG;
         break;
     case WAL_SINK_TOTALS:
         code_u32(c, &it->u.sink_totals.stream);

@@ -57,7 +57,7 @@
 
 enum { WAL_HEADER_AGAIN = 2048, WAL_CHECKPOINTS = 2 };
 enum { WAL_BLOCK = FILE_BLOCK_BYTES, WAL_NAME_MAX = 48, WAL_DEFS_MAX = SHM_DEFS_MAX };
-enum { WAL_OUTPUTS_MAX = 16, WAL_TARGETS_MAX = 16 };
+enum { WAL_OUTPUTS_MAX = 16, WAL_TARGETS_MAX = 16, WAL_PARTITION_MAX = 1024 };
 
 #define WAL_SEGMENT_MAGIC 0x3147455352445948ULL     /* "HYDRSEG1" */
 #define WAL_COMMIT_MAGIC  0x314d4f4352445948ULL     /* "HYDRCOM1" */
@@ -151,6 +151,7 @@ enum wal_item_type {
     WAL_SINK_TOTALS,
     WAL_INTAKE_DROPS,       /* what a ring's producer reports, as far as it is counted */
     WAL_RESEAL,             /* a sealed batch's file was damaged and has been made again */
+    WAL_PARTITION,          /* only in checkpoints: how far one is sealed */
     WAL_ITEM_TYPE_COUNT
     /* Kept free for what comes: UPLOAD, SOURCE. */
 };
@@ -235,6 +236,7 @@ struct wal_item {
             uint64_t first_lsn, last_lsn;
             uint64_t events, payload_bytes, file_bytes;
             uint64_t name_time_ns, arrival_ns;
+            struct wal_str partition;   /* of the output, "": none; WAL_PARTITION_MAX */
             struct wal_target target[WAL_TARGETS_MAX];
         } seal;
         struct {
@@ -279,6 +281,12 @@ struct wal_item {
             uint64_t dropped[WAL_OUTPUTS_MAX][WAL_DROP_REASON_COUNT];
             uint64_t sealed_lsn[WAL_OUTPUTS_MAX];
         } version_totals;
+        struct {
+            uint32_t stream, version;
+            uint16_t output;
+            uint64_t sealed_lsn;
+            struct wal_str partition;   /* not "": that is in the totals of its version */
+        } partition;
         struct {
             uint32_t stream;
             struct wal_str sink;

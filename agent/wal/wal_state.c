@@ -247,7 +247,7 @@ static int apply_intake_drops(struct wal_state *s, const struct wal_item *it)
     return 0;
 }
 
-/* No reader will come by a span below trim_lsn again. */
+/* What is below trim_lsn is done with. */
 static void trim(struct wal_state *s, uint64_t lsn)
 {
     uint32_t kept = 0;
@@ -258,6 +258,7 @@ static void trim(struct wal_state *s, uint64_t lsn)
         if (s->lost_spans[i].lsn >= s->trim_lsn)
             s->lost_spans[kept++] = s->lost_spans[i];
     s->lost_spans_count = kept;
+    wal_books_trim(s);
 }
 
 static void apply_checkpoint(struct wal_state *s, const struct wal_item *it)
@@ -301,15 +302,8 @@ static void apply_checkpoint_end(struct wal_state *s)
         if (!seal->restated)
             wal_books_seal_remove(s, seal);
     }
-    for (uint32_t i = 0; i < s->streams_count; i++) {
-        struct wal_stream *st = s->streams[i];
-
-        kept = 0;
-        for (uint32_t k = 0; k < st->versions_count; k++)
-            if (st->versions[k].restated || k + 1 == st->versions_count)
-                st->versions[kept++] = st->versions[k];
-        st->versions_count = kept;
-    }
+    for (uint32_t i = 0; i < s->streams_count; i++)
+        wal_books_versions_restated(s->streams[i]);
     s->restating = false;
     s->checkpointed = true;
 }
@@ -349,6 +343,8 @@ int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t e
         return wal_books_stream_totals(s, item);
     case WAL_VERSION_TOTALS:
         return wal_books_version_totals(s, item);
+    case WAL_PARTITION:
+        return wal_books_partition(s, item);
     case WAL_SINK_TOTALS:
         return wal_books_sink_totals(s, item);
     case WAL_INTAKE_DROPS:

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "wal/wal_format.h"
+#include "wal/wal_partitions.h"
 
 /* "Everything of this ring before pos is in the log before lsn." */
 struct wal_mark {
@@ -64,7 +65,8 @@ struct wal_version {
     uint64_t resolved_dropped[WAL_DROP_REASON_COUNT];       /* of these */
     uint64_t delivered[WAL_OUTPUTS_MAX];                    /* events by output */
     uint64_t dropped[WAL_OUTPUTS_MAX][WAL_DROP_REASON_COUNT];
-    uint64_t sealed_lsn[WAL_OUTPUTS_MAX];   /* last event sealed */
+    uint64_t sealed_lsn[WAL_OUTPUTS_MAX];   /* last event sealed in the partition "" */
+    struct wal_partitions partitions;       /* and in the others; forgotten below trim_lsn */
     bool restated;
 };
 
@@ -103,6 +105,8 @@ struct wal_seal {
     bool restated;
     uint32_t file_mode, crc32c;
     uint64_t first_lsn, last_lsn, events, payload_bytes, file_bytes, name_time_ns, arrival_ns;
+    char *partition;                /* owned; partition_len bytes and a NUL */
+    uint32_t partition_len;
     struct wal_seal_target target[];
 };
 
@@ -146,6 +150,12 @@ struct wal_ring *wal_state_ring_by_uuid(const struct wal_state *s, const uint8_t
 struct wal_stream *wal_state_stream(const struct wal_state *s, uint32_t id);        /* or NULL */
 struct wal_stream *wal_state_stream_by_name(const struct wal_state *s, const char *name);
 struct wal_version *wal_stream_version(const struct wal_stream *stream, uint32_t version);
+/*
+ * Last event of an output's partition that is in a sealed batch, 0: none. A partition is forgotten
+ * once TRIM has passed it: whoever asks which events to skip skips all below trim_lsn, too.
+ */
+uint64_t wal_version_sealed_lsn(const struct wal_version *v, uint16_t output, const void *partition,
+                                size_t len);
 /* Events that the output has delivered or dropped. */
 uint64_t wal_version_resolved(const struct wal_version *v, uint16_t output);
 struct wal_seal *wal_state_seal(const struct wal_state *s, uint64_t epoch, uint64_t number);

@@ -395,6 +395,31 @@ static void more_sealed_than_accepted_is_damage(void **state)
     refused(&it, "1004 events sealed, 10 accepted");
 }
 
+/* Sealed side by side in two partitions, and one of them twice. */
+static void a_partition_sealed_twice_is_damage(void **state)
+{
+    struct wal_item it = built_seal(2, 1, 1, 0, 1);
+
+    (void)state;
+    it.u.seal.partition = built_str("country=DE/");
+    item_add(&it);
+    it.u.seal.number = 3;
+    it.u.seal.first_lsn = it.u.seal.last_lsn = 210;
+    it.u.seal.partition = built_str("country=F\033/");
+    item_add(&it);
+    group_add();
+    segment_add();
+    log_write();
+    expect("wal verify", "", CLI_OK, "sound\n");
+    expect("wal dump", "--type partition", CLI_OK,
+           "type=partition stream_id=1 stream=\"clicks\" version=1 output=0 "
+           "partition=\"country=DE/\" sealed_lsn=299\n");
+    assert_int_equal(lines_with("type=partition"), 2);
+    it.u.seal.number = 4;
+    refused(&it, "seals again what is sealed up to lsn 210 and trimmed below lsn 0: type=seal");
+    assert_non_null(strstr(capture.out, "output=0 partition=\"country=F\\x1b/\" first_lsn=210"));
+}
+
 static void a_checkpoint_must_say_what_the_log_says(void **state)
 {
     struct wal_item it = {.type = WAL_STREAM_TOTALS};
@@ -515,6 +540,7 @@ int main(void)
         T(bytes_taken_twice_are_a_contradiction),
         T(more_events_than_frames_are_damage),
         T(more_sealed_than_accepted_is_damage),
+        T(a_partition_sealed_twice_is_damage),
         T(a_checkpoint_must_say_what_the_log_says),
         T(a_torn_end_is_a_note),
         T(an_unsynced_hole_ends_the_log),

@@ -36,6 +36,7 @@ enum {
     INV_TARGETS_MAX = 4,
     INV_GHOSTS_MAX = 16,
     INV_PAYLOAD_MAX = 96 << 20,
+    INV_PARTITION_MAX = 64,
     INV_STRANGER = UINT32_MAX           /* source of what a liar's ring says */
 };
 
@@ -109,6 +110,7 @@ struct inv_seal {
     uint64_t reseal_lsn;                /* of the newest RESEAL since a file was set aside */
     uint32_t stream, version;
     uint16_t output, targets;
+    char partition[INV_PARTITION_MAX];  /* "": none */
     bool spool_removed;                 /* by a start that had not said where the log ends */
     struct inv_target target[INV_TARGETS_MAX];
 };
@@ -117,7 +119,6 @@ struct inv_version {
     uint32_t stream, version, crc32c;   /* of its settings */
     uint64_t end_lsn;
     uint16_t outputs;
-    uint64_t sealed_lsn[INV_OUTPUTS_MAX];
     const struct encoder *encoder[INV_OUTPUTS_MAX];
     uint16_t targets[INV_OUTPUTS_MAX];
     char sink[INV_OUTPUTS_MAX][INV_TARGETS_MAX][16];

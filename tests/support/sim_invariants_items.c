@@ -235,10 +235,28 @@ static void stream_take(struct inv *v, const struct wal_item *it, uint64_t end_l
     stream_settings_fini(&set);
 }
 
-static void seals_never_overlap(struct inv *v, const struct inv_version *version,
-                                const struct wal_item *it)
+static bool str_is(struct wal_str str, const char *text)
 {
-    uint64_t before = version->sealed_lsn[it->u.seal.output];
+    return str.len == strlen(text) && memcmp(str.at, text, str.len) == 0;
+}
+
+/* Last event of a seal's partition that is sealed, 0: none. */
+static uint64_t sealed_lsn(const struct inv *v, const struct wal_item *it)
+{
+    for (uint32_t i = v->seals_count; i-- > 0; ) {
+        const struct inv_seal *seal = &v->seals[i];
+
+        if (seal->stream == it->u.seal.stream && seal->version == it->u.seal.version
+            && seal->output == it->u.seal.output && str_is(it->u.seal.partition, seal->partition))
+            return seal->last_lsn;
+    }
+    return 0;
+}
+
+/* In one partition; those of others are mixed with them. */
+static void seals_never_overlap(struct inv *v, const struct wal_item *it)
+{
+    uint64_t before = sealed_lsn(v, it);
 
     INV_CHECK(v, it->u.seal.first_lsn > before && it->u.seal.last_lsn >= it->u.seal.first_lsn,
               "batch %llu: a seal from %llu to %llu follows one to %llu",
@@ -250,7 +268,7 @@ static void seals_never_overlap(struct inv *v, const struct inv_version *version
 static void seals_take_every_event_once(struct inv *v, const struct inv_version *version,
                                         const struct wal_item *it)
 {
-    uint32_t i = inv_event_from(v, version->sealed_lsn[it->u.seal.output] + 1);
+    uint32_t i = inv_event_from(v, sealed_lsn(v, it) + 1);
     uint16_t output = it->u.seal.output;
     uint64_t events = 0;
 
@@ -311,6 +329,7 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
         what_is_said_again_is_the_same(v, seal->stream == it->u.seal.stream
                                        && seal->version == it->u.seal.version
                                        && seal->output == it->u.seal.output
+                                       && str_is(it->u.seal.partition, seal->partition)
                                        && seal->targets == it->u.seal.targets
                                        && seal->first_lsn == it->u.seal.first_lsn
                                        && seal->last_lsn == it->u.seal.last_lsn,
@@ -325,10 +344,12 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
         inv_fail(v, __func__, "batch %llu: stream %u, version %u, output %u",
                  (ull)it->u.seal.number, it->u.seal.stream, it->u.seal.version,
                  it->u.seal.output);
+    if (it->u.seal.partition.len >= INV_PARTITION_MAX)
+        inv_fail(v, __func__, "batch %llu: a partition of %u bytes", (ull)it->u.seal.number,
+                 it->u.seal.partition.len);
     a_sealed_file_has_its_name(v, it);
-    seals_never_overlap(v, version, it);
+    seals_never_overlap(v, it);
     seals_take_every_event_once(v, version, it);
-    version->sealed_lsn[it->u.seal.output] = it->u.seal.last_lsn;
     seal = inv_append((void **)&v->seals, &v->seals_count, &v->seals_cap, sizeof(*seal));
     *seal = (struct inv_seal){
         .epoch = it->u.seal.epoch, .number = it->u.seal.number, .end_lsn = end_lsn,
@@ -337,6 +358,7 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
         .version = it->u.seal.version, .output = it->u.seal.output,
         .targets = it->u.seal.targets,
     };
+    memcpy(seal->partition, it->u.seal.partition.at, it->u.seal.partition.len);
     inv_count(v, COVER_seals);
     for (uint16_t t = 0; t < seal->targets; t++) {
         const struct wal_target *from = &it->u.seal.target[t];

@@ -90,13 +90,10 @@ static void seals_forget(struct inv *v, uint64_t end)
 {
     while (v->seals_count > 0 && v->seals[v->seals_count - 1].end_lsn > end)
         nothing_delivered_is_forgotten(v, &v->seals[--v->seals_count]);
-    for (uint32_t i = 0; i < v->versions_count; i++)
-        memset(v->versions[i].sealed_lsn, 0, sizeof(v->versions[i].sealed_lsn));
     for (uint32_t i = 0; i < v->seals_count; i++) {
         struct inv_seal *seal = &v->seals[i];
         bool live = false;
 
-        inv_version_of(v, seal->stream, seal->version)->sealed_lsn[seal->output] = seal->last_lsn;
         for (uint16_t t = 0; t < seal->targets; t++) {
             struct inv_target *target = &seal->target[t];
 

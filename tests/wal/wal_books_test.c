@@ -329,6 +329,147 @@ static void no_order_of_answers_unsettles_the_books(void **state)
     }
 }
 
+/* ---- Partitions ---- */
+
+static struct wal_item partition_seal(uint64_t number, uint16_t output, const char *partition,
+                                      uint64_t first_lsn, uint64_t last_lsn)
+{
+    struct wal_item it = built_seal(number, 1, 2, output, 1);
+
+    it.u.seal.partition = built_str(partition);
+    it.u.seal.first_lsn = first_lsn;
+    it.u.seal.last_lsn = last_lsn;
+    return it;
+}
+
+static void sealed(const struct field *f, uint16_t output, const char *partition, uint64_t lsn)
+{
+    const struct wal_version *v = wal_stream_version(wal_state_stream(&f->s, 1), 2);
+
+    assert_int_equal(wal_version_sealed_lsn(v, output, partition, strlen(partition)), lsn);
+}
+
+static void acked(struct field *f, uint64_t number)
+{
+    for (uint16_t target = 0; target < 2; target++) {
+        struct wal_item it = built_ack(number, target, WAL_ACK_DELIVERED);
+
+        applied(&f->s, &it, 0);
+    }
+}
+
+static void trimmed(struct field *f, uint64_t lsn)
+{
+    struct wal_item it = {.type = WAL_TRIM};
+
+    it.u.trim.lsn = lsn;
+    applied(&f->s, &it, 0);
+}
+
+/* Two partitions are open side by side: what one has sealed says nothing of the other. */
+static void partitions_are_sealed_apart(void **state)
+{
+    struct wal_item late, early;
+    struct field f;
+
+    (void)state;
+    field_init(&f, 2);
+    accept(&f, 30);
+    late = partition_seal(2, 0, "country=DE/", 150, 900);
+    early = partition_seal(1, 0, "country=FR/", 100, 300);
+    applied(&f.s, &late, 0);
+    applied(&f.s, &early, 0);
+    assert_int_equal(f.s.seals_count, 2);
+    assert_memory_equal(f.s.seals->partition, "country=DE/", 12);
+    assert_int_equal(f.s.seals->partition_len, 11);
+    sealed(&f, 0, "country=DE/", 900);
+    sealed(&f, 0, "country=FR/", 300);
+    sealed(&f, 0, "country=F", 0);
+    sealed(&f, 0, "", 0);
+    sealed(&f, 1, "country=DE/", 0);
+    /* Of the other output, and of none: as many partitions more. */
+    late = partition_seal(3, 1, "country=DE/", 100, 200);
+    early = partition_seal(4, 0, "", 100, 110);
+    applied(&f.s, &late, 0);
+    applied(&f.s, &early, 0);
+    assert_int_equal(f.s.seals_count, 4);
+    sealed(&f, 1, "country=DE/", 200);
+    sealed(&f, 0, "", 110);
+    sealed(&f, 0, "country=DE/", 900);
+    wal_state_fini(&f.s);
+}
+
+/* However late it is said again, before TRIM has passed it and after. */
+static void an_acknowledged_batch_said_again_stays_acknowledged(void **state)
+{
+    struct wal_item de, fr;
+    struct field f;
+
+    (void)state;
+    field_init(&f, 1);
+    accept(&f, 30);
+    de = partition_seal(2, 0, "country=DE/", 150, 900);
+    fr = partition_seal(1, 0, "country=FR/", 100, 300);
+    applied(&f.s, &de, 0);
+    acked(&f, 2);
+    applied(&f.s, &de, 0);
+    assert_int_equal(f.s.seals_count, 0);
+    applied(&f.s, &fr, 0);
+    acked(&f, 1);
+    trimmed(&f, 301);
+    sealed(&f, 0, "country=FR/", 0);
+    sealed(&f, 0, "country=DE/", 900);
+    applied(&f.s, &fr, 0);
+    applied(&f.s, &de, 0);
+    assert_int_equal(f.s.seals_count, 0);
+    trimmed(&f, 5000);
+    applied(&f.s, &fr, 0);
+    applied(&f.s, &de, 0);
+    assert_int_equal(f.s.seals_count, 0);
+    assert_int_equal(books_of(&f.s).delivered, 2);
+    wal_state_fini(&f.s);
+}
+
+/* An event at the TRIM may be sealed in one output and open in another. */
+static void a_partition_is_remembered_until_trim_has_passed_it(void **state)
+{
+    struct wal_item it;
+    struct field f;
+
+    (void)state;
+    field_init(&f, 1);
+    accept(&f, 30);
+    it = partition_seal(1, 0, "a", 100, 300);
+    applied(&f.s, &it, 0);
+    acked(&f, 1);
+    trimmed(&f, 300);
+    sealed(&f, 0, "a", 300);
+    trimmed(&f, 301);
+    sealed(&f, 0, "a", 0);
+    assert_int_equal(wal_state_stream(&f.s, 1)->versions[1].partitions.count, 0);
+    wal_state_fini(&f.s);
+}
+
+static void partitions_go_with_their_version(void **state)
+{
+    struct wal_item it;
+    struct field f;
+
+    (void)state;
+    field_init(&f, 1);
+    accept(&f, 1);
+    it = partition_seal(1, 0, "a", 100, 300);
+    applied(&f.s, &it, 0);
+    it = built_stream(1, 3, "orders", 1);
+    applied(&f.s, &it, 0);
+    sealed(&f, 0, "a", 300);
+    acked(&f, 1);
+    assert_int_equal(wal_state_stream(&f.s, 1)->versions_count, 1);
+    assert_int_equal(wal_state_stream(&f.s, 1)->versions[0].version, 3);
+    assert_int_equal(wal_state_stream(&f.s, 1)->versions[0].partitions.count, 0);
+    wal_state_fini(&f.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +482,10 @@ int main(void)
         cmocka_unit_test(versions_are_counted_apart),
         cmocka_unit_test(what_was_resolved_was_accepted),
         cmocka_unit_test(no_order_of_answers_unsettles_the_books),
+        cmocka_unit_test(partitions_are_sealed_apart),
+        cmocka_unit_test(an_acknowledged_batch_said_again_stays_acknowledged),
+        cmocka_unit_test(a_partition_is_remembered_until_trim_has_passed_it),
+        cmocka_unit_test(partitions_go_with_their_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,18 @@ static void item_again(const struct wal_item *item, const uint8_t *from)
     bytes_free(&b);
 }
 
+static void partitions_found(const struct wal_stream *st)
+{
+    for (uint32_t i = 0; i < st->versions_count; i++)
+        for (uint32_t k = 0; k < st->versions[i].partitions.count; k++) {
+            const struct wal_partition *p = &st->versions[i].partitions.items[k];
+
+            INVARIANT(p->name_len > 0 && p->name_len <= WAL_PARTITION_MAX);
+            INVARIANT(wal_version_sealed_lsn(&st->versions[i], p->output, p->name, p->name_len)
+                      == p->sealed_lsn);
+        }
+}
+
 static void items(const uint8_t *at, const uint8_t *end)
 {
     struct wal_state s, again;
@@ -56,8 +68,10 @@ static void items(const uint8_t *at, const uint8_t *end)
         INVARIANT(s.rings[i]->marks <= WAL_RING_MARKS);
         (void)wal_ring_pos_take(s.rings[i], lsn / 2);
     }
-    for (uint32_t i = 0; i < s.streams_count; i++)
+    for (uint32_t i = 0; i < s.streams_count; i++) {
         (void)wal_stream_books(s.streams[i]);
+        partitions_found(s.streams[i]);
+    }
     bytes_free(&checkpoint);
     wal_state_fini(&s);
     wal_state_fini(&again);

@@ -34,6 +34,7 @@ static struct wal_str text(char *buf, uint32_t cap)
 /* Buffers that a made-up item points into. */
 struct texts {
     char a[WAL_TARGETS_MAX][3][300];
+    char partition[WAL_PARTITION_MAX];
     struct wal_tally tally[WAL_DEFS_MAX];
 };
 
@@ -54,6 +55,7 @@ static void fill_seal(struct wal_item *it, struct texts *t)
     it->u.seal.file_bytes = word();
     it->u.seal.name_time_ns = word();
     it->u.seal.arrival_ns = word();
+    it->u.seal.partition = text(t->partition, sizeof(t->partition));
     for (uint16_t i = 0; i < it->u.seal.targets; i++) {
         it->u.seal.target[i].type = (uint8_t)word();
         it->u.seal.target[i].staging_id = word();
@@ -90,6 +92,15 @@ static void fill_totals(struct wal_item *it, struct texts *t)
                 it->u.version_totals.dropped[i][k] = word();
             it->u.version_totals.sealed_lsn[i] = word();
         }
+        break;
+    case WAL_PARTITION:
+        it->u.partition.stream = (uint32_t)word();
+        it->u.partition.version = (uint32_t)word();
+        it->u.partition.output = (uint16_t)(word() % WAL_OUTPUTS_MAX);
+        it->u.partition.sealed_lsn = word() | 1;
+        memset(t->partition, 'p', sizeof(t->partition));
+        it->u.partition.partition = (struct wal_str){t->partition,
+                                                     1 + (uint32_t)(word() % WAL_PARTITION_MAX)};
         break;
     case WAL_SINK_TOTALS:
         it->u.sink_totals.stream = (uint32_t)word();
@@ -224,6 +235,7 @@ static void same_seal(const struct wal_item *a, const struct wal_item *b)
     SAME(seal.file_bytes);
     SAME(seal.name_time_ns);
     SAME(seal.arrival_ns);
+    same_str(a->u.seal.partition, b->u.seal.partition);
     for (uint16_t i = 0; i < a->u.seal.targets; i++) {
         SAME(seal.target[i].type);
         SAME(seal.target[i].staging_id);
@@ -260,6 +272,13 @@ static void same_totals(const struct wal_item *a, const struct wal_item *b)
                 SAME(version_totals.dropped[i][k]);
             SAME(version_totals.sealed_lsn[i]);
         }
+        break;
+    case WAL_PARTITION:
+        SAME(partition.stream);
+        SAME(partition.version);
+        SAME(partition.output);
+        SAME(partition.sealed_lsn);
+        same_str(a->u.partition.partition, b->u.partition.partition);
         break;
     case WAL_SINK_TOTALS:
         SAME(sink_totals.stream);
@@ -476,20 +495,78 @@ static void an_item_with_a_length_of_its_own_never_parses(void **state)
     }
 }
 
+static int parsed(const struct bytes *b)
+{
+    const uint8_t *at = b->data;
+    struct wal_item out;
+    int rc = wal_item_next(&at, b->data + b->len, &out);
+
+    assert_ptr_equal(at, rc ? b->data : b->data + b->len);
+    return rc;
+}
+
+/* What comes of an item through its bytes. */
+static int round_trip(const struct wal_item *it)
+{
+    struct bytes b = BYTES_INIT;
+    int rc;
+
+    assert_int_equal(wal_item_append(&b, it, NULL), 0);
+    rc = parsed(&b);
+    bytes_free(&b);
+    return rc;
+}
+
+/* The same with a text, whose length is at `offset`, of `len` bytes. */
+static int with_text(const struct wal_item *it, size_t offset, uint32_t len)
+{
+    struct bytes b = BYTES_INIT;
+    uint32_t was, body;
+    size_t rest;
+    int rc;
+
+    assert_int_equal(wal_item_append(&b, it, NULL), 0);
+    assert_int_equal(bytes_reserve(&b, len + 8), 0);
+    was = bytes_get_u32(b.data + offset);
+    body = bytes_get_u32(b.data + 4) - was + len;
+    rest = 8 + bytes_get_u32(b.data + 4) - offset - 4 - was;
+    memmove(b.data + offset + 4 + len, b.data + offset + 4 + was, rest);
+    memset(b.data + offset + 4, 'x', len);
+    bytes_put_u32(b.data + offset, len);
+    bytes_put_u32(b.data + 4, body);
+    memset(b.data + 8 + body, 0, 8);
+    b.len = 8 + bytes_round_up(body, 8);
+    rc = parsed(&b);
+    bytes_free(&b);
+    return rc;
+}
+
+static void a_partition_has_a_limit_and_its_mark_has_a_name(void **state)
+{
+    enum { SEAL_TEXT = 98, PARTITION_TEXT = 26 };
+    struct wal_item seal = built_seal(1, 1, 1, 0, 1), it = {.type = WAL_PARTITION};
+
+    (void)state;
+    for (uint32_t len = 0; len <= WAL_PARTITION_MAX; len += 64)
+        assert_int_equal(with_text(&seal, SEAL_TEXT, len), 0);
+    assert_int_equal(with_text(&seal, SEAL_TEXT, WAL_PARTITION_MAX + 1), -EBADMSG);
+    it.u.partition.output = WAL_OUTPUTS_MAX - 1;
+    it.u.partition.sealed_lsn = 1;
+    it.u.partition.partition = built_str("a=1/");
+    assert_int_equal(round_trip(&it), 0);
+    assert_int_equal(with_text(&it, PARTITION_TEXT, 1), 0);
+    assert_int_equal(with_text(&it, PARTITION_TEXT, WAL_PARTITION_MAX), 0);
+    assert_int_equal(with_text(&it, PARTITION_TEXT, WAL_PARTITION_MAX + 1), -EBADMSG);
+    assert_int_equal(with_text(&it, PARTITION_TEXT, 0), -EBADMSG);
+}
+
 static int span_round(uint64_t from, uint64_t to)
 {
-    struct wal_item it = {.type = WAL_SPAN}, out;
-    struct bytes b = BYTES_INIT;
-    const uint8_t *at;
-    int rc;
+    struct wal_item it = {.type = WAL_SPAN};
 
     it.u.span.from = from;
     it.u.span.to = to;
-    assert_int_equal(wal_item_append(&b, &it, NULL), 0);
-    at = b.data;
-    rc = wal_item_next(&at, b.data + b.len, &out);
-    bytes_free(&b);
-    return rc;
+    return round_trip(&it);
 }
 
 static void a_span_is_as_long_as_a_ring_at_most_and_may_wrap(void **state)
@@ -708,6 +785,7 @@ int main(void)
         cmocka_unit_test(items_follow_one_another),
         cmocka_unit_test(a_cut_item_never_parses),
         cmocka_unit_test(an_item_with_a_length_of_its_own_never_parses),
+        cmocka_unit_test(a_partition_has_a_limit_and_its_mark_has_a_name),
         cmocka_unit_test(a_span_is_as_long_as_a_ring_at_most_and_may_wrap),
         cmocka_unit_test(a_commit_takes_whole_blocks),
         cmocka_unit_test(a_commit_survives_a_round_trip),

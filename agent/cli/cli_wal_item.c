@@ -50,6 +50,13 @@ static uint32_t tally_stream(const struct wal_state *state, const struct wal_ite
     return ring != NULL ? wal_ring_stream(ring, wal_tally_get(span, i).def) : 0;
 }
 
+static uint32_t schema_stream(const struct wal_state *state, const struct wal_item *schema)
+{
+    const struct wal_ring *ring = wal_state_ring(state, schema->u.schema.ring);
+
+    return ring != NULL ? wal_ring_stream(ring, schema->u.schema.stream_def) : 0;
+}
+
 static void span_fields(struct cli_fields *f, const struct wal_state *state,
                         const struct wal_item *it)
 {
@@ -98,6 +105,16 @@ static void def_fields(struct cli_fields *f, const struct wal_state *state,
     wal_item_ring_fields(f, state, it->u.def.ring);
     cli_fields_u64(f, "definition", it->u.def.number);
     wal_item_stream_fields(f, state, it->u.def.stream);
+}
+
+static void schema_fields(struct cli_fields *f, const struct wal_state *state,
+                          const struct wal_item *it)
+{
+    wal_item_ring_fields(f, state, it->u.schema.ring);
+    cli_fields_u64(f, "definition", it->u.schema.number);
+    cli_fields_u64(f, "stream_definition", it->u.schema.stream_def);
+    wal_item_stream_fields(f, state, schema_stream(state, it));
+    str_field(f, "body", it->u.schema.body);
 }
 
 static void output_fields(struct cli_fields *f, const struct output_settings *output)
@@ -355,6 +372,7 @@ static const struct {
     [WAL_INTAKE_DROPS] = { "intake_drops", intake_fields },
     [WAL_RESEAL] = { "reseal", reseal_fields },
     [WAL_PARTITION] = { "partition", partition_fields },
+    [WAL_SCHEMA] = { "schema", schema_fields },
 };
 
 const char *wal_item_type_name(enum wal_item_type type)
@@ -390,6 +408,8 @@ bool wal_item_of_stream(const struct wal_state *state, const struct wal_item *it
         return false;
     case WAL_DEF:
         return stream_named(state, item->u.def.stream, name);
+    case WAL_SCHEMA:
+        return stream_named(state, schema_stream(state, item), name);
     case WAL_STREAM:
         return item->u.stream.name.len == strlen(name)
                && memcmp(item->u.stream.name.at, name, strlen(name)) == 0;
@@ -441,6 +461,7 @@ bool wal_item_of_ring(const struct wal_state *state, const struct wal_item *item
     case WAL_SPAN: id = item->u.span.ring; break;
     case WAL_RETIRE: id = item->u.retire.ring; break;
     case WAL_DEF: id = item->u.def.ring; break;
+    case WAL_SCHEMA: id = item->u.schema.ring; break;
     case WAL_LOST: id = item->u.lost.ring; break;
     default:
         return false;

@@ -96,6 +96,24 @@ static int checkpoint_sinks(const struct wal_stream *st, struct bytes *out)
     return err;
 }
 
+static int checkpoint_def(const struct wal_ring *r, uint16_t number, struct bytes *out)
+{
+    const struct wal_def *def = &r->defs[number - 1];
+    struct wal_item it = {.type = def->schema ? WAL_SCHEMA : WAL_DEF};
+
+    if (def->schema) {
+        it.u.schema.ring = r->id;
+        it.u.schema.number = number;
+        it.u.schema.stream_def = def->stream_def;
+        it.u.schema.body = (struct wal_str){(const char *)def->schema, def->schema_len};
+    } else {
+        it.u.def.ring = r->id;
+        it.u.def.number = number;
+        it.u.def.stream = def->stream;
+    }
+    return wal_item_append(out, &it, NULL);
+}
+
 static int checkpoint_ring(const struct wal_ring *r, struct bytes *out)
 {
     struct wal_item it = {.type = WAL_ATTACH};
@@ -111,13 +129,8 @@ static int checkpoint_ring(const struct wal_ring *r, struct bytes *out)
     memcpy(it.u.attach.uuid, r->uuid, 16);
     it.u.attach.name = str_of(r->name);
     err = wal_item_append(out, &it, NULL);
-    for (uint16_t i = 0; !err && i < r->defs_count; i++) {
-        it = (struct wal_item){.type = WAL_DEF};
-        it.u.def.ring = r->id;
-        it.u.def.number = (uint16_t)(i + 1);
-        it.u.def.stream = r->def_streams[i];
-        err = wal_item_append(out, &it, NULL);
-    }
+    for (uint16_t number = 1; !err && number <= r->defs_count; number++)
+        err = checkpoint_def(r, number, out);
     for (int i = 0; i < SHM_DROP_COUNT; i++)
         drops |= r->drops[i] > 0;
     if (err || !drops)

@@ -308,6 +308,15 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_u32(c, &it->u.def.stream);
         code_u16(c, &it->u.def.number);
         break;
+    case WAL_SCHEMA:
+        code_u32(c, &it->u.schema.ring);
+        code_u16(c, &it->u.schema.number);
+        code_u16(c, &it->u.schema.stream_def);
+        code_str(c, &it->u.schema.body);
+        if (!c->err && (it->u.schema.body.len == 0
+                        || it->u.schema.body.len > WAL_SCHEMA_BYTES_MAX))
+            c->err = -EBADMSG;
+        break;
     case WAL_STREAM:
         code_u32(c, &it->u.stream.stream);
         code_u32(c, &it->u.stream.version);

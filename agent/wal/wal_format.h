@@ -58,6 +58,7 @@
 enum { WAL_HEADER_AGAIN = 2048, WAL_CHECKPOINTS = 2 };
 enum { WAL_BLOCK = FILE_BLOCK_BYTES, WAL_NAME_MAX = 48, WAL_DEFS_MAX = SHM_DEFS_MAX };
 enum { WAL_OUTPUTS_MAX = 16, WAL_TARGETS_MAX = 16, WAL_PARTITION_MAX = 1024 };
+enum { WAL_SCHEMA_BYTES_MAX = 65000 };        /* of one, in a ring's SHM_DEFS_BYTES */
 
 #define WAL_SEGMENT_MAGIC 0x3147455352445948ULL     /* "HYDRSEG1" */
 #define WAL_COMMIT_MAGIC  0x314d4f4352445948ULL     /* "HYDRCOM1" */
@@ -137,7 +138,7 @@ enum wal_item_type {
     WAL_SPAN = 1,           /* a run of ring bytes in this group's body */
     WAL_ATTACH,             /* a ring the log now knows */
     WAL_RETIRE,             /* drained and gone */
-    WAL_DEF,                /* stream of a ring's definition */
+    WAL_DEF,                /* stream of a ring's definition; or it is a SCHEMA */
     WAL_STREAM,             /* a stream's settings from here on */
     WAL_SEAL,
     WAL_ACK,
@@ -152,6 +153,7 @@ enum wal_item_type {
     WAL_INTAKE_DROPS,       /* what a ring's producer reports, as far as it is counted */
     WAL_RESEAL,             /* a sealed batch's file was damaged and has been made again */
     WAL_PARTITION,          /* only in checkpoints: how far one is sealed */
+    WAL_SCHEMA,             /* a ring's definition that says how a stream's records are laid out */
     WAL_ITEM_TYPE_COUNT
     /* Kept free for what comes: UPLOAD, SOURCE. */
 };
@@ -218,6 +220,11 @@ struct wal_item {
             uint32_t ring, stream;
             uint16_t number;
         } def;
+        struct {
+            uint32_t ring;
+            uint16_t number, stream_def;    /* of the definition it is of; both count alike */
+            struct wal_str body;            /* 1..WAL_SCHEMA_BYTES_MAX; as in the ring */
+        } schema;
         struct {
             uint32_t stream, version;
             uint32_t uid;               /* whose ring brought it into being, or WAL_NO_UID */

@@ -20,8 +20,11 @@ int wal_state_init(struct wal_state *s)
 
 static void ring_free(struct wal_ring *r)
 {
-    if (r)
-        free(r->def_streams);
+    if (!r)
+        return;
+    for (uint16_t i = 0; i < r->defs_count; i++)
+        free(r->defs[i].schema);
+    free(r->defs);
     free(r);
 }
 
@@ -88,6 +91,19 @@ bool wal_state_span_lost(const struct wal_state *s, uint64_t lsn)
         if (s->lost_spans[i].lsn == lsn || lsn - s->lost_spans[i].lsn < s->lost_spans[i].bytes)
             return true;
     return false;
+}
+
+bool wal_ring_schema(const struct wal_ring *ring, uint16_t number, const uint8_t **ret_body,
+                     uint32_t *ret_len)
+{
+    const struct wal_def *def;
+
+    if (number < 1 || number > ring->defs_count)
+        return false;
+    def = &ring->defs[number - 1];
+    *ret_body = def->schema;
+    *ret_len = def->schema_len;
+    return def->schema != NULL;
 }
 
 /* Marks. A mark may be forgotten as long as a later one stays: that only makes positions late. */
@@ -188,25 +204,60 @@ static int apply_retire(struct wal_state *s, const struct wal_item *it)
     return -EBADMSG;
 }
 
+/*
+ * Definition `number`; of a schema with a copy of its body. It may be said again: what a number
+ * stands for never changes.
+ */
+static int def_take(struct wal_ring *r, uint16_t number, struct wal_def def, const void *schema)
+{
+    struct wal_def *known;
+
+    if (number >= 1 && number <= r->defs_count) {
+        known = &r->defs[number - 1];
+        return known->stream == def.stream && known->stream_def == def.stream_def
+                       && known->schema_len == def.schema_len
+                       && (def.schema_len == 0
+                           || memcmp(known->schema, schema, def.schema_len) == 0)
+                   ? 0 : -EBADMSG;
+    }
+    if (number != r->defs_count + 1 || r->defs_count >= WAL_DEFS_MAX)
+        return -EBADMSG;
+    known = realloc(r->defs, (r->defs_count + 1U) * sizeof(*known));
+    if (!known)
+        return -ENOMEM;
+    r->defs = known;
+    if (def.schema_len > 0) {
+        uint8_t *copy = malloc(def.schema_len);
+
+        if (!copy)
+            return -ENOMEM;
+        def.schema = memcpy(copy, schema, def.schema_len);
+    }
+    known[r->defs_count++] = def;
+    return 0;
+}
+
 static int apply_def(struct wal_state *s, const struct wal_item *it)
 {
     struct wal_ring *r = wal_state_ring(s, it->u.def.ring);
-    uint32_t *more;
 
     if (!r || !wal_state_stream(s, it->u.def.stream))
         return -EBADMSG;
-    if (it->u.def.number >= 1 && it->u.def.number <= r->defs_count) {   /* said again */
-        r->def_streams[it->u.def.number - 1] = it->u.def.stream;
-        return 0;
-    }
-    if (it->u.def.number != r->defs_count + 1 || r->defs_count >= WAL_DEFS_MAX)
+    return def_take(r, it->u.def.number, (struct wal_def){.stream = it->u.def.stream}, NULL);
+}
+
+static int apply_schema(struct wal_state *s, const struct wal_item *it)
+{
+    struct wal_ring *r = wal_state_ring(s, it->u.schema.ring);
+    uint16_t stream_def = it->u.schema.stream_def;
+
+    if (!r || stream_def < 1 || stream_def > r->defs_count || r->defs[stream_def - 1].schema)
         return -EBADMSG;
-    more = realloc(r->def_streams, (r->defs_count + 1U) * sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    r->def_streams = more;
-    r->def_streams[r->defs_count++] = it->u.def.stream;
-    return 0;
+    return def_take(r, it->u.schema.number,
+                    (struct wal_def){.stream = r->defs[stream_def - 1].stream,
+                                     .schema_len = it->u.schema.body.len,
+                                     .stream_def = stream_def},
+                    it->u.schema.body.at);
 }
 
 static int apply_span(struct wal_state *s, const struct wal_item *it, uint64_t end_lsn)
@@ -319,6 +370,8 @@ int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t e
         return apply_retire(s, item);
     case WAL_DEF:
         return apply_def(s, item);
+    case WAL_SCHEMA:
+        return apply_schema(s, item);
     case WAL_STREAM:
         return wal_books_stream(s, item);
     case WAL_SEAL:

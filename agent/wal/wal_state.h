@@ -27,6 +27,14 @@ struct wal_mark {
 
 enum { WAL_RING_MARKS = 64 };
 
+/* A ring's definition: a stream, or a schema of the stream that an earlier one defines. */
+struct wal_def {
+    uint32_t stream;                /* of either */
+    uint32_t schema_len;
+    uint8_t *schema;                /* owned; NULL: a stream */
+    uint16_t stream_def;            /* of a schema */
+};
+
 struct wal_ring {
     uint32_t id, uid, pid;
     uint8_t uuid[16];
@@ -34,7 +42,7 @@ struct wal_ring {
     char name[SHM_RING_NAME_MAX + 1];
     uint64_t end_pos;               /* end of the last committed span */
     uint64_t base_pos;              /* pos of the newest mark that was dropped as delivered */
-    uint32_t *def_streams;          /* owned; [number - 1] = stream id */
+    struct wal_def *defs;           /* owned; [number - 1] */
     uint16_t defs_count;
     bool restated;                  /* by the checkpoint being applied */
     uint64_t drops[SHM_DROP_COUNT]; /* counted of what its producer reports */
@@ -161,11 +169,15 @@ uint64_t wal_version_resolved(const struct wal_version *v, uint16_t output);
 struct wal_seal *wal_state_seal(const struct wal_state *s, uint64_t epoch, uint64_t number);
 bool wal_state_span_lost(const struct wal_state *s, uint64_t lsn);
 
-/* Stream of a ring's definition, 0 = undefined. */
+/* Stream of a ring's definition, of a schema that of its records; 0 = undefined. */
 static inline uint32_t wal_ring_stream(const struct wal_ring *ring, uint16_t number)
 {
-    return number >= 1 && number <= ring->defs_count ? ring->def_streams[number - 1] : 0;
+    return number >= 1 && number <= ring->defs_count ? ring->defs[number - 1].stream : 0;
 }
+
+/* Is the definition a schema? Its body is the ring's. */
+bool wal_ring_schema(const struct wal_ring *ring, uint16_t number, const uint8_t **ret_body,
+                     uint32_t *ret_len);
 
 /* The furthest pos whose mark has lsn <= this one. */
 uint64_t wal_ring_pos_at(const struct wal_ring *ring, uint64_t lsn);

@@ -19,9 +19,10 @@ enum {
     CLOSE_ROOM_BYTES = 256 * 1024,
     CLOSE_ITEM_BYTES = 64 * 1024,
     CONTROL_ROOM = WAL_CHUNK_BYTES + 1024 * 1024,   /* kept while there is no next segment */
-    SPAN_ITEM_BYTES_MAX = 1024 * 1024,  /* beyond it no more ring bytes join a group */
-    RING_ITEM_BYTES = 96,               /* of an ATTACH and a DEF, about */
-    DEF_ITEM_BYTES = 24
+    ITEM_BYTES_MAX = 1024 * 1024,       /* beyond it no more ring bytes or schemas join a group */
+    RING_ITEM_BYTES = 96,               /* of an ATTACH, a DEF, a SCHEMA without its body, about */
+    DEF_ITEM_BYTES = 24,
+    SCHEMA_ITEM_BYTES = 24
 };
 
 static void commits_start(struct wal_writer *w);
@@ -32,6 +33,7 @@ static bool item_twice(enum wal_item_type type)
     switch (type) {
     case WAL_ATTACH:
     case WAL_DEF:
+    case WAL_SCHEMA:
     case WAL_STREAM:
     case WAL_SEAL:
     case WAL_STAGED:
@@ -214,7 +216,7 @@ struct wal_group *wal_writer_data_group(struct wal_writer *w)
 
     if (w->error || segment_over(w) || (w->roll.blocked && segment_room(w) < CONTROL_ROOM)
         || w->groups.kept_bytes >= w->opt.kept_bytes_max
-        || (g && g->items.len >= SPAN_ITEM_BYTES_MAX))
+        || (g && g->items.len >= ITEM_BYTES_MAX))
         return NULL;
     if (!g)
         g = group_take(w, true);
@@ -226,7 +228,8 @@ struct wal_group *wal_writer_data_group(struct wal_writer *w)
 /* Adds to what a CHECKPOINT will take; one at the next roll counts it anew. */
 static void checkpoint_count(struct wal_writer *w, const struct wal_item *item, size_t bytes)
 {
-    if (item->type == WAL_ATTACH || item->type == WAL_DEF || item->type == WAL_STREAM)
+    if (item->type == WAL_ATTACH || item->type == WAL_DEF || item->type == WAL_SCHEMA
+        || item->type == WAL_STREAM)
         w->checkpoint_bytes += bytes;
 }
 
@@ -249,7 +252,7 @@ int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
         g = group_take(w, routes);
     else if (routes && !wal_group_may_route(&w->groups, g))
         return -EAGAIN;
-    if (!g)
+    if (!g || (item->type == WAL_SCHEMA && g->items.len >= ITEM_BYTES_MAX))
         return -EAGAIN;
     before = g->items.len;
     err = wal_item_append(&g->items, item, tallies);
@@ -379,8 +382,10 @@ static void commits_start(struct wal_writer *w)
 static void checkpoint_uncount(struct wal_writer *w, uint32_t ring)
 {
     const struct wal_ring *r = wal_state_ring(w->state, ring);
-    uint64_t bytes = r ? RING_ITEM_BYTES + (uint64_t)r->defs_count * DEF_ITEM_BYTES : 0;
+    uint64_t bytes = r ? RING_ITEM_BYTES : 0;
 
+    for (uint16_t i = 0; r && i < r->defs_count; i++)
+        bytes += r->defs[i].schema ? SCHEMA_ITEM_BYTES + r->defs[i].schema_len : DEF_ITEM_BYTES;
     w->checkpoint_bytes -= bytes < w->checkpoint_bytes ? bytes : w->checkpoint_bytes;
 }
 

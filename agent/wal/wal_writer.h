@@ -119,9 +119,9 @@ void wal_writer_close(struct wal_writer *w);
 struct wal_group *wal_writer_data_group(struct wal_writer *w);
 
 /*
- * Adds an item to the group being filled. 0, -EAGAIN (no group free, or the log is failing), or
- * -ENOMEM. A STREAM gets no reserved group: it would keep the group until it is routed, and that
- * may wait for other items.
+ * Adds an item to the group being filled. 0, -EAGAIN (no group free, this one has schemas enough,
+ * or the log is failing), or -ENOMEM. A STREAM gets no reserved group: it would keep the group
+ * until it is routed, and that may wait for other items.
  */
 int wal_writer_item(struct wal_writer *w, const struct wal_item *item,
                     const struct wal_tally *tallies);

@@ -420,6 +420,26 @@ static void a_partition_sealed_twice_is_damage(void **state)
     assert_non_null(strstr(capture.out, "output=0 partition=\"country=F\\x1b/\" first_lsn=210"));
 }
 
+static void schemas_are_shown_by_ring_and_stream(void **state)
+{
+    struct wal_item it = built_schema(1, 2, 1, "a long\033");
+
+    (void)state;
+    item_add(&it);
+    group_add();
+    segment_add();
+    log_write();
+    expect("wal verify", "", CLI_OK, "sound\n");
+    expect("wal dump", "--type schema --stream clicks --ring app.1", CLI_OK,
+           "type=schema ring_id=1 ring=\"app.1.ring\" definition=2 stream_definition=1 "
+           "stream_id=1 stream=\"clicks\" body=\"a long\\x1b\"\n");
+    assert_int_equal(lines_with("type=schema"), 2);
+    expect("wal dump", "--type schema --stream other", CLI_OK, "");
+    assert_int_equal(lines_with("type=schema"), 0);
+    it.u.schema.body = built_str("b long");
+    refused(&it, "contradicts the log before it: type=schema");
+}
+
 static void a_checkpoint_must_say_what_the_log_says(void **state)
 {
     struct wal_item it = {.type = WAL_STREAM_TOTALS};
@@ -541,6 +561,7 @@ int main(void)
         T(more_events_than_frames_are_damage),
         T(more_sealed_than_accepted_is_damage),
         T(a_partition_sealed_twice_is_damage),
+        T(schemas_are_shown_by_ring_and_stream),
         T(a_checkpoint_must_say_what_the_log_says),
         T(a_torn_end_is_a_note),
         T(an_unsynced_hole_ends_the_log),

@@ -133,6 +133,7 @@ struct inv_ring {
 
 struct inv_def {
     uint32_t ring, stream;
+    uint32_t schema_crc32c;             /* 0: a stream */
     uint16_t number;
     uint64_t end_lsn;
 };

@@ -192,18 +192,34 @@ static void attach_take(struct inv *v, const struct wal_item *it, uint64_t end_l
     }
 }
 
-static void def_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+static void def_take(struct inv *v, struct inv_def said)
 {
-    uint32_t stream = def_stream(v, it->u.def.ring, it->u.def.number);
-    struct inv_def *def;
+    for (uint32_t i = v->defs_count; i-- > 0; ) {
+        const struct inv_def *known = &v->defs[i];
 
-    if (stream != 0) {
-        what_is_said_again_is_the_same(v, stream == it->u.def.stream, "definition",
-                                       it->u.def.number);
+        if (known->ring != said.ring || known->number != said.number)
+            continue;
+        what_is_said_again_is_the_same(v, known->stream == said.stream
+                                       && known->schema_crc32c == said.schema_crc32c,
+                                       "definition", said.number);
         return;
     }
-    def = inv_append((void **)&v->defs, &v->defs_count, &v->defs_cap, sizeof(*def));
-    *def = (struct inv_def){it->u.def.ring, it->u.def.stream, it->u.def.number, end_lsn};
+    *(struct inv_def *)inv_append((void **)&v->defs, &v->defs_count, &v->defs_cap,
+                                  sizeof(said)) = said;
+}
+
+/* A schema is of the stream that an earlier definition names. */
+static void schema_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
+{
+    uint32_t stream = def_stream(v, it->u.schema.ring, it->u.schema.stream_def);
+
+    if (stream == 0)
+        inv_fail(v, __func__, "ring %u: schema %u of definition %u, which is none",
+                 it->u.schema.ring, it->u.schema.number, it->u.schema.stream_def);
+    def_take(v, (struct inv_def){.ring = it->u.schema.ring, .stream = stream,
+                                 .number = it->u.schema.number, .end_lsn = end_lsn,
+                                 .schema_crc32c = crc32c(0, it->u.schema.body.at,
+                                                         it->u.schema.body.len)});
 }
 
 static void stream_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
@@ -511,7 +527,11 @@ void inv_item(struct inv *v, const struct sim_sight *sight, const struct wal_com
             ring->retired = true;
         break;
     case WAL_DEF:
-        def_take(v, it, end_lsn);
+        def_take(v, (struct inv_def){.ring = it->u.def.ring, .stream = it->u.def.stream,
+                                     .number = it->u.def.number, .end_lsn = end_lsn});
+        break;
+    case WAL_SCHEMA:
+        schema_take(v, it, end_lsn);
         break;
     case WAL_STREAM:
         stream_take(v, it, end_lsn);

@@ -158,6 +158,18 @@ static BUILT_UNUSED struct wal_item built_def(uint32_t ring, uint16_t number, ui
     return it;
 }
 
+static BUILT_UNUSED struct wal_item built_schema(uint32_t ring, uint16_t number,
+                                                 uint16_t stream_def, const char *body)
+{
+    struct wal_item it = {.type = WAL_SCHEMA};
+
+    it.u.schema.ring = ring;
+    it.u.schema.number = number;
+    it.u.schema.stream_def = stream_def;
+    it.u.schema.body = built_str(body);
+    return it;
+}
+
 /* A span of ring bytes with one tally. */
 static BUILT_UNUSED struct wal_item built_span(uint32_t ring, uint64_t from, const void *data,
                                                uint32_t len, uint32_t offset, uint32_t events)

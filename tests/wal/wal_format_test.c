@@ -34,7 +34,7 @@ static struct wal_str text(char *buf, uint32_t cap)
 /* Buffers that a made-up item points into. */
 struct texts {
     char a[WAL_TARGETS_MAX][3][300];
-    char partition[WAL_PARTITION_MAX];
+    char partition[WAL_PARTITION_MAX], schema[WAL_SCHEMA_BYTES_MAX];
     struct wal_tally tally[WAL_DEFS_MAX];
 };
 
@@ -153,6 +153,14 @@ static void fill(struct wal_item *it, struct texts *t)
         it->u.def.ring = (uint32_t)word();
         it->u.def.stream = (uint32_t)word();
         it->u.def.number = (uint16_t)word();
+        break;
+    case WAL_SCHEMA:
+        it->u.schema.ring = (uint32_t)word();
+        it->u.schema.number = (uint16_t)word();
+        it->u.schema.stream_def = (uint16_t)word();
+        memset(t->schema, (int)(word() & 0xff), sizeof(t->schema));
+        it->u.schema.body = (struct wal_str){t->schema,
+                                             1 + (uint32_t)(word() % WAL_SCHEMA_BYTES_MAX)};
         break;
     case WAL_STREAM:
         it->u.stream.stream = (uint32_t)word();
@@ -337,6 +345,12 @@ static void same(const struct wal_item *a, const struct wal_item *b, const struc
         SAME(def.ring);
         SAME(def.stream);
         SAME(def.number);
+        break;
+    case WAL_SCHEMA:
+        SAME(schema.ring);
+        SAME(schema.number);
+        SAME(schema.stream_def);
+        same_str(a->u.schema.body, b->u.schema.body);
         break;
     case WAL_STREAM:
         SAME(stream.stream);
@@ -558,6 +572,19 @@ static void a_partition_has_a_limit_and_its_mark_has_a_name(void **state)
     assert_int_equal(with_text(&it, PARTITION_TEXT, WAL_PARTITION_MAX), 0);
     assert_int_equal(with_text(&it, PARTITION_TEXT, WAL_PARTITION_MAX + 1), -EBADMSG);
     assert_int_equal(with_text(&it, PARTITION_TEXT, 0), -EBADMSG);
+}
+
+static void a_schema_has_a_body_and_a_limit(void **state)
+{
+    enum { SCHEMA_TEXT = 16 };
+    struct wal_item it = built_schema(1, 2, 1, "fields");
+
+    (void)state;
+    assert_int_equal(round_trip(&it), 0);
+    assert_int_equal(with_text(&it, SCHEMA_TEXT, 1), 0);
+    assert_int_equal(with_text(&it, SCHEMA_TEXT, WAL_SCHEMA_BYTES_MAX), 0);
+    assert_int_equal(with_text(&it, SCHEMA_TEXT, WAL_SCHEMA_BYTES_MAX + 1), -EBADMSG);
+    assert_int_equal(with_text(&it, SCHEMA_TEXT, 0), -EBADMSG);
 }
 
 static int span_round(uint64_t from, uint64_t to)
@@ -786,6 +813,7 @@ int main(void)
         cmocka_unit_test(a_cut_item_never_parses),
         cmocka_unit_test(an_item_with_a_length_of_its_own_never_parses),
         cmocka_unit_test(a_partition_has_a_limit_and_its_mark_has_a_name),
+        cmocka_unit_test(a_schema_has_a_body_and_a_limit),
         cmocka_unit_test(a_span_is_as_long_as_a_ring_at_most_and_may_wrap),
         cmocka_unit_test(a_commit_takes_whole_blocks),
         cmocka_unit_test(a_commit_survives_a_round_trip),

@@ -215,6 +215,8 @@ static bool model_lost(struct model *m, uint32_t s, struct wal_item *it)
     return true;
 }
 
+static const char *const schemas[] = {"a long", "a long, b text, c bytes"};
+
 /* The next item of the run; it contradicts nothing before it. */
 static void model_next(struct model *m, struct bytes *out)
 {
@@ -233,7 +235,10 @@ static void model_next(struct model *m, struct bytes *out)
             break;
         case 2:
             if (m->ring && m->versions[0]) {
-                it = built_def(m->ring, 1, 1);
+                struct wal_item def = built_def(m->ring, 1, 1);
+
+                built_item(out, &def);
+                it = built_schema(m->ring, 2, 1, schemas[m->ring % 2]);
                 made = true;
             }
             break;

@@ -453,6 +453,104 @@ static void a_contradiction_is_refused_and_changes_nothing(void **state)
     wal_state_fini(&s);
 }
 
+static void schema_is(const struct wal_ring *ring, uint16_t number, const char *body)
+{
+    const uint8_t *at;
+    uint32_t len;
+
+    assert_true(wal_ring_schema(ring, number, &at, &len));
+    assert_int_equal(len, strlen(body));
+    assert_memory_equal(at, body, len);
+}
+
+/* Streams and schemas share one count; a schema's events are those of its stream. */
+static void schemas_are_definitions_of_a_stream(void **state)
+{
+    struct wal_state s, again;
+    struct bytes b = BYTES_INIT;
+    const struct wal_ring *ring;
+    const uint8_t *at;
+    struct wal_item it;
+    uint32_t len;
+
+    (void)state;
+    small_state(&s);
+    it = built_stream(2, 1, "clicks", 1);
+    applied(&s, &it, 0);
+    it = built_schema(1, 2, 1, "a long, b text");
+    applied(&s, &it, 0);
+    it = built_def(1, 3, 2);
+    applied(&s, &it, 0);
+    it = built_schema(1, 4, 3, "c bytes");
+    applied(&s, &it, 0);
+    it = built_schema(1, 5, 1, "a long");
+    applied(&s, &it, 0);
+    checkpoint(&s, &b);
+    assert_int_equal(wal_state_init(&again), 0);
+    replay(&again, &b, 4096);
+    replay(&again, &b, 8192);
+    for (const struct wal_state *of = &s; of; of = of == &s ? &again : NULL) {
+        ring = wal_state_ring(of, 1);
+        assert_int_equal(ring->defs_count, 5);
+        schema_is(ring, 2, "a long, b text");
+        schema_is(ring, 4, "c bytes");
+        schema_is(ring, 5, "a long");
+        for (uint16_t number = 0; number < 7; number++) {
+            static const uint32_t streams[] = {0, 1, 1, 2, 2, 1, 0};
+            bool schema = number == 2 || number == 4 || number == 5;
+
+            assert_int_equal(wal_ring_stream(ring, number), streams[number]);
+            assert_int_equal(wal_ring_schema(ring, number, &at, &len), schema);
+        }
+    }
+    it = (struct wal_item){.type = WAL_RETIRE};
+    it.u.retire.ring = 1;
+    applied(&s, &it, 0);
+    bytes_free(&b);
+    wal_state_fini(&again);
+    wal_state_fini(&s);
+}
+
+/* Said again it changes nothing; said otherwise it is refused, and changes nothing either. */
+static void a_definition_never_changes(void **state)
+{
+    const struct wal_item fine[] = {built_def(1, 1, 1), built_schema(1, 2, 1, "fields"),
+                                    built_def(1, 3, 2)};
+    const struct wal_item odd[] = {
+        built_def(1, 1, 2),                     /* of another stream */
+        built_def(1, 2, 1),                     /* a schema so far */
+        built_schema(1, 1, 1, "fields"),        /* a stream so far */
+        built_schema(1, 2, 1, "fieldz"),        built_schema(1, 2, 1, "field"),
+        built_schema(1, 2, 3, "fields"),        /* of another stream */
+        built_schema(1, 0, 1, "fields"),        built_schema(1, 5, 1, "fields"),
+        built_schema(1, 4, 0, "fields"),        built_schema(1, 4, 4, "fields"),
+        built_schema(1, 4, 2, "fields"),        /* of a schema */
+        built_schema(2, 4, 1, "fields"),        /* of no ring */
+        built_def(1, 5, 1),
+    };
+    struct bytes before = BYTES_INIT, after = BYTES_INIT;
+    struct wal_state s;
+    struct wal_item it;
+
+    (void)state;
+    small_state(&s);
+    it = built_stream(2, 1, "clicks", 1);
+    applied(&s, &it, 0);
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        applied(&s, &fine[i], 0);
+    checkpoint(&s, &before);
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        applied(&s, &fine[i], 0);
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        assert_int_equal(apply(&s, &odd[i], 0), -EBADMSG);
+    checkpoint(&s, &after);
+    assert_int_equal(after.len, before.len);
+    assert_memory_equal(after.data, before.data, before.len);
+    bytes_free(&before);
+    bytes_free(&after);
+    wal_state_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +566,8 @@ int main(void)
         cmocka_unit_test(drops_of_rings_add_up_and_stay),
         cmocka_unit_test(tables_are_found_by_every_key),
         cmocka_unit_test(a_contradiction_is_refused_and_changes_nothing),
+        cmocka_unit_test(schemas_are_definitions_of_a_stream),
+        cmocka_unit_test(a_definition_never_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -509,6 +509,64 @@ static void a_large_checkpoint_is_told_and_may_shrink_again(void **state)
     life_close(&life);
 }
 
+/* Adds a ring with one schema of the largest size; true: a group had to be written in between. */
+static bool typed_ring(struct life *life, uint32_t ring)
+{
+    static char body[WAL_SCHEMA_BYTES_MAX];
+    struct wal_item said[3] = {built_attach(ring, 0), built_def(ring, 1, 1),
+                               {.type = WAL_SCHEMA}};
+    bool waited = false;
+
+    memcpy(said[0].u.attach.uuid, &ring, sizeof(ring));
+    said[2].u.schema.ring = ring;
+    said[2].u.schema.number = 2;
+    said[2].u.schema.stream_def = 1;
+    said[2].u.schema.body = (struct wal_str){body, sizeof(body)};
+    for (int i = 0; i < 3; i++)
+        while (wal_writer_item(&life->writer, &said[i], NULL) == -EAGAIN) {
+            waited = true;
+            assert_int_equal(life_turn(life, true), 0);
+        }
+    assert_true(!life->writer.filling || life->writer.filling->items.len < (2U << 20));
+    return waited;
+}
+
+/* They fill groups and checkpoints, which have their limits; a ring that ends gives room back. */
+static void schemas_count_as_what_they_take(void **state)
+{
+    struct wal_item it = {.type = WAL_RETIRE};
+    struct world world;
+    struct life life;
+    unsigned waits = 0;
+    uint32_t ring = 100;
+
+    (void)state;
+    opened(&life, &world);
+    assert_int_equal(life_span(&life), 0);      /* the stream */
+    while (!wal_writer_checkpoint_full(&life.writer)) {
+        waits += typed_ring(&life, ++ring);
+        assert_true(ring < 10000);
+    }
+    assert_int_equal(ring - 100, life.writer.opt.segment_size / 4 / WAL_SCHEMA_BYTES_MAX + 1);
+    turns_until_idle(&life);
+    wal_writer_ask_roll(&life.writer);
+    turns_until_idle(&life);
+    assert_true(wal_writer_checkpoint_full(&life.writer));
+    it.u.retire.ring = ring;
+    assert_int_equal(wal_writer_item(&life.writer, &it, NULL), 0);
+    turns_until_idle(&life);
+    assert_false(wal_writer_checkpoint_full(&life.writer));
+    for (uint32_t more = 1; more <= 40; more++)         /* whoever does not ask is written anyhow */
+        waits += typed_ring(&life, ring + more);
+    assert_true(waits > 1);
+    turns_until_idle(&life);
+    assert_int_equal(wal_state_ring(&life.state, ring + 40)->defs[1].schema_len,
+                     WAL_SCHEMA_BYTES_MAX);
+    life_close(&life);
+    world.spans_per_life = 1;
+    assert_int_equal(sim_run(life_main, &world), 0);
+}
+
 static void later_wishes_do_not_starve_an_earlier_one(void **state)
 {
     struct world world;
@@ -580,6 +638,8 @@ static unsigned items_in_log(struct wal_dir *dir, enum wal_item_type type,
 static void definitions_are_said_again_by_the_next_group(void **state)
 {
     struct wal_item stream = built_stream(7, 1, "other", 1), drops = {.type = WAL_INTAKE_DROPS};
+    struct wal_item attach = built_attach(9, 0), def = built_def(9, 1, 7);
+    struct wal_item schema = built_schema(9, 2, 1, "fields");
     struct world world;
     struct life life;
     uint64_t barrier;
@@ -589,6 +649,9 @@ static void definitions_are_said_again_by_the_next_group(void **state)
     opened(&life, &world);
     assert_int_equal(wal_writer_item(&life.writer, &stream, NULL), 0);
     assert_int_equal(wal_writer_item(&life.writer, &drops, NULL), 0);
+    assert_int_equal(wal_writer_item(&life.writer, &attach, NULL), 0);
+    assert_int_equal(wal_writer_item(&life.writer, &def, NULL), 0);
+    assert_int_equal(wal_writer_item(&life.writer, &schema, NULL), 0);
     barrier = wal_writer_barrier(&life.writer);
     assert_int_equal(barrier, life.writer.commits + 2);
     wal_writer_want_sync(&life.writer, barrier);
@@ -597,6 +660,8 @@ static void definitions_are_said_again_by_the_next_group(void **state)
     turns_until_idle(&life);
     assert_true(wal_writer_barrier_synced(&life.writer, barrier));
     assert_int_equal(items_in_log(&life.dir, WAL_STREAM, &groups), 2);
+    assert_int_equal(groups, 2);
+    assert_int_equal(items_in_log(&life.dir, WAL_SCHEMA, &groups), 2);
     assert_int_equal(groups, 2);
     assert_int_equal(items_in_log(&life.dir, WAL_INTAKE_DROPS, &groups), WAL_CHECKPOINTS + 1);
     assert_int_equal(items_in_log(&life.dir, WAL_CHECKPOINT_END, &groups), WAL_CHECKPOINTS);
@@ -794,6 +859,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_synced_whatever_the_policy),
         cmocka_unit_test(data_waits_while_the_memory_for_what_is_not_synced_is_used),
         cmocka_unit_test(a_large_checkpoint_is_told_and_may_shrink_again),
+        cmocka_unit_test(schemas_count_as_what_they_take),
         cmocka_unit_test(later_wishes_do_not_starve_an_earlier_one),
         cmocka_unit_test(each_policy_syncs_when_it_says),
         cmocka_unit_test(definitions_are_said_again_by_the_next_group),

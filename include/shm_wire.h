@@ -202,7 +202,7 @@ struct shm_mark {
 /* Page 2. Written by the agent only. */
 struct shm_consumer {
     _Atomic uint64_t agent_epoch;               /* of the log that reads this ring; 0 = none yet */
-    _Atomic uint64_t ring_id;                   /* in that log; 0: it has let go of the ring */
+    _Atomic uint64_t ring_id;                   /* in that log; shard above 32 bits; 0: let go */
     _Atomic uint32_t wanted;                    /* 1: ring the bell on the slow path */
     _Atomic uint32_t quarantine;                /* enum shm_quarantine, final once set */
     _Atomic uint64_t quarantine_pos;

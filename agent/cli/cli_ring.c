@@ -300,8 +300,8 @@ static void show_positions(const struct ring_view *view)
     for (int i = 0; i < SHM_DROP_COUNT; i++)
         printf("dropped        %" PRIu64 " %s\n", view->drops[i], drop_names[i]);
     if (view->agent_epoch != 0)
-        printf("agent          epoch %016" PRIx64 ", ring %" PRIu64 "\n", view->agent_epoch,
-               view->ring_id);
+        printf("agent          epoch %016" PRIx64 ", shard %" PRIu64 ", ring %" PRIu64 "\n",
+               view->agent_epoch, view->ring_id >> 32, view->ring_id & UINT32_MAX);
     else
         printf("agent          none has read it yet\n");
 }

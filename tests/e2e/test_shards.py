@@ -106,7 +106,3 @@ class Shards(Case):
         for name in os.listdir(os.path.join(agent.data, "wal")):
             self.assertRegex(name, r"^00[0-2]-")
 
-
-if __name__ == "__main__":
-    import unittest
-    unittest.main()

@@ -81,7 +81,7 @@ struct config_list {
     size_t count;
 };
 
-/* What makes two outputs share batches or not. */
+/* Texts are as they stand in the file; routing.c makes them comparable. */
 struct output_config {
     enum config_format format;
     enum config_compression compression;
@@ -89,13 +89,13 @@ struct output_config {
     int64_t buffer_count;
     int64_t buffer_bytes;
     int64_t buffer_time_ns;
-    struct config_list partition_by;
+    char *partition_by;
     enum config_missing partition_missing;
     int64_t partitions_max;
     char *columns;
     int64_t infer_bytes;
-    struct config_list fields;
-    struct config_list drop_fields;
+    char *fields;
+    char *drop_fields;
     char *add_fields;
     enum config_filename filename;
     char *delimiter;
@@ -249,14 +249,12 @@ const struct sink_config *config_find_sink(const struct config *c, const char *n
 
 /*
  * Effective settings of an output: the stream's, overridden by the sink's. A firehose sink brings
- * format raw and buffer_time 1s where no [stream] section and no sink sets them. Strings are
- * borrowed. -EINVAL with the reason when nothing would ever seal a batch.
+ * format raw and buffer_time 1s where no [stream] section and no sink sets them; a sink that sets
+ * compression does not take the stream's level, which may belong to another. Strings are borrowed.
+ * -EINVAL with the reason when nothing would ever seal a batch.
  */
 int config_resolve_output(const struct stream_config *stream, const struct sink_config *sink,
                           struct output_config *ret_output, struct errmsg *err);
-
-/* True: the outputs of one stream share their batches. */
-bool config_outputs_equal(const struct output_config *a, const struct output_config *b);
 
 /* True if a changed key waits for the next start; why lists them. why may be NULL. */
 bool config_restart_needed(const struct config *old_config, const struct config *new_config,

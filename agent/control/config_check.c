@@ -6,11 +6,12 @@
 #include "control/config_check.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/address.h"
+#include "control/checker.h"
+#include "control/routing.h"
 #include "flow/name.h"
 #include "flow/object_name.h"
 
@@ -21,60 +22,6 @@
 #define LOG_BLOCK_BYTES 4096
 /* Of memory_limit and of the log: what shards divide among them. */
 #define SHARD_BYTES_MIN (8 << 20)
-
-struct checker {
-    const struct config *config;
-    const struct config_file *file;
-    const struct config_overrides *overrides;
-    struct config_errors *errs;
-};
-
-static const struct config_section *checker_section(const struct checker *k, const char *name)
-{
-    for (size_t i = 0; i < k->file->count; i++)
-        if (strcmp(k->file->sections[i].name, name) == 0)
-            return &k->file->sections[i];
-    return NULL;
-}
-
-/* The line of a key or its *_file twin; 0 if the section does not have it. */
-static uint32_t checker_key_line(const struct config_section *s, const char *key)
-{
-    size_t len = strlen(key);
-
-    for (size_t i = 0; s != NULL && i < s->count; i++) {
-        const char *have = s->entries[i].key;
-
-        if (strncmp(have, key, len) == 0 && (have[len] == '\0' || strcmp(have + len, "_file") == 0))
-            return s->entries[i].line;
-    }
-    return 0;
-}
-
-/* Reports at the key's own line; a stream's setting may come from [stream *]. key may be NULL. */
-__attribute__((format(printf, 4, 5))) static void
-checker_fail(const struct checker *k, const char *section, const char *key, const char *fmt, ...)
-{
-    const struct config_section *s = checker_section(k, section);
-    uint32_t line = key != NULL ? checker_key_line(s, key) : 0;
-    struct errmsg text;
-    va_list args;
-
-    if (key != NULL && line == 0 && strncmp(section, "stream ", 7) == 0) {
-        const struct config_section *all = checker_section(k, "stream *");
-
-        line = checker_key_line(all, key);
-        if (line > 0)
-            section = "stream *";
-    }
-    if (line == 0 && s != NULL)
-        line = s->line;
-    va_start(args, fmt);
-    (void)vsnprintf(text.text, sizeof(text.text), fmt, args);
-    va_end(args);
-    config_errors_add(k->errs, k->file->path, line, "[%s] %s%s%s", section,
-                      key != NULL ? key : "", key != NULL ? ": " : "", text.text);
-}
 
 static bool name_ok(const char *name)
 {
@@ -192,6 +139,7 @@ static void check_sink(const struct checker *k, const struct sink_config *s)
         checker_fail(k, section, NULL, "%s", NAME_RULE);
     if (!config_is_set(&s->set, OPTION_sink_type))
         return; /* without a sound type nothing else was read */
+    checker_sink_output(k, s);
     switch (s->type) {
     case CONFIG_SINK_FILE:
         if (s->file.directory[0] == '\0')
@@ -273,6 +221,45 @@ static void check_stream_places(const struct checker *k, const struct stream_con
     }
 }
 
+static void check_stream_prefixes(const struct checker *k, const struct stream_config *s,
+                                  const char *section)
+{
+    struct prefix_traits traits;
+    struct errmsg err;
+
+    if (prefix_inspect(s->prefix, false, &traits, &err) < 0)
+        checker_fail(k, section, "prefix", "%s", err.text);
+    else if (s->prefix_clock == CONFIG_PREFIX_CLOCK_EVENT && traits.random_string)
+        checker_fail(k, section, "prefix_clock", "with a random string in prefix each event would "
+                     "have a file of its own; leave one of them out");
+    if (prefix_check(s->error_prefix, true, &err) < 0)
+        checker_fail(k, section, "error_prefix", "%s", err.text);
+}
+
+/* What the log could not hold would be found when the stream's first event comes. */
+static void check_stream_bytes(const struct checker *k, const struct stream_config *s,
+                               const char *section)
+{
+    struct bytes text = BYTES_INIT;
+    struct stream_settings set;
+    struct errmsg err;
+    int r = routing_resolve(k->config, s->name, &set, &err);
+
+    if (r == 0) {
+        r = stream_settings_format(&set, &text);
+        if (r == -ENAMETOOLONG)
+            errmsg_set(&err, r, "a directory or prefix of its sinks is longer than %d bytes",
+                       SETTINGS_STR_MAX);
+        else if (r < 0)
+            errmsg_set(&err, r, "its settings for all sinks are larger than the log can hold, "
+                       "%d KiB; shorten columns or fields", SETTINGS_BYTES_MAX / 1024);
+        stream_settings_fini(&set);
+    }
+    bytes_free(&text);
+    if (r < 0)
+        checker_fail(k, section, NULL, "%s", err.text);
+}
+
 static void check_stream(const struct checker *k, const struct stream_config *s)
 {
     char section[CONFIG_FILE_NAME_MAX + 1];
@@ -290,12 +277,13 @@ static void check_stream(const struct checker *k, const struct stream_config *s)
                          s->sinks.items[i], s->sinks.items[i]);
         else if (config_resolve_output(s, sink, &output, &err) < 0)
             checker_fail(k, section, NULL, "%s", err.text);
+        else
+            checker_output(k, s, sink, &output);
     }
     check_stream_places(k, s, section);
-    if (prefix_check(s->prefix, false, &err) < 0)
-        checker_fail(k, section, "prefix", "%s", err.text);
-    if (prefix_check(s->error_prefix, true, &err) < 0)
-        checker_fail(k, section, "error_prefix", "%s", err.text);
+    check_stream_prefixes(k, s, section);
+    if (!config_errors_any(k->errs))
+        check_stream_bytes(k, s, section);
 }
 
 void config_check(const struct config *c, const struct config_file *f,

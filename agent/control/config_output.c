@@ -41,19 +41,14 @@ int config_resolve_output(const struct stream_config *stream, const struct sink_
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (option_table[i].in_output && config_is_set(&sink->set, option_table[i].id))
             option_borrow(&option_table[i], ret_output, &sink->output);
+    if (config_is_set(&sink->set, OPTION_output_compression) &&
+        !config_is_set(&sink->set, OPTION_output_compression_level))
+        ret_output->compression_level = -1;
     if (ret_output->buffer_count < 0 && ret_output->buffer_bytes < 0 &&
         ret_output->buffer_time_ns < 0)
         return errmsg_set(err, -EINVAL, "for sink '%s' buffer_count, buffer_size and buffer_time "
                           "are all -1: no batch would ever be sealed; turn one on", sink->name);
     return 0;
-}
-
-bool config_outputs_equal(const struct output_config *a, const struct output_config *b)
-{
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (option_table[i].in_output && !option_equal(&option_table[i], a, b))
-            return false;
-    return true;
 }
 
 static const char *scope_name(uint32_t scope)

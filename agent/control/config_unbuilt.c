@@ -16,7 +16,6 @@ struct unbuilt {
     const char *remedy;
 };
 
-#define FORMATS "use json or raw"
 #define SINKS "use a file sink"
 #define PRODUCERS "send by ring (`hydrant send`) or HTTP"
 
@@ -30,15 +29,6 @@ static const struct unbuilt unbuilt_table[] = {
     { OPTION_intake_unix, NULL, PRODUCERS },
     { OPTION_intake_udp, NULL, PRODUCERS },
     { OPTION_intake_relay, NULL, PRODUCERS },
-    { OPTION_output_format, "csv", FORMATS },
-    { OPTION_output_format, "parquet", FORMATS },
-    { OPTION_output_compression, NULL, "use none" },
-    { OPTION_output_partition_by, NULL, "leave it out" },
-    { OPTION_output_columns, NULL, "leave it out" },
-    { OPTION_output_fields, NULL, "leave it out" },
-    { OPTION_output_drop_fields, NULL, "leave it out" },
-    { OPTION_output_add_fields, NULL, "leave it out" },
-    { OPTION_stream_validate, "yes", "leave it at no" },
     { OPTION_sink_type, "s3", SINKS },
     { OPTION_sink_type, "firehose", SINKS },
     { OPTION_sink_type, "http", SINKS },

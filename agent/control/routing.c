@@ -12,6 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "encode/column_text.h"
+#include "flow/object_name.h"
+
+_Static_assert((int)CONFIG_COMPRESSION_GZIP == SETTINGS_COMPRESSION_GZIP
+               && (int)CONFIG_COMPRESSION_ZSTD == SETTINGS_COMPRESSION_ZSTD
+               && (int)CONFIG_COMPRESSION_SNAPPY == SETTINGS_COMPRESSION_SNAPPY
+               && (int)CONFIG_COMPRESSION_LZ4 == SETTINGS_COMPRESSION_LZ4, "one order");
+
 char *routing_absolute(const char *directory)
 {
     char cwd[PATH_MAX];
@@ -39,38 +47,152 @@ static int target_fill(struct target_settings *t, const struct sink_config *sink
     return t->sink && t->directory ? 0 : -ENOMEM;
 }
 
-/* What cannot be encoded goes below the same directory. */
-static int target_add(struct output_settings *o, const struct sink_config *sink)
+/* What cannot be encoded goes below the same directory; of a sink without one, below `local`. */
+static int error_target_add(struct output_settings *o, const struct config *config,
+                            const struct sink_config *sink)
+{
+    const struct sink_config *to = sink->type == CONFIG_SINK_FILE ? sink : &config->sinks[0];
+
+    for (uint16_t i = 0; i < o->error_targets; i++)
+        if (strcmp(o->error_target[i].sink, to->name) == 0)
+            return 0;
+    return target_fill(&o->error_target[o->error_targets++], to);
+}
+
+static int target_add(struct output_settings *o, const struct config *config,
+                      const struct sink_config *sink)
 {
     int r = target_fill(&o->target[o->targets++], sink);
 
-    return r ? r : target_fill(&o->error_target[o->error_targets++], sink);
+    return r ? r : error_target_add(o, config, sink);
 }
 
-static int output_add(struct stream_settings *set, const struct stream_config *stream,
-                      const struct sink_config *sink, const struct output_config *from)
+/* In one way of writing, so that equal settings have equal bytes. */
+static char *names_text(const char *text)
 {
-    struct output_settings *o = &set->output[set->outputs++];
+    struct bytes out = BYTES_INIT;
+    struct schema names;
+    char *ret = NULL;
 
+    if (column_text_names(text, &names, NULL))
+        return NULL;
+    if (!column_text_put_names(&names, &out))
+        ret = bytes_take_cstr(&out);
+    schema_fini(&names);
+    bytes_free(&out);
+    return ret;
+}
+
+static char *columns_text(const char *text)
+{
+    struct bytes out = BYTES_INIT;
+    struct schema columns;
+    char *ret = NULL;
+
+    if (schema_parse(text, &columns, NULL))
+        return NULL;
+    if (!column_text_put_columns(&columns, &out))
+        ret = bytes_take_cstr(&out);
+    schema_fini(&columns);
+    bytes_free(&out);
+    return ret;
+}
+
+/* config_check has passed the texts: what fails is memory. What has no effect gets one value. */
+static int output_fill(struct output_settings *o, const struct stream_config *stream,
+                       const struct sink_config *sink, const struct output_config *from)
+{
+    bool raw = from->format == CONFIG_FORMAT_RAW, parquet = from->format == CONFIG_FORMAT_PARQUET;
+    bool partitioned = from->partition_by[0] != '\0';
+    bool table = parquet || from->format == CONFIG_FORMAT_CSV || partitioned;
+    struct prefix_traits traits;
+
+    memset(o, 0, sizeof(*o));
+    if (prefix_inspect(stream->prefix, false, &traits, NULL))
+        traits.period_ns = UINT64_MAX;
     o->format = strdup(config_format_name(from->format));
     o->prefix = strdup(stream->prefix);
     o->error_prefix = strdup(stream->error_prefix);
-    o->compression_level = -1;
-    o->delimiter_len = (uint32_t)strlen(from->delimiter);
-    o->delimiter = (uint8_t *)strdup(from->delimiter);
+    o->event_clock = stream->prefix_clock == CONFIG_PREFIX_CLOCK_EVENT
+                     && traits.period_ns != UINT64_MAX;
+    o->validate = stream->validate;
+    o->delimiter = (uint8_t *)strdup(raw ? from->delimiter : "");
+    o->delimiter_len = o->delimiter ? (uint32_t)strlen((char *)o->delimiter) : 0;
     o->epoch_name = from->filename == CONFIG_FILENAME_EPOCH;
+    o->compression = (uint8_t)from->compression;
+    o->compression_level = from->compression == CONFIG_COMPRESSION_NONE
+                               ? -1
+                               : (int8_t)from->compression_level;
+    o->columns = columns_text(table ? from->columns : "");
+    o->fields = names_text(from->fields);
+    o->drop_fields = names_text(from->drop_fields);
+    o->add_fields = strdup(from->add_fields);
+    o->partition_by = names_text(from->partition_by);
+    o->partition_missing_error = partitioned && from->partition_missing == CONFIG_MISSING_ERROR;
+    o->partitions_max = partitioned || o->event_clock ? (uint32_t)from->partitions_max : 0;
+    o->infer_bytes = table && from->columns[0] == '\0' ? from->infer_bytes : 0;
+    o->row_group_bytes = parquet ? from->row_group_bytes : 0;
     o->file_mode = sink->file.mode;
     o->buffer_count = from->buffer_count;
     o->buffer_bytes = from->buffer_bytes;
     o->buffer_time_ns = from->buffer_time_ns;
-    return o->format && o->prefix && o->error_prefix && o->delimiter ? 0 : -ENOMEM;
+    return o->format && o->prefix && o->error_prefix && o->delimiter && o->columns && o->fields
+                   && o->drop_fields && o->add_fields && o->partition_by
+               ? 0
+               : -ENOMEM;
+}
+
+/* The output of these settings; a new one if there is none yet. shared holds the bytes of each. */
+static int output_find(struct stream_settings *set, struct bytes *shared,
+                       const struct stream_config *stream, const struct sink_config *sink,
+                       const struct output_config *from, struct output_settings **ret_output)
+{
+    struct output_settings *o = &set->output[set->outputs];
+    struct bytes *bytes = &shared[set->outputs];
+    int r = output_fill(o, stream, sink, from);
+
+    bytes_clear(bytes);
+    if (!r)
+        r = output_settings_format(o, bytes);
+    for (uint16_t i = 0; !r && i < set->outputs; i++)
+        if (shared[i].len == bytes->len && memcmp(shared[i].data, bytes->data, bytes->len) == 0) {
+            output_settings_fini(o);
+            *ret_output = &set->output[i];
+            return 0;
+        }
+    if (r) {
+        output_settings_fini(o);
+        return r;
+    }
+    set->outputs++;
+    *ret_output = o;
+    return 0;
+}
+
+static int sink_add(struct stream_settings *set, struct bytes *shared, const struct config *config,
+                    const struct stream_config *stream, const char *sink_name, struct errmsg *err)
+{
+    const struct sink_config *sink = config_find_sink(config, sink_name);
+    struct output_settings *o;
+    struct output_config from;
+    int r;
+
+    if (!sink)
+        return errmsg_set(err, -ENOENT, "no sink '%s'", sink_name);
+    r = config_resolve_output(stream, sink, &from, err);
+    if (r)
+        return r;
+    r = output_find(set, shared, stream, sink, &from, &o);
+    if (!r)
+        r = target_add(o, config, sink);
+    return r ? errmsg_set(err, r, "sink '%s': %s", sink_name, strerror(-r)) : 0;
 }
 
 int routing_resolve(const struct config *config, const char *stream_name,
                     struct stream_settings *ret_set, struct errmsg *err)
 {
     const struct stream_config *stream = config_find_stream(config, stream_name);
-    struct output_config kept[WAL_OUTPUTS_MAX], now;
+    struct bytes shared[WAL_OUTPUTS_MAX] = { BYTES_INIT };
     int r = 0;
 
     memset(ret_set, 0, sizeof(*ret_set));
@@ -78,36 +200,16 @@ int routing_resolve(const struct config *config, const char *stream_name,
     if (!stream)
         stream = &config->stream_default;
     if (stream->sinks.count > WAL_OUTPUTS_MAX)
-        return errmsg_set(err, -E2BIG, "stream '%s': more than %d sinks", stream_name,
-                          WAL_OUTPUTS_MAX);
-    for (size_t i = 0; !r && i < stream->sinks.count; i++) {
-        const struct sink_config *sink = config_find_sink(config, stream->sinks.items[i]);
-        uint16_t at = 0;
-
-        if (!sink) {
-            r = errmsg_set(err, -ENOENT, "stream '%s': no sink '%s'", stream_name,
-                           stream->sinks.items[i]);
-            break;
-        }
-        r = config_resolve_output(stream, sink, &now, err);
-        if (r)
-            break;
-        while (at < ret_set->outputs
-               && (!config_outputs_equal(&kept[at], &now)
-                   || ret_set->output[at].file_mode != sink->file.mode))
-            at++;
-        if (at == ret_set->outputs) {
-            kept[at] = now;
-            r = output_add(ret_set, stream, sink, &now);
-        }
-        if (!r)
-            r = target_add(&ret_set->output[at], sink);
-        if (r)
-            errmsg_set(err, r, "stream '%s': %s", stream_name, strerror(-r));
-    }
+        r = errmsg_set(err, -E2BIG, "more than %d sinks", WAL_OUTPUTS_MAX);
+    for (size_t i = 0; !r && i < stream->sinks.count; i++)
+        r = sink_add(ret_set, shared, config, stream, stream->sinks.items[i], err);
     if (!r && ret_set->outputs == 0)
-        r = errmsg_set(err, -EINVAL, "stream '%s': no sinks", stream_name);
-    if (r)
+        r = errmsg_set(err, -EINVAL, "no sinks");
+    for (size_t i = 0; i < WAL_OUTPUTS_MAX; i++)
+        bytes_free(&shared[i]);
+    if (r) {
+        errmsg_prefix(err, "stream '%s': ", stream_name);
         stream_settings_fini(ret_set);
+    }
     return r;
 }

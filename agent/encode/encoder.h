@@ -11,12 +11,15 @@
 #include "base/blocks.h"
 #include "shm_wire.h"
 
+struct record_type;
+
 /* An event in private memory. */
 struct event {
     const uint8_t *data;        /* borrowed */
     uint32_t len;
     uint8_t kind;               /* enum shm_kind */
     uint64_t time_ns;           /* UTC */
+    struct record_type *record; /* borrowed; of a record whose type is known, else NULL */
 };
 
 struct encoder_settings {

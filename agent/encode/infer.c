@@ -160,13 +160,14 @@ static enum infer_result broken(struct infer *inf)
 static enum infer_result event_check(struct infer *inf, const uint8_t *data, size_t len)
 {
     struct json_reader *r = &inf->reader;
-    uint32_t added = 0;
+    uint32_t added = 0, members = 0;
     bool more = false;
     const char *unfit = NULL;
     struct json_member m;
     const uint8_t *at = json_reader_begin(r, data, len);
 
     while ((at = json_reader_next(r, at, &m)) != NULL) {
+        members += m.index != JSON_KEY_SKIPPED;
         if (m.index >= 0) {
             more |= (value_seen(&m) & ~(unsigned int)inf->seen[m.index]) != 0;
         } else if (m.index == JSON_KEY_UNKNOWN) {
@@ -179,7 +180,10 @@ static enum infer_result event_check(struct infer *inf, const uint8_t *data, siz
         return broken(inf);
     if (unfit)
         return not_taken(inf, INFER_REJECT, unfit);
-    if (added > SCHEMA_COLUMNS_MAX - r->known.count)
+    if (members == 0 && inf->needs_key)
+        return not_taken(inf, INFER_REJECT, "no key that is a column");
+    if (members > SCHEMA_COLUMNS_MAX
+        || (added > 0 && added + r->known.count + inf->reserved > SCHEMA_COLUMNS_MAX))
         return not_taken(inf, INFER_REJECT, "too many keys");
     if (added > 0 && seen_reserve(inf, r->known.count + added))
         return not_taken(inf, INFER_NO_MEMORY, "no memory");

@@ -27,7 +27,7 @@
 enum infer_result {
     INFER_SAME,         /* no column is new or has another type */
     INFER_WIDER,
-    INFER_REJECT,       /* it can never be a row: a name too long, empty or with NUL, too many */
+    INFER_REJECT,       /* never a row: a name too long, empty or with NUL, too many keys, none */
     INFER_INVALID,      /* no JSON object */
     INFER_NO_MEMORY,
 };
@@ -36,6 +36,8 @@ struct infer {
     struct json_reader reader;
     uint8_t *seen;      /* owned; what was met, for each column */
     uint32_t seen_cap;
+    uint32_t reserved;  /* columns that are none of its own and have to find room beside them */
+    bool needs_key;     /* an event without any key of a column is rejected */
     const char *why;    /* of the last event that was not taken; a text that stands */
 };
 

@@ -18,6 +18,7 @@ struct json_row {
     struct json_reader reader;
     unsigned int flags;
     struct json_row_error error;
+    uint32_t members;               /* of the last event: keys that are columns */
 };
 
 int json_row_open(const struct schema *schema, const struct schema *skip, unsigned int flags,
@@ -226,6 +227,11 @@ static enum json_row_result broken(struct json_row *row)
     return memory ? JSON_ROW_NO_MEMORY : JSON_ROW_INVALID;
 }
 
+uint32_t json_row_members(const struct json_row *row)
+{
+    return row->members;
+}
+
 enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, size_t len,
                                    struct cell *ret_cells)
 {
@@ -234,6 +240,7 @@ enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, si
     struct json_member m;
     const uint8_t *at = json_reader_begin(r, data, len);
 
+    row->members = 0;
     memset(ret_cells, 0, r->known.count * sizeof(*ret_cells));
     while ((at = json_reader_next(r, at, &m)) != NULL) {
         const char *why;
@@ -245,6 +252,7 @@ enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, si
             result = misfit_key(row, &m);
             continue;
         }
+        row->members++;
         why = put_value(row, &m, (enum column_type)r->known.columns[m.index].type,
                         &ret_cells[m.index]);
         if (__builtin_expect(why != NULL, 0))

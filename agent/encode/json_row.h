@@ -71,6 +71,8 @@ void json_row_close(struct json_row *row);      /* NULL is fine */
 /* Fills a cell for each column of the schema; what is not met is null. Unless taken: undefined. */
 enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, size_t len,
                                    struct cell *ret_cells);
+/* Keys of the last event taken that are columns; one that comes twice counts twice. */
+uint32_t json_row_members(const struct json_row *row);
 const struct json_row_error *json_row_error(const struct json_row *row);
 
 #endif

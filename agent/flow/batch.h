@@ -33,6 +33,10 @@ struct batch {
     uint64_t arrival_real_ns;       /* of the first event */
     uint64_t due_ns;                /* boot clock; UINT64_MAX: no time trigger */
     struct batch_link all, of_stream;   /* flow/ack.h */
+    char *partition;                /* owned; which of its output's it is, "" alone: the only one */
+    uint32_t partition_len, partition_hash;
+    struct batch *hash_next;        /* flow/open_batches.h */
+    struct batch_link used;
 };
 
 /* Counts one event that was appended to the chain. */

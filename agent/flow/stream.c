@@ -22,6 +22,11 @@ void stream_table_init(struct stream_table *t, uint32_t streams_max)
 
 static void version_free(struct stream_version *v)
 {
+    for (uint16_t i = 0; i < v->set.outputs; i++) {
+        if (v->output[i].encoding_free)
+            v->output[i].encoding_free(v->output[i].encoding);
+        open_batches_fini(&v->output[i].open);
+    }
     stream_settings_fini(&v->set);
     free(v);
 }

@@ -16,6 +16,7 @@
 
 #include "flow/batch.h"
 #include "flow/name.h"
+#include "flow/open_batches.h"
 #include "flow/settings.h"
 
 struct stream;
@@ -25,8 +26,9 @@ struct output {
     uint32_t version;
     uint16_t index;
     struct output_settings *set;    /* borrowed from the version */
-    const void *encoder;            /* the pipeline's; borrowed */
-    struct batch *open;             /* borrowed; NULL: none */
+    void *encoding;                 /* the pipeline's, freed by what is beside it */
+    void (*encoding_free)(void *encoding);
+    struct open_batches open;
     uint64_t routed_lsn;            /* events at or below are in a batch already */
     uint64_t routed_events;         /* in batches so far, those sealed before the start included */
     uint64_t seal_wait_turn;        /* in this turn a batch of it was met that is not sealed yet */

@@ -103,6 +103,54 @@ static uint32_t def_logged(const struct shard *s, const struct ring *r, uint16_t
     return known ? wal_ring_stream(known, number) : 0;
 }
 
+static bool def_is_schema(const struct shard *s, const struct ring *r, uint16_t number)
+{
+    const struct wal_ring *known = wal_state_ring(&s->state, r->id);
+    const uint8_t *body;
+    uint32_t len;
+
+    return known && wal_ring_schema(known, number, &body, &len);
+}
+
+/* May one more be logged now? 0 or -EAGAIN. */
+static int def_admit(struct shard *s)
+{
+    if (wal_writer_checkpoint_full(&s->writer)) {
+        shard_pressure(s, BACKPRESSURE_STREAMS_MAX, true, "the log's tables fill their segments");
+        return -EAGAIN;
+    }
+    if (s->defs_left == 0)
+        return -EAGAIN;
+    s->defs_left--;
+    return 0;
+}
+
+/* A type of records: in the log before the first of them, and never another one. */
+static int schema_take(struct shard *s, const struct ring *r, const struct ring_def *def)
+{
+    const struct wal_ring *known = wal_state_ring(&s->state, r->id);
+    struct wal_item it = {.type = WAL_SCHEMA};
+    const uint8_t *body;
+    uint32_t len;
+    int err;
+
+    if (known && def->number <= known->defs_count)
+        return wal_ring_schema(known, def->number, &body, &len) && len == def->body_len
+                       && memcmp(body, def->body, len) == 0
+                       && known->defs[def->number - 1].stream_def == def->stream
+                   ? 0 : -EBADMSG;
+    if (def->body_len > WAL_SCHEMA_BYTES_MAX)
+        return -EBADMSG;
+    err = def_admit(s);
+    if (err)
+        return err;
+    it.u.schema.ring = r->id;
+    it.u.schema.number = def->number;
+    it.u.schema.stream_def = def->stream;
+    it.u.schema.body = (struct wal_str){(const char *)def->body, def->body_len};
+    return wal_writer_item(&s->writer, &it, NULL);
+}
+
 /* A new definition: its stream gets an id and settings, in the log before the first span. */
 static int on_def(void *ctx, const struct ring_def *def)
 {
@@ -114,17 +162,13 @@ static int on_def(void *ctx, const struct ring_def *def)
     struct errmsg err = {""};
     int r;
 
-    if (def->type != SHM_DEF_STREAM)    /* typed records: nothing here understands them */
-        return -EBADMSG;
+    if (def->type == SHM_DEF_SCHEMA)
+        return schema_take(s, c->r, def);
     if (logged != 0)                    /* what it means never changes */
-        return st && st->id == logged ? 0 : -EBADMSG;
-    if (wal_writer_checkpoint_full(&s->writer)) {
-        shard_pressure(s, BACKPRESSURE_STREAMS_MAX, true, "the log's tables fill their segments");
-        return -EAGAIN;
-    }
-    if (s->defs_left == 0)
-        return -EAGAIN;
-    s->defs_left--;
+        return st && st->id == logged && !def_is_schema(s, c->r, def->number) ? 0 : -EBADMSG;
+    r = def_admit(s);
+    if (r)
+        return r;
     if (!st) {
         uint32_t uid = c->r->file.stat.uid;
         enum shm_wait why = admit_stream(s, def->name, &uid);

@@ -81,32 +81,18 @@ out:
     return r;
 }
 
-/* Puts one event into the batch of one output. False: no block or no batch is to be had now. */
-static bool output_take(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
-                        uint64_t arrival_ns)
+int gather_record(struct shard *s, const struct wal_ring *ring, uint16_t number, struct event *ev)
 {
-    const struct encoder *enc = o->encoder;
-    struct encoder_settings set = {o->set->delimiter, o->set->delimiter_len};
-    uint64_t bytes_max = enc->bytes_max(&set, ev);
-    struct batch *b = o->open;
+    const uint8_t *body;
+    uint32_t len;
+    int err;
 
-    if (!b) {
-        b = seal_open(s, o, lsn, arrival_ns, bytes_max);
-        if (!b)
-            return false;
-    } else if (!chain_reserve(&b->chain, bytes_max)) {
-        shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
-        return false;
-    }
-    enc->event(&set, ev, &b->chain);
-    batch_count(b, lsn, ev->len);
-    o->routed_lsn = lsn;
-    o->routed_events++;
-    if (b->chain.first != b->chain.last)
-        seal_write_full(b);
-    if (batch_full(b, o->set))
-        seal_begin(s, b);
-    return true;
+    if (!wal_ring_schema(ring, number, &body, &len))
+        return 0;               /* it goes to the error output */
+    err = record_types_get(&s->record_types, body, len, &ev->record);
+    if (err == -ENOMEM)
+        shard_pressure(s, BACKPRESSURE_MEMORY, true, "out of memory");
+    return err == -ENOMEM ? err : 0;
 }
 
 /* Routes the frames of one span from gather.frame_at on. False: it has to stop here. */
@@ -130,6 +116,9 @@ static bool span_route(struct shard *s, const struct wal_ring *ring, const uint8
         ev.len = frame.len;
         ev.kind = frame.kind;
         ev.time_ns = frame.time_ns ? frame.time_ns : arrival_ns;
+        ev.record = NULL;
+        if (frame.kind == SHM_KIND_RECORD && gather_record(s, ring, frame.def, &ev))
+            return false;
         for (uint16_t i = 0; i < st->now->set.outputs; i++) {
             struct output *o = &st->now->output[i];
 
@@ -180,9 +169,7 @@ static int stream_meet(struct shard *s, const struct wal_item *it)
     for (uint16_t i = 0; !err && i < st->now->set.outputs; i++) {
         st->now->output[i].routed_events =
             v ? events_sealed(s, st->id, v, i) : UINT64_MAX / 2;
-        st->now->output[i].encoder = encoder_find(st->now->set.output[i].format);
-        if (!st->now->output[i].encoder)
-            err = -ENOTSUP;
+        err = output_open(s, &st->now->output[i], v == NULL);
     }
     return err;
 }

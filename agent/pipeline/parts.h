@@ -49,6 +49,7 @@ enum {
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
     OUTSIDERS_MAX = 256,            /* ring files not taken that are remembered, half each kind */
     SPOOL_WAITING_MAX = 32,         /* blocks; beyond, encoding more only cools the caches */
+    ENCODE_BLOCKS = 32,             /* more than one row or page takes */
     PACK_BYTES_IN_FLIGHT = 64 * BLOCK_BYTES,
     REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
 };
@@ -129,6 +130,7 @@ struct seal_target {
 
 enum seal_state {
     SEAL_OPEN,
+    SEAL_ENCODE,                    /* what its writer holds is being written */
     SEAL_REBUILD,                   /* its file is gone and is made again from the log */
     SEAL_SPOOL,                     /* the rest is being written and synced */
     SEAL_STAGE,
@@ -144,6 +146,15 @@ struct seal_batch {
     struct batch batch;             /* first */
     struct shard *shard;
     struct spool spool;
+    struct writer *writer;          /* owned; NULL: error output, or all is written */
+    uint64_t writer_bytes;          /* that it held at the last look */
+    enum compress_type pack_type;
+    int pack_level;
+    struct compressor *compressor;  /* lent */
+    struct block_chain packed;      /* compressed, not yet handed to the spool */
+    uint32_t prefix_len;            /* of the partition's name: a rendered prefix */
+    uint64_t event_ns;              /* time of the first event */
+    int error;                      /* enum encoding_error: an error output, or -1 */
     enum seal_state state;
     struct seal_batch *next;        /* in the order of sealing */
     uint32_t version;               /* of the stream's settings */
@@ -177,7 +188,9 @@ struct rebuild {
     bool has_group;
     struct gather at;               /* where it stands within the group */
     struct stream_settings set;
-    const struct encoder *encoder;  /* NULL: its settings are not met yet */
+    struct stream stream;           /* of its name */
+    struct output output;           /* encoding NULL: its settings are not met yet */
+    bool learning, learned;         /* which columns there are, in a first pass */
     uint64_t events, payload_bytes;
 };
 
@@ -269,7 +282,14 @@ struct shard {
     struct crash_note crash;
 
     /* batches -> delivered */
-    struct block_pool pool;
+    struct block_pool pool, pack_pool;  /* of chains; of what is compressed */
+    struct parquet_workspace *workspace;
+    struct record_types record_types;
+    struct seal_batch *encode_ends; /* may take more blocks than there should be; NULL: none */
+    struct seal_batch *pack_ends;   /* may take the last of pack_pool's blocks; NULL: none does */
+    struct pack_idle *packs;        /* compressors that no batch has */
+    uint64_t packs_bytes, writers_bytes;    /* of all compressors, all writers */
+    uint64_t letters;               /* events to error outputs since the start */
     struct spool_queue spool_queue;
     struct ack_list unfinished;
     uint64_t batch_number, last_name_time_ns;
@@ -358,10 +378,35 @@ int gather_tables_take(struct wal_state *tables, const struct wal_item *it, uint
 bool gather_span_sound(struct shard *s, const struct wal_ring *ring, const struct wal_item *it,
                        const uint8_t *body, uint64_t body_len);
 
+/* Type of the record that a definition of the ring describes. 0, or -ENOMEM, which is said. */
+int gather_record(struct shard *s, const struct wal_ring *ring, uint16_t number, struct event *ev);
+
+/* output.c */
+enum { OUTPUT_ERROR_MARK = '!' };   /* begins the partition of an error output */
+/* `folded`: all of its events are delivered. 0 or -errno, which is said. */
+int output_open(struct shard *s, struct output *o, bool folded);
+struct encoding *output_encoding(const struct output *o);
+/* False: no block or no batch is to be had now. */
+bool output_take(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
+                 uint64_t arrival_ns);
+/* Does the event belong to this partition? 1, 0 or -ENOMEM. It is looked at. */
+int output_has(struct output *o, const struct event *ev, const char *partition, uint32_t len);
+/* Writes the event that was looked at last. */
+enum writer_result output_write(struct seal_batch *sb, const struct encoding *e,
+                                const struct event *ev, uint64_t arrival_ns);
+void output_writer_close(struct seal_batch *sb);
+
+/* pack.c */
+void pack_choose(struct seal_batch *sb, const struct output_settings *set);
+int pack_blocks(struct seal_batch *sb, bool all);   /* full ones, or all. 0, -EAGAIN: later */
+void pack_forget(struct seal_batch *sb);            /* what is compressed and not handed over */
+void pack_close(struct shard *s);
+
 /* seal.c */
-/* With room for the first event's `len` bytes. NULL: no block or no batch is to be had now. */
-struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns,
-                        uint64_t len);
+/* Without an event: it has to get one, or be discarded. NULL: no batch is to be had now. */
+struct seal_batch *seal_open(struct shard *s, struct output *o, const char *partition,
+                             uint32_t len, uint32_t hash, uint64_t lsn, uint64_t arrival_ns);
+void seal_discard(struct shard *s, struct batch *b);
 void seal_write_full(struct batch *b);          /* hands full blocks to the spool */
 void seal_begin(struct shard *s, struct batch *b);
 /* No more events: it gets its name and its place in the row. False: the shard has failed. */

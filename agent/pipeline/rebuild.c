@@ -37,50 +37,47 @@ static struct seal_batch *candidate(struct shard *s)
     return NULL;
 }
 
-static bool rebuild_start(struct shard *s, struct seal_batch *sb)
+/* Goes to the CHECKPOINT before the batch's first event. 0 or -ENOMEM. */
+static int log_begin(struct shard *s)
 {
     struct rebuild *r = &s->rebuild;
     uint64_t from;
 
-    memset(r, 0, sizeof(*r));
-    if (wal_state_init(&r->tables))
-        return false;
     wal_reader_init(&r->reader, &s->dir);
-    from = wal_dir_checkpoint_lsn(&s->dir, sb->batch.first_lsn);
+    from = wal_dir_checkpoint_lsn(&s->dir, r->batch->batch.first_lsn);
     if (from != UINT64_MAX)     /* else the log begins later: too few will be found */
         r->reader.lsn = from;
-    r->batch = sb;
-    return true;
+    return wal_state_init(&r->tables);
 }
 
 static bool rebuild_begin(struct shard *s)
 {
+    struct rebuild *r = &s->rebuild;
     struct seal_batch *sb = candidate(s);
 
     if (!sb)
         return false;
-    if (!rebuild_start(s, sb))
-        sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
-    return s->rebuild.batch != NULL;
+    memset(r, 0, sizeof(*r));
+    r->batch = sb;
+    if (log_begin(s) == 0)
+        return true;
+    rebuild_end(s);
+    sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
+    return false;
 }
 
 /* From the beginning, with the columns that the first pass has found. */
-static void pass_again(struct shard *s)
+static int pass_again(struct shard *s)
 {
     struct rebuild *r = &s->rebuild;
-    struct seal_batch *sb = r->batch;
-    struct writer *writer = sb->writer;
-    int err = writer_learned(writer);
+    int err = writer_learned(r->batch->writer);
 
-    sb->writer = NULL;
-    rebuild_end(s);
-    if (err || !rebuild_start(s, sb)) {
-        writer_close(writer);
-        sb->rebuild_ns = loop_now_ns(s->loop) + PARKED_NS;
-        return;
-    }
-    sb->writer = writer;
+    wal_reader_fini(&r->reader);
+    wal_state_fini(&r->tables);
+    r->has_group = r->learning = false;
     r->learned = true;
+    memset(&r->at, 0, sizeof(r->at));
+    return err ? err : log_begin(s);
 }
 
 void rebuild_end(struct shard *s)
@@ -89,6 +86,7 @@ void rebuild_end(struct shard *s)
 
     if (!r->batch)
         return;
+    output_writer_close(r->batch);
     wal_reader_fini(&r->reader);
     wal_state_fini(&r->tables);
     if (r->output.encoding)
@@ -112,6 +110,20 @@ static void rebuild_park(struct shard *s, const char *why)
         deliver_parked(sb, why);
 }
 
+/* Its encoding goes with the rebuild: what the writer holds is written before. */
+static bool writer_end(struct seal_batch *sb)
+{
+    enum writer_result result = writer_finish(sb->writer, &sb->batch.chain);
+
+    if (sb->batch.chain.first != sb->batch.chain.last)
+        seal_write_full(&sb->batch);
+    if (result == WRITER_TAKEN)
+        output_writer_close(sb);
+    else if (result != WRITER_AGAIN)
+        shard_pressure(sb->shard, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+    return result == WRITER_TAKEN;
+}
+
 /* All events are through. */
 static void rebuild_finish(struct shard *s)
 {
@@ -119,13 +131,16 @@ static void rebuild_finish(struct shard *s)
     struct seal_batch *sb = r->batch;
 
     if (r->learning) {
-        pass_again(s);
+        if (pass_again(s))
+            rebuild_park(s, "there is no memory for its columns");
         return;
     }
     if (r->events != sb->batch.events || r->payload_bytes != sb->batch.payload_bytes) {
         rebuild_park(s, "the log has not got all of its events any more");
         return;
     }
+    if (sb->writer && !writer_end(sb))
+        return;                 /* in another turn */
     log_info("stream '%s': the file of %" PRIu64 " events was made again from the log",
              sb->batch.stream->name, r->events);
     rebuild_end(s);
@@ -187,6 +202,8 @@ static int event_take(struct shard *s, const struct event *ev)
         return 0;
     case WRITER_NO_ROOM:
     case WRITER_NO_MEMORY:
+        if (sb->batch.chain.first != sb->batch.chain.last)
+            seal_write_full(&sb->batch);
         shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
         return 0;
     default:

@@ -34,6 +34,8 @@ void room_shed(struct seal_batch *sb, uint64_t after_ns)
         seal_damaged_name(&sb->batch.id, damaged);
         (void)file_rename(s->spool_dir, sb->spool.name, s->spool_dir, damaged);
     }
+    output_writer_close(sb);
+    pack_forget(sb);
     chain_fini(&sb->batch.chain);
     chain_init(&sb->batch.chain, &s->pool);
     spool_drop(&sb->spool);

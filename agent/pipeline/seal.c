@@ -59,8 +59,8 @@ void seal_staging_name(const struct shard *s, const struct batch_id *id, char *r
 
 /* --- open ----------------------------------------------------------------------------------- */
 
-struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_t arrival_ns,
-                        uint64_t len)
+struct seal_batch *seal_open(struct shard *s, struct output *o, const char *partition,
+                             uint32_t len, uint32_t hash, uint64_t lsn, uint64_t arrival_ns)
 {
     uint64_t now = loop_now_ns(s->loop), real = loop_real_ns(s->loop);
     uint64_t age = real > arrival_ns ? real - arrival_ns : 0;
@@ -72,16 +72,25 @@ struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_
         return NULL;
     }
     sb = calloc(1, sizeof(*sb));
-    if (!sb) {
+    if (sb)
+        sb->batch.partition = malloc(len + 1);
+    if (!sb || !sb->batch.partition) {
+        free(sb);
+        shard_pressure(s, BACKPRESSURE_MEMORY, true, "out of memory");
+        return NULL;
+    }
+    memcpy(sb->batch.partition, partition, len);
+    sb->batch.partition[len] = '\0';
+    sb->batch.partition_len = len;
+    sb->batch.partition_hash = hash;
+    if (open_batches_add(&o->open, &sb->batch)) {
+        free(sb->batch.partition);
+        free(sb);
         shard_pressure(s, BACKPRESSURE_MEMORY, true, "out of memory");
         return NULL;
     }
     chain_init(&sb->batch.chain, &s->pool);
-    if (!chain_reserve(&sb->batch.chain, len)) {    /* a batch is never without an event */
-        shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
-        free(sb);
-        return NULL;
-    }
+    chain_init(&sb->packed, &s->pack_pool);
     sb->shard = s;
     sb->batch.stream = o->stream;
     sb->batch.output = o;
@@ -100,26 +109,35 @@ struct batch *seal_open(struct shard *s, struct output *o, uint64_t lsn, uint64_
     sb->version = o->version;
     sb->output = o->index;
     sb->file_mode = o->set->file_mode;
-    spool_init(&sb->spool, s->loop, &s->pool, &s->spool_queue, s->spool_dir, name,
-               sb->file_mode);
+    if (sb->batch.partition[0] != OUTPUT_ERROR_MARK)
+        pack_choose(sb, o->set);
+    spool_init(&sb->spool, s->loop, sb->pack_type == COMPRESS_NONE ? &s->pool : &s->pack_pool,
+               &s->spool_queue, s->spool_dir, name, sb->file_mode);
     output_retain(o);
-    o->open = &sb->batch;
     o->stream->batches_open++;
     ack_add(&s->unfinished, &sb->batch);
-    return &sb->batch;
+    return sb;
+}
+
+static void seal_free(struct seal_batch *sb);
+
+void seal_discard(struct shard *s, struct batch *b)
+{
+    INVARIANT(seal_of(b)->state == SEAL_OPEN && b->events == 0);
+    open_batches_remove(&b->output->open, b);
+    b->stream->batches_open--;
+    ack_remove(&s->unfinished, b);
+    output_release(b->output);
+    seal_free(seal_of(b));
 }
 
 void seal_write_full(struct batch *b)
 {
     struct seal_batch *sb = seal_of(b);
-    struct block *block;
+    int err = pack_blocks(sb, false);
 
-    while ((block = chain_shift(&b->chain, false)))
-        if (spool_append(&sb->spool, block)) {
-            block_give(&sb->shard->pool, block);
-            shard_fail(sb->shard, -ENOMEM, "no memory for a write");
-            return;
-        }
+    if (err && err != -EAGAIN)      /* that leaves them where they are, for another time */
+        shard_fail(sb->shard, err, "a batch cannot be written: %s", strerror(-err));
 }
 
 /* --- sealing -------------------------------------------------------------------------------- */
@@ -172,31 +190,41 @@ static int target_init(struct seal_batch *sb, uint16_t i, const char *name, cons
     return 0;
 }
 
+static int prefix_make(struct seal_batch *sb, char prefix[OBJECT_KEY_MAX])
+{
+    const struct output_settings *set = sb->batch.output->set;
+    char random_string[12] = "";
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    struct expression_values values = {
+        .time_ns = set->event_clock ? sb->event_ns : sb->batch.arrival_real_ns,
+        .random_string = random_string,
+        .error_output_type = sb->error >= 0 ? encoding_error_names[sb->error] : NULL,
+    };
+    uint8_t random[11];
+
+    file_random(random, sizeof(random));
+    for (size_t i = 0; i < sizeof(random); i++)
+        random_string[i] = letters[random[i] % (sizeof(letters) - 1)];
+    return prefix_render(sb->error >= 0 ? set->error_prefix : set->prefix, &values, prefix,
+                         OBJECT_KEY_MAX);
+}
+
 /* K1: rendered once, here, and logged. */
 static int keys_render(struct seal_batch *sb)
 {
     struct shard *s = sb->shard;
     const struct output_settings *set = sb->batch.output->set;
-    char prefix[OBJECT_KEY_MAX], key[OBJECT_KEY_MAX], random_string[12] = "";
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    struct expression_values values = {
-        .time_ns = sb->batch.arrival_real_ns,
-        .random_string = random_string,
-    };
-    uint8_t random[11];
-    int err;
+    const struct target_settings *target = sb->error >= 0 ? set->error_target : set->target;
+    char prefix[OBJECT_KEY_MAX], key[OBJECT_KEY_MAX];
+    int err = prefix_make(sb, prefix);
 
-    file_random(random, sizeof(random));
-    for (size_t i = 0; i < sizeof(random); i++)
-        random_string[i] = letters[random[i] % (sizeof(letters) - 1)];
-    err = prefix_render(set->prefix, &values, prefix, sizeof(prefix));
-    for (uint16_t i = 0; !err && i < set->targets; i++) {
-        const struct encoder *enc = sb->batch.output->encoder;
+    for (uint16_t i = 0; !err && i < sb->targets; i++) {
         struct object_name_parts parts = {
-            .stream = set->target[i].flat ? NULL : sb->batch.stream->name,
+            .stream = target[i].flat ? NULL : sb->batch.stream->name,
             .prefix = prefix,
+            .partitions = sb->error >= 0 ? NULL : sb->batch.partition + sb->prefix_len,
             .agent = s->opt.agent_name,
-            .extension = enc->extension,
+            .extension = sb->error >= 0 ? "json" : encoding_extension(set),
             .epoch_name = set->epoch_name,
             .name_time_ns = sb->name_time_ns,
             .id = sb->batch.id,
@@ -204,7 +232,7 @@ static int keys_render(struct seal_batch *sb)
 
         err = object_name_render(&parts, key, sizeof(key));
         if (!err)
-            err = target_init(sb, i, set->target[i].sink, set->target[i].directory, key);
+            err = target_init(sb, i, target[i].sink, target[i].directory, key);
     }
     return err;
 }
@@ -232,15 +260,15 @@ bool seal_end(struct shard *s, struct batch *b)
     uint64_t now = loop_real_ns(s->loop);
     int err = 0;
 
-    INVARIANT(sb->state == SEAL_OPEN && b->output->open == b && b->events > 0);
-    b->output->open = NULL;
+    INVARIANT(sb->state == SEAL_OPEN && b->events > 0);
+    open_batches_remove(&b->output->open, b);
     b->stream->batches_open--;
     b->stream->batches_sealing++;
     if (now < s->last_name_time_ns)
         now = s->last_name_time_ns;
     s->last_name_time_ns = sb->name_time_ns = now;
     seal_staging_name(s, &b->id, sb->staging);
-    sb->targets = b->output->set->targets;
+    sb->targets = sb->error >= 0 ? b->output->set->error_targets : b->output->set->targets;
     sb->target = calloc(sb->targets, sizeof(*sb->target));
     err = sb->target ? keys_render(sb) : -ENOMEM;
     if (err) {
@@ -255,37 +283,46 @@ bool seal_end(struct shard *s, struct batch *b)
     return true;
 }
 
-static void seal_finish(struct seal_batch *sb)
+/* False: it goes on in another turn. */
+static bool seal_finish(struct seal_batch *sb)
 {
-    struct shard *s = sb->shard;
-    struct block *block;
+    int err = pack_blocks(sb, true);
 
-    while ((block = chain_shift(&sb->batch.chain, true)))
-        if (spool_append(&sb->spool, block)) {
-            block_give(&s->pool, block);
-            shard_fail(s, -ENOMEM, "no memory for a write");
-            return;
-        }
+    if (err == -EAGAIN)
+        return false;
+    output_writer_close(sb);
+    if (err) {
+        shard_fail(sb->shard, err, "a batch cannot be written: %s", strerror(-err));
+        return true;
+    }
     sb->state = SEAL_SPOOL;
     spool_finish(&sb->spool, on_spooled);
+    return true;
 }
 
-/* What its writer still holds is written. False: it goes on in another turn. */
+/*
+ * What its writer still holds is written. False: it waits for blocks. All may be taken by batches
+ * that each want one more: some are left to one of them at a time, which comes to its end.
+ */
 static bool encode_step(struct seal_batch *sb)
 {
     enum writer_result result = WRITER_TAKEN;
+    struct shard *s = sb->shard;
 
-    if (sb->writer)
+    if (!s->encode_ends)
+        s->encode_ends = sb;
+    if (sb->writer) {
+        s->pool.max += s->encode_ends == sb ? ENCODE_BLOCKS : 0;
         result = writer_finish(sb->writer, &sb->batch.chain);
-    if (result == WRITER_TAKEN) {
-        seal_finish(sb);
-        return true;
+        s->pool.max -= s->encode_ends == sb ? ENCODE_BLOCKS : 0;
     }
+    if (result == WRITER_TAKEN)
+        return seal_finish(sb);
     if (sb->batch.chain.first != sb->batch.chain.last)
         seal_write_full(&sb->batch);
     if (result != WRITER_AGAIN)
-        shard_pressure(sb->shard, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
-    return false;
+        shard_pressure(s, BACKPRESSURE_MEMORY, true, "memory_limit is reached");
+    return result == WRITER_AGAIN;
 }
 
 void seal_encode(struct seal_batch *sb)
@@ -305,10 +342,13 @@ void seal_begin(struct shard *s, struct batch *b)
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn)
 {
     for (uint16_t i = 0; st->now && i < st->now->set.outputs; i++) {
-        struct batch *b = st->now->output[i].open;
+        struct batch *b = st->now->output[i].open.oldest, *next;
 
-        if (b && b->first_lsn < below_lsn)
-            seal_begin(s, b);
+        for (; b; b = next) {
+            next = b->used.next;
+            if (b->first_lsn < below_lsn)
+                seal_begin(s, b);
+        }
     }
 }
 
@@ -385,6 +425,7 @@ static bool seal_log(struct seal_batch *sb)
     it.u.seal.file_bytes = sb->file_bytes;
     it.u.seal.name_time_ns = sb->name_time_ns;
     it.u.seal.arrival_ns = b->arrival_real_ns;
+    it.u.seal.partition = (struct wal_str){b->partition, b->partition_len};
     for (uint16_t i = 0; i < sb->targets; i++) {
         const struct seal_target *t = &sb->target[i];
 
@@ -413,8 +454,12 @@ static void seal_free(struct seal_batch *sb)
         free(sb->target[i].name);
         free(sb->target[i].key);
     }
+    output_writer_close(sb);
+    pack_forget(sb);
+    chain_fini(&sb->packed);
     chain_fini(&sb->batch.chain);
     spool_fini(&sb->spool);
+    free(sb->batch.partition);
     free(sb->target);
     free(sb);
 }
@@ -437,6 +482,8 @@ static bool seal_step(struct shard *s, struct seal_batch *sb)
     bool in_turn = sb->state >= SEAL_SYNC || seal_in_turn(s, sb);
 
     switch (sb->state) {
+    case SEAL_ENCODE:
+        return encode_step(sb);
     case SEAL_STAGE:
         if (!stage_step(sb))
             return false;
@@ -509,6 +556,17 @@ bool seal_turn(struct shard *s)
 
 /* --- starts and ends ------------------------------------------------------------------------ */
 
+/* The error output that a batch belongs to, or -1. */
+static int seal_error_of(const struct seal_batch *sb)
+{
+    const char *name = sb->batch.partition;
+
+    for (int i = 0; name[0] == OUTPUT_ERROR_MARK && i < ENCODING_ERROR_COUNT; i++)
+        if (strcmp(name + 1, encoding_error_names[i]) == 0)
+            return i;
+    return -1;
+}
+
 int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err)
 {
     struct seal_batch *sb = calloc(1, sizeof(*sb));
@@ -518,6 +576,15 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
     if (!sb)
         return errmsg_set(err, -ENOMEM, "no memory");
     sb->shard = s;
+    sb->batch.partition = malloc(seal->partition_len + 1);
+    if (!sb->batch.partition) {
+        free(sb);
+        return errmsg_set(err, -ENOMEM, "no memory");
+    }
+    memcpy(sb->batch.partition, seal->partition, seal->partition_len);
+    sb->batch.partition[seal->partition_len] = '\0';
+    sb->batch.partition_len = seal->partition_len;
+    sb->error = seal_error_of(sb);
     sb->batch.stream = stream_by_id(&s->streams, seal->stream);
     sb->batch.id = (struct batch_id){seal->epoch, (uint16_t)s->dir.shard, seal->number};
     sb->batch.first_lsn = seal->first_lsn;
@@ -533,7 +600,9 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
     sb->file_bytes = seal->file_bytes;
     sb->crc32c = seal->crc32c;
     chain_init(&sb->batch.chain, &s->pool);
+    chain_init(&sb->packed, &s->pack_pool);
     seal_spool_name(&sb->batch.id, name);
+    /* Should it have to be made again, its settings say how: see rebuild.c. */
     spool_init(&sb->spool, s->loop, &s->pool, &s->spool_queue, s->spool_dir, name,
                seal->file_mode);
     seal_staging_name(s, &sb->batch.id, sb->staging);

@@ -427,11 +427,7 @@ static int tables_open(struct shard *s)
     s->seals_last = &s->seals;
     s->batches_due_ns = UINT64_MAX;
     spool_queue_init(&s->spool_queue);
-    stream_table_init(&s->streams, s->opt.streams_max);
-    /* Half of the memory for encoded blocks; chunks and tables take the rest. */
-    block_pool_init(&s->pool, s->opt.memory_limit / 2);
-    /* Beside what is in flight, a block at most for each open batch, which has one of the others. */
-    block_pool_init(&s->pack_pool, s->opt.memory_limit / 2 + PACK_BYTES_IN_FLIGHT);
+    stream_table_init(&s->streams, UINT32_MAX);     /* quota.c says how many there may be */
     record_types_init(&s->record_types);
     s->workspace = parquet_workspace_open();
     return s->rings && s->ring_hash && s->workspace ? wal_state_init(&s->state) : -ENOMEM;
@@ -474,6 +470,8 @@ static void limits_divide(struct shard *s)
     }
     /* Half of the memory for encoded blocks; chunks and tables take the rest. */
     block_pool_init(&s->pool, s->opt.memory_limit / 2);
+    /* Beside what is in flight, a block at most for each open batch, which has one of these. */
+    block_pool_init(&s->pack_pool, s->opt.memory_limit / 2 + PACK_BYTES_IN_FLIGHT);
 }
 
 int shard_begin(struct shard *s, struct errmsg *err)

@@ -61,10 +61,19 @@ static void an_unknown_stream_takes_the_defaults(void **state)
     assert_int_equal(set.outputs, 1);
     assert_string_equal(o->format, "json");
     assert_string_equal(o->prefix, "");
-    assert_int_equal(o->delimiter_len, 1);
-    assert_memory_equal(o->delimiter, "\n", 1);
+    assert_int_equal(o->delimiter_len, 0);      /* it is raw's */
     assert_false(o->epoch_name);
     assert_int_equal(o->file_mode, 0640);
+    assert_string_equal(o->error_prefix, SETTINGS_ERROR_PREFIX);
+    assert_int_equal(o->compression, SETTINGS_COMPRESSION_NONE);
+    assert_int_equal(o->compression_level, -1);
+    assert_string_equal(o->columns, "");
+    assert_string_equal(o->fields, "");
+    assert_string_equal(o->drop_fields, "");
+    assert_string_equal(o->add_fields, "");
+    assert_string_equal(o->partition_by, "");
+    assert_false(o->event_clock || o->validate || o->partition_missing_error);
+    assert_true(o->partitions_max == 0 && o->infer_bytes == 0 && o->row_group_bytes == 0);
     assert_true(o->buffer_count == -1);
     assert_true(o->buffer_bytes == 64 * 1024 * 1024);
     assert_true(o->buffer_time_ns == 60 * SECOND);
@@ -73,6 +82,9 @@ static void an_unknown_stream_takes_the_defaults(void **state)
     assert_int_equal(o->target[0].type, TARGET_FILE);
     assert_false(o->target[0].flat);
     expect_directory(&o->target[0], "hydrant-data/out");
+    assert_int_equal(o->error_targets, 1);
+    assert_string_equal(o->error_target[0].sink, "local");
+    expect_directory(&o->error_target[0], "hydrant-data/out");
     stream_settings_fini(&set);
 }
 
@@ -139,6 +151,139 @@ static void sinks_with_equal_settings_share_an_output(void **state)
     assert_string_equal(set.output[3].target[0].sink, "five");
     assert_string_equal(set.output[3].format, "raw");
     stream_settings_fini(&set);
+}
+
+static void what_an_output_writes_comes_from_stream_and_sink(void **state)
+{
+    static const char text[] =
+        "[stream a]\nsinks = one, two\nformat = parquet\ncompression = zstd\n"
+        "compression_level = 19\nvalidate = yes\nprefix = !{timestamp:HH}/\n"
+        "prefix_clock = event\nerror_prefix = bad/\npartition_by = 'b, \"a b\"'\n"
+        "columns = 'x  i64 , \"b\" string, \"a b\" string'\n"
+        "partitions_max = 7\npartition_missing = error\nrow_group_size = 2MiB\n"
+        "[sink one]\ntype = file\ndirectory = /1\nlayout = flat\n"
+        "[sink two]\ntype = file\ndirectory = /2\nformat = csv\ncompression = gzip\n"
+        "columns =\ninfer_bytes = 1MiB\nfields = c, b,\"a b\"\ndrop_fields = d\n"
+        "add_fields = e = 1\npartition_by =\nfilename = epoch\n";
+    struct stream_settings set;
+    const struct output_settings *o = &set.output[0];
+
+    (void)state;
+    resolve(text, "a", &set);
+    assert_int_equal(set.outputs, 2);
+    assert_string_equal(o->format, "parquet");
+    assert_int_equal(o->compression, SETTINGS_COMPRESSION_ZSTD);
+    assert_int_equal(o->compression_level, 19);
+    assert_true(o->validate && o->event_clock && o->partition_missing_error);
+    assert_string_equal(o->error_prefix, "bad/");
+    assert_string_equal(o->partition_by, "b,\"a b\"");
+    assert_string_equal(o->columns, "x i64,b string,\"a b\" string");
+    assert_int_equal(o->partitions_max, 7);
+    assert_true(o->infer_bytes == 0);
+    assert_true(o->row_group_bytes == 2 << 20);
+    assert_true(o->error_target[0].flat);
+    assert_string_equal(o->error_target[0].directory, "/1");
+
+    o = &set.output[1];
+    assert_string_equal(o->format, "csv");
+    assert_int_equal(o->compression, SETTINGS_COMPRESSION_GZIP);
+    assert_int_equal(o->compression_level, -1);
+    assert_string_equal(o->columns, "");
+    assert_true(o->infer_bytes == 1 << 20);
+    assert_string_equal(o->fields, "c,b,\"a b\"");
+    assert_string_equal(o->drop_fields, "d");
+    assert_string_equal(o->add_fields, "e = 1");
+    assert_string_equal(o->partition_by, "");
+    assert_false(o->partition_missing_error);
+    assert_true(o->epoch_name && o->event_clock);
+    assert_int_equal(o->partitions_max, 7);     /* of the events' times */
+    assert_true(o->row_group_bytes == 0);
+    assert_string_equal(o->error_target[0].sink, "two");
+    stream_settings_fini(&set);
+}
+
+/* How many outputs two sinks make whose sections say this. */
+static void expect_outputs(const char *stream, const char *one, const char *two, int outputs)
+{
+    struct stream_settings set;
+    char text[512];
+
+    snprintf(text, sizeof(text), "[stream a]\nsinks = x, y\n%s\n"
+             "[sink x]\ntype = file\ndirectory = /x\n%s\n"
+             "[sink y]\ntype = file\ndirectory = /y\n%s\n", stream, one, two);
+    resolve(text, "a", &set);
+    if (set.outputs != outputs)
+        fail_msg("%d outputs of: %s", set.outputs, text);
+    stream_settings_fini(&set);
+}
+
+static void what_has_no_effect_parts_no_sinks(void **state)
+{
+    static const char *const alike[][3] = {
+        { "", "delimiter = '|'", "" },
+        { "", "row_group_size = 1MiB", "" },
+        { "format = csv", "row_group_size = 1MiB", "" },
+        { "", "columns = a i64", "infer_bytes = 1MiB" },
+        { "format = raw", "columns = a i64", "infer_bytes = 1MiB" },
+        { "format = csv\ncolumns = a i64", "infer_bytes = 1MiB", "" },
+        { "", "partitions_max = 3", "partition_missing = error" },
+        { "prefix_clock = event", "partitions_max = 3", "" },
+        { "format = csv", "columns = a i64,b string", "columns = ' \"a\"   i64 , b  string'" },
+        { "", "fields = a,b", "fields = ' a , \"b\" '" },
+        { "", "drop_fields = a,b", "drop_fields = ' a , b '" },
+        { "", "partition_by = a,b", "partition_by = ' a , b '" },
+        { "compression = zstd\ncompression_level = 3", "compression = none", "compression = none" },
+    };
+    static const char *const different[][3] = {
+        { "format = raw", "delimiter = '|'", "" },
+        { "format = parquet", "row_group_size = 1MiB", "" },
+        { "format = csv", "columns = a i64", "" },
+        { "format = csv", "infer_bytes = 1MiB", "" },
+        { "partition_by = a", "infer_bytes = 1MiB", "" },
+        { "partition_by = a", "partitions_max = 3", "" },
+        { "partition_by = a", "partition_missing = error", "" },
+        { "prefix = !{timestamp:HH}/\nprefix_clock = event", "partitions_max = 3", "" },
+        { "", "compression = gzip", "" },
+        { "compression = zstd", "compression_level = 3", "" },
+        { "", "fields = a,b", "fields = b,a" },
+        { "", "drop_fields = a", "" },
+        { "", "add_fields = a = 1", "" },
+        { "", "partition_by = a", "" },
+        { "", "filename = epoch", "" },
+        { "", "format = csv", "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
+        expect_outputs(alike[i][0], alike[i][1], alike[i][2], 1);
+    for (size_t i = 0; i < sizeof(different) / sizeof(different[0]); i++)
+        expect_outputs(different[i][0], different[i][1], different[i][2], 2);
+}
+
+/* Sinks that are no directories leave their errors below `local`, once. */
+static void errors_of_other_sinks_go_to_local(void **state)
+{
+    struct config *c = load("[stream a]\nsinks = x, y, z\n"
+                            "[sink x]\ntype = file\ndirectory = /x\n"
+                            "[sink y]\ntype = file\ndirectory = /y\n"
+                            "[sink z]\ntype = file\ndirectory = /z\n");
+    struct stream_settings set;
+    struct errmsg err;
+
+    (void)state;
+    for (size_t i = 2; i < c->sinks_count; i++)
+        c->sinks[i].type = CONFIG_SINK_HTTP;
+    assert_int_equal(routing_resolve(c, "a", &set, &err), 0);
+    assert_int_equal(set.outputs, 1);
+    assert_int_equal(set.output[0].targets, 3);
+    assert_int_equal(set.output[0].error_targets, 2);
+    assert_string_equal(set.output[0].error_target[0].sink, "x");
+    assert_string_equal(set.output[0].error_target[1].sink, "local");
+    expect_directory(&set.output[0].error_target[1], "hydrant-data/out");
+    stream_settings_fini(&set);
+    for (size_t i = 2; i < c->sinks_count; i++)
+        c->sinks[i].type = CONFIG_SINK_FILE;
+    config_free(c);
 }
 
 /* The settings of sixteen sinks, in one output and in sixteen; of seventeen, an error. */
@@ -256,6 +401,9 @@ int main(void)
         cmocka_unit_test(an_unknown_stream_takes_the_defaults),
         cmocka_unit_test(a_streams_own_section_counts),
         cmocka_unit_test(sinks_with_equal_settings_share_an_output),
+        cmocka_unit_test(what_an_output_writes_comes_from_stream_and_sink),
+        cmocka_unit_test(what_has_no_effect_parts_no_sinks),
+        cmocka_unit_test(errors_of_other_sinks_go_to_local),
         cmocka_unit_test(as_many_sinks_as_the_log_can_hold),
         cmocka_unit_test(a_stream_without_a_sink_is_an_error_that_names_both),
         cmocka_unit_test(the_same_configuration_gives_the_same_bytes),

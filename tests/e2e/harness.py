@@ -40,7 +40,7 @@ POLL_S = 0.005
 
 FILE_NAME = re.compile(r"(?P<time>\d+)-(?P<agent>[A-Za-z0-9][A-Za-z0-9_.-]*)"
                        r"-(?P<epoch>[0-9a-f]{16})-(?P<shard>\d{3})-(?P<number>\d{10})"
-                       r"\.(?P<ext>json|raw)")
+                       r"\.(?P<ext>[a-z0-9.]+)")
 
 
 def sized(short, normal, long):

@@ -6,6 +6,9 @@
  *   load RATE              writes RATE events a second until the next line or the end of input
  *   keep COUNT             writes COUNT events, waits a while until they are durable, again and
  *                          again until the next line
+ *   send FILE              writes the events of a file, one behind the other: their kind (8 bits),
+ *                          time in ns (64), length (32), all little-endian, and the payload
+ *   records COUNT          writes so many typed records, their values made of their number
  *   flush POS SECONDS      waits until all is accepted, durable or delivered
  *   stats                  prints drops_full and quarantine
  *
@@ -27,6 +30,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +40,7 @@
 
 #include "shm_client.h"
 
-enum { EVENT_BYTES_MAX = 65536, BURSTS_A_SECOND = 100 };
+enum { EVENT_BYTES_MAX = 65536, FILE_EVENT_BYTES_MAX = 1 << 20, BURSTS_A_SECOND = 100 };
 
 #define SLICE_NS 50000000ULL    /* a full ring is waited for so long before input is looked at */
 
@@ -163,6 +167,80 @@ static int do_keep(struct producer *p, uint64_t count)
     return 0;
 }
 
+/* 1: there is one; 0: the file has ended. */
+static int file_event(struct producer *p, FILE *file)
+{
+    static uint8_t event[FILE_EVENT_BYTES_MAX];
+    struct __attribute__((packed)) {
+        uint8_t kind;
+        uint64_t time_ns;
+        uint32_t len;
+    } head;
+    int res;
+
+    if (fread(&head, sizeof(head), 1, file) != 1)
+        return ferror(file) ? fail("send", -EIO, "the file cannot be read") : 0;
+    if (head.len > sizeof(event) || fread(event, 1, head.len, file) != head.len)
+        return fail("send", -EINVAL, "no such event");
+    do
+        res = shmc_write_at(p->ring, p->stream, head.kind, head.time_ns, event, head.len);
+    while (res == -ETIMEDOUT && !input_ready());
+    if (res < 0)
+        return fail("send", res, shmc_error(p->ring));
+    p->events++;
+    return 1;
+}
+
+static int do_send(struct producer *p, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    int res;
+
+    if (!file)
+        return fail(path, -errno, strerror(errno));
+    do
+        res = file_event(p, file);
+    while (res > 0);
+    fclose(file);
+    return res;
+}
+
+#define SAMPLE(FIELD, s)                                                                           \
+    FIELD(s, TIMESTAMP, at)                                                                        \
+    FIELD(s, STRING, name)                                                                         \
+    FIELD(s, BOOL, odd)                                                                            \
+    FIELD(s, I32, small)                                                                           \
+    FIELD(s, OPT_I64, big)                                                                         \
+    FIELD(s, U64, wide)                                                                            \
+    FIELD(s, F32, single)                                                                          \
+    FIELD(s, F64, real)                                                                            \
+    FIELD(s, OPT_BYTES, blob)
+SHMC_STRUCT(sample, SAMPLE);
+
+/* test_formats.py knows them. */
+static int do_records(struct producer *p, uint64_t count)
+{
+    static const char *const names[] = {"plain", "", "\"a\",b\nc", "\xc3\xa4\xe2\x82\xac", "NaN"};
+    uint16_t schema;
+    int res = shmc_schema(p->ring, p->stream, sample_fields, sample_count, &schema);
+
+    for (uint64_t i = 0; res >= 0 && i < count; i++) {
+        uint8_t blob[2] = {(uint8_t)i, 0xff};
+        struct sample s = {
+            .at = (int64_t)(i * 1000003), .name = names[i % 5], .odd = i % 2 == 1,
+            .small = INT32_MIN + (int32_t)i, .has_big = i % 3 != 0, .big = INT64_MIN + (int64_t)i,
+            .wide = UINT64_MAX - i, .single = (float)i / 4, .real = (double)i * 1.5,
+            .blob = i % 4 == 0 ? NULL : blob, .blob_len = i % 4 - (i % 4 > 0),
+        };
+
+        do
+            res = shmc_write_struct(p->ring, schema, &s);
+        while (res == -ETIMEDOUT && !input_ready());
+        p->events += res >= 0;
+    }
+    return res < 0 ? fail("records", res, shmc_error(p->ring)) : 0;
+}
+
 static int do_flush(struct producer *p, const char *name, uint64_t seconds)
 {
     static const struct {
@@ -197,17 +275,21 @@ static int do_stats(struct producer *p)
 /* 0: answer with ok; else it is answered. */
 static int command_do(struct producer *p, const char *line)
 {
-    char word[16] = "", pos[16] = "";
+    char word[16] = "", pos[16] = "", path[256];
     uint64_t number = 0;
 
     if (sscanf(line, "flush %15s %" SCNu64, pos, &number) == 2)
         return do_flush(p, pos, number);
     if (strcmp(line, "stats\n") == 0)
         return do_stats(p);
+    if (sscanf(line, "send %255s", path) == 1)
+        return do_send(p, path);
     if (sscanf(line, "%15s %" SCNu64, word, &number) == 2 && strcmp(word, "write") == 0)
         return do_write(p, number);
     if (number > 0 && strcmp(word, "spread") == 0)
         return do_spread(p, number);
+    if (number > 0 && strcmp(word, "records") == 0)
+        return do_records(p, number);
     if (number > 0 && strcmp(word, "load") == 0)
         return do_load(p, number);
     if (number > 0 && strcmp(word, "keep") == 0)
@@ -237,7 +319,7 @@ int main(int argc, char **argv)
     struct shmc_options opt = SHMC_OPTIONS_INIT;
     struct producer p = {.id = "p", .stream_name = "load"};
     const char *progress = NULL;
-    char line[128];
+    char line[320];
     int c, res;
 
     signal(SIGBUS, SIG_DFL);    /* of a ring that was cut; sanitizers would explain it at length */

@@ -8,53 +8,14 @@ import shutil
 import signal
 import time
 
-from harness import Agent, Case, Producer, batches, sized, staged, until
+from harness import Agent, Producer, batches, sized, staged, until
+from kills import KillCase
 
 KILLS = sized(5, 15, 200)
 RATE = sized(3000, 10_000, 5000)
 
-# Small, so that rolls, seals and deliveries are under way at every moment.
-CONFIG = """
-[wal]
-segment_size = 2MiB
-max_bytes = 64MiB
-sync = %s
-[stream *]
-buffer_count = 500
-buffer_time = 100ms
-"""
 
-
-class Crash(Case):
-    def setUp(self):
-        super().setUp()
-        print("seed %d" % self.seed, end=" ", flush=True)
-
-    def config(self, more=""):
-        """A SIGKILL takes nothing that was written, synced or not: each life syncs in its way."""
-        return CONFIG % self.random.choice(("never", "interval", "always")) + more
-
-    def pause(self, seconds):
-        """Chooses a moment; nothing is awaited by it."""
-        time.sleep(seconds)
-
-    def live_until_killed(self, agent, more=""):
-        """Half of the kills hit the start and the recovery, the others the run."""
-        if self.random.random() < 0.5:
-            self.pause(self.random.uniform(0, 0.08))
-        else:
-            agent.wait_ready()
-            self.check_books(agent.status())
-            self.pause(self.random.uniform(0, 0.5))
-        agent.kill()
-        agent.configure(self.config(more))
-
-    def end_of(self, producers):
-        """Ends their loads; what each has written."""
-        for p in producers:
-            p.load_end()
-        return {p.name: p.close() for p in producers}
-
+class Crash(KillCase):
     def check_end(self, agent, counts, stream="load"):
         """After the last start: the books, every file's name, every event."""
         agent.flush()

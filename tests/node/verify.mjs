@@ -9,7 +9,9 @@
  *   bytes                "hex:" and hexadecimal digits
  *   missing values       null
  *
- * Usage: node verify.mjs READER FILE...
+ * Usage: node verify.mjs [-e] READER FILE...
+ *
+ *   -e          an empty line behind the rows of each file
  *
  *   duckdb      Parquet
  *   hyparquet   Parquet
@@ -220,21 +222,26 @@ function jsonRows(path) {
 /* ---------------------------------------------------------------------------------------------- */
 
 const readers = {
-    duckdb: (path) => duckdbRows(`select * from read_parquet(${quoted(path)})`),
+    duckdb: (path) => duckdbRows(`select * from read_parquet(${quoted(path)},`
+        + ' hive_partitioning = false)'),
     csv: (path) => duckdbRows(`select * from read_csv(${quoted(path)}, header = true,`
-        + ' all_varchar = true, delim = \',\', quote = \'"\', escape = \'"\')'),
+        + ' all_varchar = true, hive_partitioning = false, delim = \',\', quote = \'"\','
+        + ' escape = \'"\')'),
     hyparquet: hyparquetRows,
     json: jsonRows,
 };
-const [reader, ...paths] = process.argv.slice(2);
+const ends = process.argv[2] === '-e';
+const [reader, ...paths] = process.argv.slice(ends ? 3 : 2);
 
 if (!Object.hasOwn(readers, reader ?? '') || paths.length === 0) {
-    console.error('usage: node verify.mjs duckdb|hyparquet|csv|json FILE...');
+    console.error('usage: node verify.mjs [-e] duckdb|hyparquet|csv|json FILE...');
     process.exit(2);
 }
 for (const path of paths) {
     try {
         await readers[reader](path);
+        if (ends)
+            waiting.push('');
     } catch (error) {
         error.message = `${path}: ${error.message}`;
         throw error;

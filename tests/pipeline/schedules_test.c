@@ -229,6 +229,29 @@ static void shards_change_while_it_is_down(void **state)
                                           .stride = 13}) > 40);
 }
 
+static void partitioned_otherwise(struct sim_agent *a)
+{
+    a->sinks[0].partition_by = "p";
+    a->sinks[0].partitions_max = 1;
+    a->sinks[1].partition_by = NULL;
+    a->sinks[1].prefix = "then/";
+}
+
+static void two_partitioned_sinks(struct sim_agent *a)
+{
+    two_sinks(a);
+    a->sinks[1].partition_by = "s";
+    a->sinks[1].partitions_max = 8;
+    sim_agent_source_add(a, SHM_RING_BYTES_MIN, 20);
+}
+
+static void partitions_change_while_it_is_down(void **state)
+{
+    (void)state;
+    assert_true(run((struct sim_schedule){.name = "partitions", .prepare = two_partitioned_sinks,
+                                          .down = partitioned_otherwise, .stride = 5}) > 60);
+}
+
 /* ---- 8: data_dir restored from a copy; log deleted while rings and a sealed spool live ---- */
 
 /* A directory tree as it was. */
@@ -521,6 +544,7 @@ int main(void)
         cmocka_unit_test(old_groups_in_recycled_segments_never_come_back),
         cmocka_unit_test(settings_change_and_a_sink_is_dropped_while_it_is_down),
         cmocka_unit_test(shards_change_while_it_is_down),
+        cmocka_unit_test(partitions_change_while_it_is_down),
         cmocka_unit_test(a_restored_data_directory_overwrites_nothing),
         cmocka_unit_test(a_deleted_log_is_begun_anew_and_rings_go_on),
         cmocka_unit_test(no_space_from_any_moment_on_until_it_returns),

@@ -44,15 +44,17 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
     ret_set->outputs = 1;
     o->format = strdup("json");
     o->prefix = strdup("");
-    o->delimiter = (uint8_t *)strdup("\n");
-    o->delimiter_len = 1;
+    o->compression_level = -1;
     o->file_mode = 0640;
     o->buffer_count = *(const int *)ctx;
     o->buffer_bytes = o->buffer_time_ns = -1;
-    o->targets = 1;
+    o->targets = o->error_targets = 1;
     o->target[0].sink = strdup("local");
     o->target[0].directory = strdup(t.out);
     o->target[0].type = TARGET_FILE;
+    o->error_target[0].sink = strdup("local");
+    o->error_target[0].directory = strdup(t.out);
+    o->error_target[0].type = TARGET_FILE;
     return 0;
 }
 

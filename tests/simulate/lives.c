@@ -30,6 +30,13 @@ enum {
     EVENT_BYTES_CAP = 1 << 18
 };
 
+enum { HEAD_BYTES_MAX = 128 };
+
+/* What is wrong with an event, for some formats. */
+enum odd {
+    ODD_NO, ODD_EMPTY, ODD_CUT, ODD_KEY, ODD_TYPE, ODD_OTHER_TYPE, ODD_TWICE, ODD_COUNT
+};
+
 struct producer {
     struct sim_producer ring;
     uint32_t source, number;
@@ -116,12 +123,43 @@ static struct inv_source *source_of(const struct producer *p)
     return &w.inv.sources[p->source];
 }
 
+/* Up to the text that fills it. */
+static int head_write(struct producer *p, enum odd odd)
+{
+    static const char *const members[ODD_COUNT] = {
+        [ODD_NO] = "", [ODD_EMPTY] = "", [ODD_CUT] = "", [ODD_KEY] = "\"k%u\":[1,\"a\"],",
+        [ODD_TYPE] = "\"t\":%u.5,", [ODD_OTHER_TYPE] = "\"t\":\"%u, \\\"y\\\"\",",
+        [ODD_TWICE] = "\"n\":%u,",
+    };
+    int head = snprintf((char *)w.payload, HEAD_BYTES_MAX, "{\"p\":%u,\"n\":%u,\"g\":%u,",
+                        p->source, ++p->number, below(4));
+
+    head += snprintf((char *)w.payload + head, HEAD_BYTES_MAX, members[odd], below(3));
+    return head + snprintf((char *)w.payload + head, HEAD_BYTES_MAX, "\"x\":\"");
+}
+
+/* Of the event: none, now, or some hours ago. */
+static uint64_t time_draw(void)
+{
+    uint64_t now = sim_real_ns();
+
+    switch (below(4)) {
+    case 0:
+        return now;
+    case 1:
+        return now - below(4) * 3600 * SECOND_NS;
+    default:
+        return 0;
+    }
+}
+
 /* Commits one event. False: the ring is full. */
 static bool producer_write(struct producer *p)
 {
     uint32_t max = shm_event_bytes_max(p->ring.data_bytes), len;
     enum shm_kind kind = w.sc->kinds && chance(600) ? SHM_KIND_TEXT + below(2) : SHM_KIND_JSON;
     unsigned stream = below(w.sc->streams);
+    enum odd odd = chance(w.sc->odd) ? (enum odd)(1 + below(ODD_COUNT - 1)) : ODD_NO;
     char name[32];
     uint16_t number;
     int rc, head;
@@ -135,14 +173,16 @@ static bool producer_write(struct producer *p)
     rc = sim_producer_stream(&p->ring, name, &number);
     if (rc != 0)
         inv_fail(&w.inv, __func__, "%s: %s", name, strerror(-rc));
-    head = snprintf((char *)w.payload, 64, "{\"p\":%u,\"n\":%u,\"x\":\"", p->source, ++p->number);
+    head = head_write(p, odd);
     if (kind == SHM_KIND_JSON && len < (uint32_t)head + 2)
         len = (uint32_t)head + 2;
     memset(w.payload + head, kind == SHM_KIND_BYTES ? (int)below(256) : 'x',
            len > (uint32_t)head ? len - (uint32_t)head : 0);
-    if (kind == SHM_KIND_JSON)
+    if (kind == SHM_KIND_JSON && odd != ODD_CUT)
         memcpy(w.payload + len - 2, "\"}", 2);
-    rc = sim_producer_append(&p->ring, number, kind, 0, w.payload, len);
+    if (kind == SHM_KIND_JSON && odd == ODD_EMPTY)
+        len = (uint32_t)snprintf((char *)w.payload, HEAD_BYTES_MAX, "{}");
+    rc = sim_producer_append(&p->ring, number, kind, time_draw(), w.payload, len);
     if (rc == -EAGAIN) {
         inv_count(&w.inv, COVER_rings_full);
         inv_source_dropped(&w.inv, p->source);
@@ -242,8 +282,13 @@ static void sinks_apply(void)
             continue;
         w.agent.sinks[w.agent.sinks_count++] = (struct sim_agent_sink){
             .name = from->name, .directory = from->directory, .format = from->format,
-            .prefix = "", .buffer_count = from->buffer_count, .buffer_bytes = from->buffer_bytes,
+            .prefix = from->prefix, .buffer_count = from->buffer_count,
+            .buffer_bytes = from->buffer_bytes,
             .buffer_time_ns = from->buffer_time_ns, .flat = from->flat,
+            .columns = from->columns, .partition_by = from->partition_by,
+            .compression = from->compression, .validate = from->validate,
+            .event_clock = from->event_clock, .partitions_max = from->partitions_max,
+            .infer_bytes = from->infer_bytes, .row_group_bytes = from->row_group_bytes,
         };
     }
 }

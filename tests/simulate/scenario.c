@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flow/settings.h"
 #include "pipeline/shard.h"
 #include "shm_wire.h"
 
@@ -53,6 +54,34 @@ static unsigned rate(uint64_t *state, unsigned often, unsigned permille)
     return chance(state, often) ? 1 + below(state, permille) : 0;
 }
 
+static void format_make(uint64_t *r, struct scenario_sink *sink)
+{
+    static const char *const formats[] = {"json", "json", "json", "json", "raw", "raw", "csv",
+                                          "csv", "csv", "parquet"};
+    bool rows;
+
+    sink->format = formats[below(r, 10)];
+    sink->prefix = "";
+    rows = strcmp(sink->format, "csv") == 0 || strcmp(sink->format, "parquet") == 0;
+    if (rows && chance(r, 400))
+        sink->columns = "p i64,n i64,g i64,x string";
+    else if (rows)
+        sink->infer_bytes = (int64_t)spread(r, 13);
+    if (sink->format[0] == 'p')
+        sink->row_group_bytes = 65536 << below(r, 5);
+    if (chance(r, 350))
+        sink->compression = (uint8_t)(1 + below(r, SETTINGS_COMPRESSION_COUNT - 1));
+    sink->validate = sink->format[0] != 'r' && chance(r, 250);
+    if (sink->format[0] != 'r' && chance(r, 300))
+        sink->partition_by = "g";
+    if (chance(r, 150)) {
+        sink->event_clock = true;
+        sink->prefix = "!{timestamp:HH}/";
+    }
+    if (sink->partition_by || sink->event_clock)
+        sink->partitions_max = 1 + below(r, 8);
+}
+
 static void sinks_make(uint64_t *r, struct scenario *sc)
 {
     bool alike = chance(r, 500);
@@ -64,7 +93,7 @@ static void sinks_make(uint64_t *r, struct scenario *sc)
         if (i > 0 && alike) {
             *sink = sc->sink[0];
         } else {
-            sink->format = chance(r, 600) ? "json" : "raw";
+            format_make(r, sink);
             sink->buffer_count = chance(r, 700) ? (int64_t)spread(r, 6) : -1;
             sink->buffer_bytes = chance(r, 300) ? (int64_t)spread(r, 16) : -1;
             sink->buffer_time_ns = chance(r, 700) ? (int64_t)(spread(r, 10) * MS) : -1;
@@ -103,6 +132,7 @@ static void producers_make(uint64_t *r, struct scenario *sc, bool heavy)
     sc->ring_bytes_max = heavy ? 1 << 20 : SHM_RING_BYTES_MIN << below(r, 3);
     sc->event_bytes_max = heavy ? UINT32_MAX : sizes[below(r, 6)];
     sc->kinds = chance(r, 400);
+    sc->odd = rate(r, 500, 300);
     sc->burst = (unsigned)spread(r, heavy ? 5 : 4);
     sc->write = (heavy ? 400 : 50) + below(r, 600);
     sc->open = rate(r, 500, 40);
@@ -184,8 +214,8 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
 
     ret_text[0] = '\0';
     at = say(ret_text, at, "  %u rings up to %llu KiB, %u streams, events up to %u bytes%s, "
-             "%u a turn\n", sc->rings, (ull)sc->ring_bytes_max >> 10, sc->streams,
-             sc->event_bytes_max, sc->kinds ? " of every kind" : "", sc->burst);
+             "%u permille odd, %u a turn\n", sc->rings, (ull)sc->ring_bytes_max >> 10, sc->streams,
+             sc->event_bytes_max, sc->kinds ? " of every kind" : "", sc->odd, sc->burst);
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
         const struct scenario_sink *sink = &sc->sink[i];
 
@@ -193,6 +223,11 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
                  sink->name, i < sc->sinks ? "" : " (by a reload)", sink->directory, sink->format,
                  sink->flat ? ", flat" : "", (long long)sink->buffer_count,
                  (long long)sink->buffer_bytes, (long long)sink->buffer_time_ns / 1000000);
+        at = say(ret_text, at, "    compression %u%s%s%s%s, at most %u partitions, infer %lld, row "
+                 "groups %lld\n", sink->compression, sink->columns ? ", columns" : "",
+                 sink->partition_by ? ", by g" : "", sink->event_clock ? ", by time" : "",
+                 sink->validate ? ", validated" : "", sink->partitions_max,
+                 (long long)sink->infer_bytes, (long long)sink->row_group_bytes);
     }
     at = say(ret_text, at, "  sync %s (%llu ms), segments %llu MiB, log %llu MiB, memory %llu "
              "MiB%s\n", sync[sc->sync], (ull)(sc->sync_interval_ns / MS),

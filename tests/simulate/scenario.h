@@ -26,6 +26,11 @@ struct scenario_sink {
     const char *format;
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
     bool flat;
+    const char *columns, *partition_by, *prefix;        /* NULL: none; prefix "": none */
+    uint8_t compression;
+    bool validate, event_clock;
+    uint32_t partitions_max;
+    int64_t infer_bytes, row_group_bytes;
 };
 
 enum scenario_end { END_STOP, END_KILL, END_POWER_CUT };
@@ -45,6 +50,7 @@ struct scenario {
     uint64_t ring_bytes_max;
     uint32_t event_bytes_max;           /* UINT32_MAX: as large as a ring takes */
     bool kinds;                         /* text and bytes too, not JSON alone */
+    unsigned odd;                       /* permille of JSON events that are odd in some way */
     unsigned burst;
 
     enum wal_sync_policy sync;

@@ -42,9 +42,18 @@ static char *text_copy(const char *text)
     return copy;
 }
 
+static bool texts_equal(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
 static bool sinks_equal(const struct sim_agent_sink *a, const struct sim_agent_sink *b)
 {
     return strcmp(a->format, b->format) == 0 && strcmp(a->prefix, b->prefix) == 0
+           && texts_equal(a->columns, b->columns) && texts_equal(a->partition_by, b->partition_by)
+           && a->compression == b->compression && a->validate == b->validate
+           && a->event_clock == b->event_clock && a->partitions_max == b->partitions_max
+           && a->infer_bytes == b->infer_bytes && a->row_group_bytes == b->row_group_bytes
            && a->buffer_count == b->buffer_count && a->buffer_bytes == b->buffer_bytes
            && a->buffer_time_ns == b->buffer_time_ns;
 }
@@ -56,7 +65,15 @@ static void output_fill(struct output_settings *o, const struct sim_agent_sink *
     o->error_prefix = text_copy(SETTINGS_ERROR_PREFIX);
     o->delimiter = (uint8_t *)text_copy("\n");
     o->delimiter_len = 1;
+    o->columns = sink->columns ? text_copy(sink->columns) : NULL;
+    o->partition_by = sink->partition_by ? text_copy(sink->partition_by) : NULL;
+    o->compression = sink->compression;
     o->compression_level = -1;
+    o->validate = sink->validate;
+    o->event_clock = sink->event_clock;
+    o->partitions_max = sink->partitions_max;
+    o->infer_bytes = sink->infer_bytes;
+    o->row_group_bytes = sink->row_group_bytes;
     o->file_mode = 0640;
     o->buffer_count = sink->buffer_count;
     o->buffer_bytes = sink->buffer_bytes;

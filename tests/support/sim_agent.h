@@ -40,6 +40,12 @@ struct sim_agent_sink {
     const char *name, *directory, *format, *prefix;
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
     bool flat;
+    /* As in struct output_settings; NULL and 0: nothing of the kind. */
+    const char *columns, *partition_by;
+    uint8_t compression;
+    bool validate, event_clock;
+    uint32_t partitions_max;
+    int64_t infer_bytes, row_group_bytes;
     bool unused;                        /* configured, but no stream has it */
     int64_t count_max;                  /* of any file, 0: as buffer_count */
 };

@@ -95,6 +95,9 @@ void inv_fini(struct inv *v)
     free(v->commits);
     free(v->events);
     free(v->seals);
+    for (uint32_t i = 0; i < v->versions_count; i++)
+        for (uint16_t o = 0; o < v->versions[i].outputs; o++)
+            inv_format_close(v->versions[i].format[o]);
     free(v->versions);
     free(v->defs);
     free(v->trims);

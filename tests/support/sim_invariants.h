@@ -12,6 +12,7 @@
  *   sim_invariants_log.c     segments, COMMITs, syncs, new epochs
  *   sim_invariants_items.c   what COMMITs say
  *   sim_invariants_state.c   the agent's state, over the ends of lives
+ *   sim_invariants_formats.c which events a file holds, and how: partitions, rows, compression
  *   sim_invariants_files.c   delivered files, spool files, rings: what gets a name and loses it
  *
  * What does not hold ends the process with the name of the invariant, which is the name of the
@@ -24,7 +25,7 @@
 #ifndef SUPPORT_SIM_INVARIANTS_H
 #define SUPPORT_SIM_INVARIANTS_H
 
-#include "encode/encoder.h"
+#include "flow/settings.h"
 #include "support/sim.h"
 #include "support/sim_agent.h"
 #include "wal/wal_format.h"
@@ -47,7 +48,9 @@ enum {
     X(events_written) X(events_accepted) X(events_delivered) X(events_undone) X(events_lost) \
     X(states_compared) X(commits) X(commits_undone) X(segments) X(rolls) \
     X(continuations) X(segments_given_up) X(segments_removed) X(segments_recycled) \
-    X(seals) X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
+    X(seals) X(seals_partitioned) X(seals_of_errors) \
+    X(files_compared) X(files_of_rows) X(files_packed) \
+    X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
     X(deliveries_undone) X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) \
     X(rings_opened) X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) \
     X(quarantines) X(disk_full) X(disk_full_waits) X(sink_full) X(rings_max_waits) \
@@ -90,6 +93,8 @@ struct inv_event {
     uint32_t stream, version;
     uint32_t payload, len;              /* in the ledger's payloads */
     uint8_t kind;
+    uint64_t time_ns, arrival_ns;
+    uint32_t place[INV_OUTPUTS_MAX];    /* of its partition; 0: not yet found */
     uint32_t seal[INV_OUTPUTS_MAX];     /* index + 1 */
 };
 
@@ -119,7 +124,7 @@ struct inv_version {
     uint32_t stream, version, crc32c;   /* of its settings */
     uint64_t end_lsn;
     uint16_t outputs;
-    const struct encoder *encoder[INV_OUTPUTS_MAX];
+    struct inv_format *format[INV_OUTPUTS_MAX];     /* owned */
     uint16_t targets[INV_OUTPUTS_MAX];
     char sink[INV_OUTPUTS_MAX][INV_TARGETS_MAX][16];
 };
@@ -265,13 +270,22 @@ uint64_t inv_drops_counted(const struct inv *v, uint32_t source);
 struct inv_ring *inv_ring_of(struct inv *v, uint32_t id);       /* NULL: none */
 struct inv_version *inv_version_of(struct inv *v, uint32_t stream, uint32_t version);
 
+/* sim_invariants_formats.c */
+struct inv_format *inv_format_open(struct inv *v, struct output_settings *set);
+void inv_format_close(struct inv_format *f);
+/* Of the partition that the event belongs to; a partition of that name. Never 0. */
+uint32_t inv_place(struct inv *v, const struct inv_version *version, uint16_t output,
+                   struct inv_event *ev);
+uint32_t inv_place_named(const void *name, size_t len);
+void inv_file_is_its_events(struct inv *v, const struct inv_seal *seal, uint32_t target,
+                            const uint8_t *data, uint64_t len);
+bool inv_is_key(const char *name);
+
 /* sim_invariants_state.c */
 void inv_state_is_found_again(struct inv *v, const uint8_t *items, size_t len, uint64_t end);
 
 /* sim_invariants_files.c */
 void inv_see_name(struct inv *v, const struct sim_sight *sight);
-void inv_file_is_its_events(struct inv *v, const struct inv_seal *seal, uint32_t target,
-                            const uint8_t *data, uint64_t len);
 bool inv_sealed(const struct inv *v, const struct inv_event *ev, uint16_t output);
 /* Every target of every output has confirmed it, and that is synced. */
 bool inv_acknowledged(struct inv *v, const struct inv_event *ev);

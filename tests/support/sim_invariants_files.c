@@ -1,7 +1,7 @@
 /*
  * sim_invariants_files: what gets a name and what loses it: delivered files, spool files, rings.
  *
- * Owns:   the pool of blocks in which files are encoded again.
+ * Owns:   nothing.
  * Thread: one.
  * Units:  see sim_invariants.h.
  */
@@ -13,61 +13,9 @@
 
 #include "sink/file.h"
 
-enum { POOL_BYTES = 64 << 20, PATH_BYTES_MAX = 1200 };
+enum { PATH_BYTES_MAX = 1200 };
 
 typedef unsigned long long ull;
-
-static struct block_pool pool;
-
-/* ---- What a file must hold ---- */
-
-/* Compares and forgets what is encoded so far. */
-static bool chain_matches(struct block_chain *chain, bool all, const uint8_t *data, uint64_t len,
-                          uint64_t *at)
-{
-    struct block *block;
-    bool same = true;
-
-    while ((block = chain_shift(chain, all)) != NULL) {
-        same = same && block->len <= len - *at && memcmp(data + *at, block->data, block->len) == 0;
-        *at += same ? block->len : 0;
-        block_give(&pool, block);
-    }
-    return same;
-}
-
-void inv_file_is_its_events(struct inv *v, const struct inv_seal *seal, uint32_t target,
-                            const uint8_t *data, uint64_t len)
-{
-    const struct inv_version *version = inv_version_of(v, seal->stream, seal->version);
-    const struct encoder *enc = version->encoder[seal->output];
-    const struct encoder_settings set = {(const uint8_t *)"\n", 1};
-    uint32_t me = (uint32_t)(seal - v->seals) + 1;
-    struct block_chain chain;
-    uint64_t at = 0;
-
-    if (pool.max == 0)
-        block_pool_init(&pool, POOL_BYTES);
-    chain_init(&chain, &pool);
-    for (uint32_t i = inv_event_from(v, seal->first_lsn);
-         i < v->events_count && v->events[i].lsn <= seal->last_lsn; i++) {
-        const struct inv_event *ev = &v->events[i];
-        struct event event = {v->payloads + ev->payload, ev->len, ev->kind, 0};
-
-        if (ev->seal[seal->output] != me || ev->stream != seal->stream
-            || ev->version != seal->version)
-            continue;
-        if (!chain_reserve(&chain, enc->bytes_max(&set, &event)))
-            inv_fail(v, __func__, "no blocks to compare %s with", seal->target[target].path);
-        enc->event(&set, &event, &chain);
-        INV_CHECK(v, chain_matches(&chain, false, data, len, &at), "%s differs before byte %llu",
-                  seal->target[target].path, (ull)at);
-    }
-    INV_CHECK(v, chain_matches(&chain, true, data, len, &at) && at == len,
-              "%s: %llu bytes, %llu are those of its events", seal->target[target].path,
-              (ull)len, (ull)at);
-    chain_fini(&chain);
-}
 
 /* ---- Acknowledged ---- */
 
@@ -249,19 +197,14 @@ static void a_ring_goes_when_all_of_it_is_logged(struct inv *v, const struct sim
     }
 }
 
-static bool is_key(const char *name)
-{
-    return inv_name_ends(name, ".json") || inv_name_ends(name, ".raw");
-}
-
 void inv_see_name(struct inv *v, const struct sim_sight *sight)
 {
     struct inv_seal *seal;
 
     inv_see_segment_name(v, sight);
-    if (sight->kind == SIM_RENAME && is_key(sight->to))
+    if (sight->kind == SIM_RENAME && inv_is_key(sight->to))
         delivery(v, sight);
-    else if (sight->kind != SIM_LINK && is_key(sight->name))
+    else if (sight->kind != SIM_LINK && inv_is_key(sight->name))
         delivery_undone(v, sight);
     if (sight->kind == SIM_RENAME && inv_name_ends(sight->to, ".damaged")) {
         seal = seal_of_file(v, sight->to);

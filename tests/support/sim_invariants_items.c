@@ -122,6 +122,7 @@ static void event_add(struct inv *v, const struct inv_ring *ring, const struct s
     ev->payload = v->payloads_len;
     ev->len = frame->len;
     ev->kind = frame->kind;
+    ev->time_ns = frame->time_ns ? frame->time_ns : place->arrival_ns;
     memcpy(v->payloads + v->payloads_len, payload, frame->len);
     v->payloads_len += frame->len;
     if (ev->source != INV_STRANGER)
@@ -155,7 +156,7 @@ static void span_take(struct inv *v, const struct sim_sight *sight, const struct
     span = sight->file + at;
     for (uint64_t done = 0; done < len; events++) {
         struct inv_event place = {.span_lsn = c->group_lsn + it->u.span.offset,
-                                  .end_lsn = c->lsn + c->bytes};
+                                  .end_lsn = c->lsn + c->bytes, .arrival_ns = c->real_ns};
         struct shm_frame frame;
         uint64_t bytes;
 
@@ -242,11 +243,11 @@ static void stream_take(struct inv *v, const struct wal_item *it, uint64_t end_l
     if (set.outputs > INV_OUTPUTS_MAX)
         inv_fail(v, __func__, "%u outputs", set.outputs);
     for (uint16_t o = 0; o < set.outputs; o++) {
-        version->encoder[o] = encoder_find(set.output[o].format);
         version->targets[o] = set.output[o].targets;
         for (uint16_t t = 0; t < set.output[o].targets; t++)
             snprintf(version->sink[o][t], sizeof(version->sink[o][t]), "%s",
                      set.output[o].target[t].sink);
+        version->format[o] = inv_format_open(v, &set.output[o]);
     }
     stream_settings_fini(&set);
 }
@@ -284,6 +285,7 @@ static void seals_never_overlap(struct inv *v, const struct wal_item *it)
 static void seals_take_every_event_once(struct inv *v, const struct inv_version *version,
                                         const struct wal_item *it)
 {
+    uint32_t place = inv_place_named(it->u.seal.partition.at, it->u.seal.partition.len);
     uint32_t i = inv_event_from(v, sealed_lsn(v, it) + 1);
     uint16_t output = it->u.seal.output;
     uint64_t events = 0;
@@ -294,6 +296,8 @@ static void seals_take_every_event_once(struct inv *v, const struct inv_version 
         if (ev->stream != version->stream || ev->version != version->version)
             continue;
         if (ev->lost_lsn != 0 && ev->seal[output] == 0)
+            continue;
+        if (inv_place(v, version, output, ev) != place)
             continue;
         INV_CHECK(v, ev->lsn >= it->u.seal.first_lsn, "batch %llu from %llu on passes over the "
                   "event at %llu", (ull)it->u.seal.number, (ull)it->u.seal.first_lsn,
@@ -376,6 +380,8 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
     };
     memcpy(seal->partition, it->u.seal.partition.at, it->u.seal.partition.len);
     inv_count(v, COVER_seals);
+    v->cover[COVER_seals_partitioned] += it->u.seal.partition.len > 0;
+    v->cover[COVER_seals_of_errors] += seal->partition[0] == OUTPUT_ERROR_MARK;
     for (uint16_t t = 0; t < seal->targets; t++) {
         const struct wal_target *from = &it->u.seal.target[t];
         struct inv_target *target = &seal->target[t];

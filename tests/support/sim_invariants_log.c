@@ -117,8 +117,12 @@ static void seals_forget(struct inv *v, uint64_t end)
 
 static void tables_forget(struct inv *v, uint64_t end)
 {
-    while (v->versions_count > 0 && v->versions[v->versions_count - 1].end_lsn > end)
-        v->versions_count--;
+    while (v->versions_count > 0 && v->versions[v->versions_count - 1].end_lsn > end) {
+        const struct inv_version *version = &v->versions[--v->versions_count];
+
+        for (uint16_t o = 0; o < version->outputs; o++)
+            inv_format_close(version->format[o]);
+    }
     while (v->defs_count > 0 && v->defs[v->defs_count - 1].end_lsn > end)
         v->defs_count--;
     while (v->trims_count > 0 && v->trims[v->trims_count - 1].end_lsn > end)

@@ -241,8 +241,8 @@ int bench_group(struct bench *b, const struct bench_plan *plan, const struct ben
 /* --- program -------------------------------------------------------------------------------- */
 
 static const char usage[] =
-    "usage: %s [--csv | --json] [--list] [--[no-]pin] [--runs N] [--seconds S] [--dir DIR]\n"
-    "          [FILTER...]\n"
+    "usage: %s [--csv | --json] [--list] [--[no-]pin] [--runs N] [--seconds S] [--rows N]\n"
+    "          [--dir DIR] [FILTER...]\n"
     "\n"
     "Runs the cases whose name and parameters contain one of the filters, all without one.\n"
     "\n"
@@ -253,6 +253,7 @@ static const char usage[] =
     "  --no-pin       processes run where the kernel puts them\n"
     "  --runs N       rounds of each case\n"
     "  --seconds S    measured part of one run\n"
+    "  --rows N       of each file, where benchmarks write files of rows\n"
     "  --dir DIR      where benchmarks of files work (default build/bench)\n";
 
 static bool number_parse(const char *text, double max, double *ret_value)
@@ -268,16 +269,17 @@ static bool number_parse(const char *text, double max, double *ret_value)
 static int options_parse(struct bench *b, int argc, char **argv)
 {
     enum { OPT_CSV = 256, OPT_JSON, OPT_LIST, OPT_PIN, OPT_NO_PIN, OPT_RUNS, OPT_SECONDS, OPT_DIR,
-           OPT_HELP };
+           OPT_ROWS, OPT_HELP };
     static const struct option longs[] = {
         {"csv", no_argument, NULL, OPT_CSV},         {"json", no_argument, NULL, OPT_JSON},
         {"list", no_argument, NULL, OPT_LIST},       {"pin", no_argument, NULL, OPT_PIN},
         {"runs", required_argument, NULL, OPT_RUNS}, {"seconds", required_argument, NULL,
                                                       OPT_SECONDS},
         {"dir", required_argument, NULL, OPT_DIR},   {"help", no_argument, NULL, OPT_HELP},
+        {"rows", required_argument, NULL, OPT_ROWS},
         {"no-pin", no_argument, NULL, OPT_NO_PIN},   {NULL, 0, NULL, 0},
     };
-    double rounds;
+    double number;
     int c;
 
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -287,17 +289,19 @@ static int options_parse(struct bench *b, int argc, char **argv)
             b->list = true;
         } else if (c == OPT_PIN || c == OPT_NO_PIN) {
             b->pin = c == OPT_PIN;
-        } else if (c == OPT_RUNS && number_parse(optarg, ROUNDS_MAX, &rounds) && rounds >= 1) {
-            b->rounds = (unsigned int)rounds;
+        } else if (c == OPT_RUNS && number_parse(optarg, ROUNDS_MAX, &number) && number >= 1) {
+            b->rounds = (unsigned int)number;
         } else if (c == OPT_SECONDS && number_parse(optarg, SECONDS_MAX, &b->seconds)) {
             continue;
+        } else if (c == OPT_ROWS && number_parse(optarg, 1e12, &number) && number >= 1) {
+            b->rows = (uint64_t)number;
         } else if (c == OPT_DIR) {
             b->dir = optarg;
         } else if (c == OPT_HELP) {
             printf(usage, b->program);
             return 1;
         } else {
-            if (c == OPT_RUNS || c == OPT_SECONDS)
+            if (c == OPT_RUNS || c == OPT_SECONDS || c == OPT_ROWS)
                 (void)fprintf(stderr, "%s: '%s' is not a number above 0 that makes sense here\n",
                               b->program, optarg);
             (void)fprintf(stderr, usage, b->program);

@@ -64,6 +64,7 @@ struct bench {
     bool list, pin;
     unsigned int rounds; /* 0: the plan's */
     double seconds;      /* 0: the plan's */
+    uint64_t rows;       /* 0: as the program likes */
     const char *dir;     /* where benchmarks of files work; borrowed */
     const char *filters[BENCH_FILTERS_MAX];
     unsigned int filters_count;

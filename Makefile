@@ -108,8 +108,8 @@ SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/
 E2E_PY      := $(wildcard tests/e2e/*.py)
 
 # Real crashes on real file systems: short in `make check`, long in `make torture`.
-TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py failing_disk.py full_disk.py sink_away.py \
-                 large_log.py)
+TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_disk.py full_disk.py \
+                 sink_away.py large_log.py)
 
 # These run on simulated I/O: tests/support stands in for agent/io, but for file_mkdirs.c, which is
 # made of other calls of file.h alone.

@@ -1,7 +1,8 @@
 """Formats, as a user meets them: events in, files out, read back by programs of others.
 
 Every format, compression and kind of event; columns declared and found; partitions; what cannot
-be written as asked, in the error output; reload, restart and kill -9 on the way.
+be written as asked, in the error output; reload, restart and kill -9 on the way (more of that in
+test_formats_crash.py).
 """
 import base64
 import itertools
@@ -14,7 +15,6 @@ import unittest
 from format_files import (csv_rows, files_of, json_rows, letters_of, node_install, query,
                           rows_by_folder, rows_of, unpacked, verify)
 from harness import SHORT, Agent, Case, Producer, batches, sized, until
-from kills import KillCase
 
 JSON, TEXT, BYTES = 1, 2, 3
 COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "snappy": ".sz", "lz4": ".lz4"}
@@ -84,8 +84,8 @@ class FormatCase(Case):
 
 # --- every format, every compression, every kind ------------------------------------------------
 
-WORDS = ("plain", "", "null", "NaN", "-Infinity", "äöü €\U0001f4a7", 'a "quoted", field', "two\nlines",
-         "cr\rlf\r\n", " blank ", "\u0001\t\u2028", "=1+1", "007", "1e3", "true")
+WORDS = ("plain", "", "null", "NaN", "-Infinity", "äöü €\U0001f4a7", 'a "quoted", field',
+         "two\nlines", "cr\rlf\r\n", " blank ", "\u0001\t\u2028", "=1+1", "007", "1e3", "true")
 
 
 def objects(count):
@@ -339,7 +339,7 @@ class Partitions(FormatCase):
             events = [{"k": i // 3 % 5, "n": i} for i in range(count)]
             self.send_objects("s", events, "--delivered")
             folder = os.path.join(agent.out, "s")
-            self.assertGreater(len(batches(folder)), 5 * 3)
+            self.assertGreater(len(batches(folder)), 5 * 2)
             self.assertEqual({k: [int(row[0][1]) for row in rows]
                               for k, rows in rows_by_folder(folder).items()},
                              {"k=%d" % k: [e["n"] for e in events if e["k"] == k]
@@ -537,8 +537,8 @@ class Settings(FormatCase):
                 found = dict(row)
                 self.assertEqual(len(found), len(row))
                 self.assertRegex(found.pop("at"), r"^2026-01-01T05:00:00(\.0+)?Z$")
-                right = {"c": "x", "a": i, "who": "tester/s", "kind": "json", "one": 1, "hour": "05",
-                         "b": True, "z": None}
+                right = {"c": "x", "a": i, "who": "tester/s", "kind": "json", "one": 1,
+                         "hour": "05", "b": True, "z": None}
                 self.assertEqual(found, {k: csv_text(v) for k, v in right.items()}
                                  if form == "csv" else right)
                 if form != "json":      # fields of objects stay where they are
@@ -580,54 +580,6 @@ class Settings(FormatCase):
             ("parquet", 2): list(range(200, 300)), ("parquet", 0): list(range(300, 400)),
             ("csv.lz4", 0): list(range(400, 500))})
         self.check_stream(agent, "s", sent)
-        agent.stop()
-
-
-# --- kill -9 ------------------------------------------------------------------------------------
-
-class Kills(KillCase):
-    """Three outputs of one stream, each event once in every one of them."""
-
-    @classmethod
-    def setUpClass(cls):
-        node_install()
-
-    def sinks(self):
-        return ("sinks = declared, parts, packed\ninfer_bytes = 16KiB\n"
-                "[sink declared]\ntype = file\ndirectory = %(d)s/declared\nformat = csv\n"
-                "columns = p string, n i64, pad string\n"
-                "[sink parts]\ntype = file\ndirectory = %(d)s/parts\nformat = parquet\n"
-                "compression = zstd\npartition_by = p\npartitions_max = 3\n"
-                "[sink packed]\ntype = file\ndirectory = %(d)s/packed\nformat = json\n"
-                "compression = gzip\n" % {"d": self.dir})
-
-    def events(self, sink):
-        """(producer, number) of each, in batch order within each partition."""
-        return [{"p": dict(row)["p"] if sink != "parts" else folder[2:], "n": int(dict(row)["n"])}
-                for folder, rows in rows_by_folder(self.path(sink, "load")).items()
-                for row in rows]
-
-    def test_each_event_once_in_every_format_across_kills(self):
-        agent = Agent(self, self.config(self.sinks())).start()
-        producers = [Producer(self, "p%d" % i, pad=300) for i in range(4)]
-        for p in producers:
-            p.tell("load %d" % sized(1000, 2000, 3000))
-        for _ in range(sized(3, 8, 100)):
-            self.live_until_killed(agent, self.sinks())
-            agent.spawn()
-        agent.wait_ready()
-        counts = self.end_of(producers)
-        agent.flush()
-        total = sum(counts.values())
-        self.assertGreater(total, 0)
-        self.check_books(agent.status())
-        books = agent.stream("load")
-        self.assertEqual([books[k] for k in ("accepted", "delivered", "dropped", "lost")],
-                         [total, total, 0, 0], "seed %d" % self.seed)
-        for sink in ("declared", "parts", "packed"):
-            with self.subTest(sink=sink, seed=self.seed):
-                self.check_once_in_order(self.events(sink), counts)
-                self.assertFalse(os.path.exists(self.path(sink, "load", "errors")))
         agent.stop()
 
 

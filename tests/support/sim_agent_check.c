@@ -47,14 +47,31 @@ static uint32_t event_find(const struct reading *r, unsigned source, unsigned st
     return at;
 }
 
+/* 1: the path has a folder of this name and number. */
+static int folder_number(const char *path, const char *name, unsigned *ret_number)
+{
+    const char *at = strstr(path, name);
+
+    return at ? sscanf(at + strlen(name), "%u", ret_number) : 0;
+}
+
 static void line_take(struct reading *r, const char *path, const char *line)
 {
     unsigned source, stream, number;
     uint32_t at, *last;
     int end = 0;
 
-    SIM_AGENT_CHECK(sscanf(line, "{\"p\":%u,\"s\":%u,\"n\":%u,\"x\":\"%n", &source, &stream,
-                           &number, &end) == 3 && end > 0
+    int fields = sscanf(line, "{\"p\":%u,\"s\":%u,\"n\":%u,\"x\":\"%n", &source, &stream,
+                        &number, &end);
+
+    /* What a file is partitioned by is in its path. */
+    if (fields == 0)
+        fields = folder_number(path, "/p=", &source)
+                 + sscanf(line, "{\"s\":%u,\"n\":%u,\"x\":\"%n", &stream, &number, &end);
+    else if (fields == 1)
+        fields += folder_number(path, "/s=", &stream)
+                  + (sscanf(line, "{\"p\":%u,\"n\":%u,\"x\":\"%n", &source, &number, &end) - 1);
+    SIM_AGENT_CHECK(fields == 3 && end > 0
                         && strlen(line) == (size_t)end + r->a->pad_bytes + 2
                         && strcmp(line + end + r->a->pad_bytes, "\"}") == 0,
                     "%s: '%s'", path, line);

@@ -26,7 +26,7 @@
 #include "support/sim.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-enum { SEEDS_USUAL = 400, SEEDS_LONG = 10000, JOBS = 1 };
+enum { SEEDS_USUAL = 250, SEEDS_LONG = 10000, JOBS = 1 };
 #else
 enum { SEEDS_USUAL = 20000, SEEDS_LONG = 100000, JOBS = 2 };
 #endif
@@ -35,7 +35,7 @@ enum {
     SEEDS_TWICE = 40,
     SEEDS_FOR_COVERAGE = 400,
     SEEDS_FOR_ALL = 5000,               /* what is seldom too */
-    SECONDS_USUAL = 180                 /* on a busy machine fewer seeds, which is said */
+    SECONDS_USUAL = 120                 /* on a busy machine fewer seeds, which is said */
 };
 
 static void one_seed_makes_one_history(void **state)

@@ -124,14 +124,14 @@ int output_has(struct output *o, const struct event *ev, const char *partition, 
     return err ? err : place.len == len && memcmp(place.name, partition, len) == 0;
 }
 
-/* Before this start. */
+/* Before this start. A version that the books folded meanwhile is delivered to its last event. */
 static bool sealed_before(const struct shard *s, const struct output *o, const struct place *place,
                           uint64_t lsn)
 {
     const struct wal_stream *st = wal_state_stream(&s->state, o->stream->id);
     const struct wal_version *v = st ? wal_stream_version(st, o->version) : NULL;
 
-    return v && lsn <= wal_version_sealed_lsn(v, o->index, place->name, place->len);
+    return !v || lsn <= wal_version_sealed_lsn(v, o->index, place->name, place->len);
 }
 
 /* --- memory of writers -------------------------------------------------------------------- */

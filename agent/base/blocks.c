@@ -118,7 +118,7 @@ void chain_fini(struct block_chain *c)
     chain_init(c, c->pool);
 }
 
-bool chain_reserve(struct block_chain *c, uint64_t len)
+bool chain_reserve_slow(struct block_chain *c, uint64_t len)
 {
     uint64_t room = (uint64_t)(c->end - c->at);
     uint64_t blocks = len <= room ? 0 : (len - room + BLOCK_BYTES - 1) / BLOCK_BYTES;

@@ -51,7 +51,12 @@ void chain_fini(struct block_chain *c);                 /* gives every block bac
  * shift. Takes several blocks when needed and gives back what an earlier, larger reservation left
  * over. False: the pool is exhausted, nothing has changed.
  */
-bool chain_reserve(struct block_chain *c, uint64_t len);
+bool chain_reserve_slow(struct block_chain *c, uint64_t len);
+static inline bool chain_reserve(struct block_chain *c, uint64_t len)
+{
+    return __builtin_expect(len <= (uint64_t)(c->end - c->at) && !c->spare, 1)
+           || chain_reserve_slow(c, len);
+}
 
 /* Appends; only within what was reserved. Splits across blocks. */
 void chain_append_slow(struct block_chain *c, const void *data, size_t len);

@@ -178,6 +178,7 @@ static int edit_open(struct encoding *e)
 static int parsers_open(struct encoding *e)
 {
     e->lines = encoder_find(e->set->format);
+    e->lines_set = (struct encoder_settings){e->set->delimiter, e->set->delimiter_len};
     if (e->format == ENCODING_JSON && (e->transforms || e->hidden.count > 0)) {
         int r = edit_open(e);
 
@@ -224,6 +225,8 @@ int encoding_open(const struct output_settings *set, const char *host, const cha
         r = columns_open(e, err);
     if (!r)
         r = parsers_open(e);
+    e->as_is = e->lines && !e->transforms && e->transform.needs == 0 && e->hidden.count == 0
+               && !e->checker && !e->row && !e->edit;
     if (r == -ENOMEM)
         errmsg_set(err, r, "no memory");
 out:

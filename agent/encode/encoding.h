@@ -57,6 +57,7 @@ struct encoding {
     struct parquet_workspace *workspace;    /* borrowed */
     enum encoding_format format;
     const struct encoder *lines;        /* of json and raw */
+    struct encoder_settings lines_set;
     struct transform transform;
     bool transforms;            /* fields are kept, dropped or added */
     struct schema hidden;       /* columns of partition_by */
@@ -71,6 +72,7 @@ struct encoding {
     uint32_t *additions_from;   /* owned; index in the transform */
     uint32_t additions_count;
     struct json_checker *checker;       /* validate */
+    bool as_is;                 /* lines of events that need no look, but for records */
     bool fixed;                 /* found columns have some beside them that are always there */
     uint32_t reserved;          /* how many of those are added */
     struct infer probe;         /* could this event begin a batch? */

@@ -54,33 +54,15 @@ static uint64_t json_bytes_max(const struct encoder_settings *set, const struct 
     return JSON_BASE64_OPEN_BYTES + text_base64_bytes(ev->len) + JSON_CLOSE_BYTES;
 }
 
-/* Where c is next, or end. */
-static const uint8_t *json_find(const uint8_t *at, const uint8_t *end, int c)
-{
-    const uint8_t *found = memchr(at, c, (size_t)(end - at));
-
-    return found != NULL ? found : end;
-}
-
 static void json_append_folded(struct block_chain *out, const uint8_t *at, size_t len)
 {
-    const uint8_t *end = at + len;
-    const uint8_t *lf = json_find(at, end, '\n');
-    const uint8_t *cr = json_find(at, end, '\r');
-
-    /* Each is looked for again only from where it was found: linear, whatever the mixture. */
-    while (lf < end || cr < end) {
-        const uint8_t *stop = lf < cr ? lf : cr;
-
-        chain_append(out, at, (size_t)(stop - at));
-        chain_append(out, " ", 1);
-        at = stop + 1;
-        if (stop == lf)
-            lf = json_find(at, end, '\n');
-        else
-            cr = json_find(at, end, '\r');
+    if (__builtin_expect(len < (size_t)(out->end - out->at), 1)) {
+        *text_folded(out->at, at, len) = '\n';
+        out->at += len + 1;
+        out->total += len + 1;
+        return;
     }
-    chain_append(out, at, (size_t)(end - at));
+    text_append(out, text_folded, at, len);
     chain_append(out, "\n", 1);
 }
 

@@ -253,21 +253,31 @@ uint8_t *text_base64(uint8_t *to, const uint8_t *from, size_t len)
     return len > 0 ? to + EVP_EncodeBlock(to, from, (int)len) : to;
 }
 
+/* Vectors as gcc and clang give them to C, so that it is the same code for every processor. */
+typedef uint8_t folded_vector __attribute__((vector_size(16)));
+
+static inline void fold_one(uint8_t *to, const uint8_t *from)
+{
+    folded_vector v, ends;
+
+    memcpy(&v, from, sizeof(v));
+    ends = (folded_vector)((v == '\n') | (v == '\r'));
+    v = (v & ~ends) | (ends & ' ');
+    memcpy(to, &v, sizeof(v));
+}
+
 uint8_t *text_folded(uint8_t *to, const uint8_t *from, size_t len)
 {
-    typedef uint8_t vector __attribute__((vector_size(16)));
+    enum { STEP = sizeof(folded_vector) };
     size_t at = 0;
 
-    for (; len - at >= sizeof(vector); at += sizeof(vector)) {
-        vector v, ends;
-
-        memcpy(&v, from + at, sizeof(v));
-        ends = (vector)((v == '\n') | (v == '\r'));
-        v = (v & ~ends) | (ends & ' ');
-        memcpy(to + at, &v, sizeof(v));
-    }
-    for (; at < len; at++)
-        to[at] = from[at] == '\n' || from[at] == '\r' ? ' ' : from[at];
+    for (; len - at >= STEP; at += STEP)
+        fold_one(to + at, from + at);
+    if (at > 0 && at < len)             /* the last ones overlap */
+        fold_one(to + len - STEP, from + len - STEP);
+    else
+        for (; at < len; at++)
+            to[at] = from[at] == '\n' || from[at] == '\r' ? ' ' : from[at];
     return to + len;
 }
 

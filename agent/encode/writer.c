@@ -377,24 +377,30 @@ static enum writer_result line_record(struct writer *w, struct block_chain *out)
     return WRITER_TAKEN;
 }
 
+bool writer_line(const struct encoding *e, const struct event *ev, struct block_chain *out)
+{
+    if (!chain_reserve(out, e->lines->bytes_max(&e->lines_set, ev)))
+        return false;
+    e->lines->event(&e->lines_set, ev, out);
+    return true;
+}
+
 static enum writer_result line_take(struct writer *w, const struct event *ev,
                                     struct block_chain *out)
 {
     struct encoding *e = w->enc;
-    struct encoder_settings set = {e->set->delimiter, e->set->delimiter_len};
-    struct event edited = *ev;
+    struct event edited;
 
     if (ev->kind == SHM_KIND_RECORD)
         return line_record(w, out);
     if (e->edit) {
+        edited = *ev;
         edited.data = e->object;
         edited.len = e->object_len;
         edited.kind = SHM_KIND_JSON;
+        ev = &edited;
     }
-    if (!chain_reserve(out, e->lines->bytes_max(&set, &edited)))
-        return WRITER_NO_ROOM;
-    e->lines->event(&set, &edited, out);
-    return WRITER_TAKEN;
+    return writer_line(e, ev, out) ? WRITER_TAKEN : WRITER_NO_ROOM;
 }
 
 enum writer_result writer_take(struct writer *w, const struct event *ev, struct block_chain *out)

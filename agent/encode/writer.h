@@ -45,6 +45,12 @@ void writer_close(struct writer *w);            /* NULL is fine */
 /* The event that was looked at last. */
 enum writer_result writer_take(struct writer *w, const struct event *ev, struct block_chain *out);
 
+/*
+ * The short way of writer_take() where encoding.as_is says that no look is needed: an event that is
+ * no record, into a file of lines. False: the pool has no blocks.
+ */
+bool writer_line(const struct encoding *e, const struct event *ev, struct block_chain *out);
+
 /* No more events. 0: all is in the chain; AGAIN, NO_ROOM, NO_MEMORY as above. */
 enum writer_result writer_finish(struct writer *w, struct block_chain *out);
 

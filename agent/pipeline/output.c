@@ -22,6 +22,7 @@
 /* Of an output, beside its encoding. */
 struct placing {
     struct encoding *encoding;
+    bool as_is;                 /* all but records go as they are into the one batch */
     bool clock;                 /* prefix_clock = event: the prefix is part of the partition */
     struct prefix_clock prefix;
 };
@@ -60,6 +61,7 @@ int output_open(struct shard *s, struct output *o, bool folded)
     p->clock = o->set->event_clock;
     if (p->clock)
         prefix_clock_init(&p->prefix, o->set->prefix);
+    p->as_is = p->encoding->as_is && !p->clock;
     o->encoding = p;
     o->encoding_free = placing_free;
     /* Below the trim all is resolved, and which partitions were sealed is forgotten. */
@@ -237,8 +239,8 @@ enum writer_result output_write(struct seal_batch *sb, const struct encoding *e,
 }
 
 /* The event is in the batch. */
-static void taken(struct shard *s, struct output *o, struct seal_batch *sb, const struct event *ev,
-                  uint64_t lsn)
+static inline void taken(struct shard *s, struct output *o, struct seal_batch *sb,
+                         const struct event *ev, uint64_t lsn)
 {
     struct batch *b = &sb->batch;
 
@@ -250,6 +252,18 @@ static void taken(struct shard *s, struct output *o, struct seal_batch *sb, cons
         seal_write_full(b);
     if (batch_full(b, o->set))
         seal_begin(s, b);
+}
+
+/* The batch of an event that goes into it as it is; NULL: it has to be found. */
+static struct seal_batch *batch_as_is(const struct shard *s, const struct output *o,
+                                      const struct event *ev)
+{
+    const struct placing *p = o->encoding;
+    struct batch *recent = o->open.recent;
+
+    return p->as_is && !s->catching_up && ev->kind != SHM_KIND_RECORD && recent
+                   && recent->partition_len == 0
+               ? (struct seal_batch *)recent : NULL;
 }
 
 /* It has no batch, or the one there is is not for it. */
@@ -273,8 +287,9 @@ static bool take_anew(struct shard *s, struct output *o, const struct event *ev,
     return result == WRITER_AGAIN ? false : no_room(s);
 }
 
-bool output_take(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
-                 uint64_t arrival_ns)
+/* Into the batch of its partition, which is opened if need be. */
+static bool take_placed(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
+                        uint64_t arrival_ns)
 {
     struct placing *p = o->encoding;
     struct schema wider = {0};
@@ -326,4 +341,18 @@ bool output_take(struct shard *s, struct output *o, const struct event *ev, uint
     default:
         return no_room(s);
     }
+}
+
+bool output_take(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
+                 uint64_t arrival_ns)
+{
+    const struct placing *p = o->encoding;
+    struct seal_batch *sb = batch_as_is(s, o, ev);
+
+    if (!sb)
+        return take_placed(s, o, ev, lsn, arrival_ns);
+    if (!writer_line(p->encoding, ev, &sb->batch.chain))
+        return no_room(s);
+    taken(s, o, sb, ev, lsn);
+    return true;
 }

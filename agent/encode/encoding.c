@@ -395,6 +395,16 @@ static int projection_found(struct encoding *e, const struct schema *type, struc
     return r;
 }
 
+static bool projection_same(const struct projection *p, const struct schema *type)
+{
+    if (p->schema.count != type->count)
+        return false;
+    for (uint32_t i = 0; i < type->count; i++)
+        if (p->from[i] != (int32_t)i || p->schema.columns[i].type != type->columns[i].type)
+            return false;
+    return true;
+}
+
 static int projection_make(struct encoding *e, const struct record_type *type)
 {
     struct projection *p = &e->record;
@@ -426,6 +436,7 @@ static int projection_make(struct encoding *e, const struct record_type *type)
     if (r && r != -EBADMSG)
         r = refuse(e, ENCODING_FORMAT_FAILED, "%s", "too many columns");
     p->err = r;
+    p->same = projection_same(p, &type->schema);
     p->type_id = type->id;
     return 0;
 }
@@ -458,11 +469,14 @@ static int record_look(struct encoding *e, const struct event *ev)
     }
     if (p->err)
         return p->err;
-    r = record_cells(&ev->record->plan, ev->data, ev->len, ev->record->cells, &fault);
+    r = record_cells(&ev->record->plan, ev->data, ev->len,
+                     p->same ? e->cells : ev->record->cells, &fault);
     if (r) {
         e->error = ENCODING_PROCESSING_FAILED;
         return record_fault_tell(&fault, &ev->record->schema, &e->why);
     }
+    if (p->same)
+        return 0;
     for (uint32_t i = 0; i < p->schema.count; i++) {
         int32_t from = p->from[i];
 

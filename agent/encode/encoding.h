@@ -49,6 +49,7 @@ struct projection {
     int err;                    /* its records cannot be written so: encoding.why says it */
     struct schema schema;       /* hidden columns first */
     int32_t *from;              /* owned; column of the record, ADDED - index, or MISSING */
+    bool same;                  /* the record's columns and no others */
     struct json_out json;       /* of the schema */
 };
 

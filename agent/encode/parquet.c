@@ -157,7 +157,7 @@ void parquet_close(struct parquet *w)
 /* --- rows ----------------------------------------------------------------------------------- */
 
 /* What a row is refused for, before any of it has been taken. */
-static int row_check(const struct parquet *w, const struct cell *cells)
+static __attribute__((noinline)) int row_refused(const struct parquet *w, const struct cell *cells)
 {
     for (uint32_t i = 0; i < w->count; i++) {
         const struct cell *cell = &cells[i];
@@ -171,6 +171,22 @@ static int row_check(const struct parquet *w, const struct cell *cells)
             return -ERANGE;
     }
     return 0;
+}
+
+/* All rules at once: that a row is refused is not expected. */
+static inline int row_check(const struct parquet *w, const struct cell *cells)
+{
+    unsigned wrong = 0;
+
+    for (uint32_t i = 0; i < w->count; i++) {
+        const struct cell *cell = &cells[i];
+
+        wrong |= ~((unsigned)w->takes[i] >> cell->type) & 1U;
+        wrong |= (unsigned)(cell->len > PARQUET_VALUE_BYTES_MAX);
+        wrong |= (unsigned)(w->columns[i].type == COLUMN_I32)
+                 & (unsigned)(cell->u.i != (int32_t)cell->u.i);
+    }
+    return __builtin_expect(wrong != 0, 0) ? row_refused(w, cells) : 0;
 }
 
 static bool group_full(const struct parquet *w)

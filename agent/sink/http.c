@@ -1,17 +1,17 @@
 /*
  * http: outgoing HTTP by libcurl's easy interface.
  *
- * Owns:   see the header. The library's global state is set up once, by whoever comes first.
+ * Owns:   see the header.
  * Thread: one at a time for each client.
  */
 #include "sink/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sink/http_curl.h"
 
 #define ANSWER_BYTES_MAX_DEFAULT ((size_t)64 << 20)
 
@@ -27,22 +27,13 @@ struct receiver {
     int result;
 };
 
-static pthread_once_t http_once = PTHREAD_ONCE_INIT;
-static CURLcode http_once_result;
-
-static void http_global_init(void)
-{
-    http_once_result = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 int http_client_open(struct http_client **ret_client, struct errmsg *err)
 {
     struct http_client *client;
+    int r = http_curl_start(err);
 
-    (void)pthread_once(&http_once, http_global_init);
-    if (http_once_result != CURLE_OK)
-        return errmsg_set(err, -EIO, "the HTTP library does not start: %s",
-                          curl_easy_strerror(http_once_result));
+    if (r)
+        return r;
     client = calloc(1, sizeof(*client));
     if (client == NULL)
         return errmsg_set(err, -ENOMEM, "out of memory");
@@ -75,48 +66,41 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return to->result == 0 ? len : 0; /* less than len: the transfer ends */
 }
 
-/* Adds a header to the list; the list is freed when that fails. */
-static int header_add(struct curl_slist **list, const char *name, const char *value)
+static int token_add(struct curl_slist **list, const char *token)
 {
-    struct bytes line = BYTES_INIT;
-    struct curl_slist *longer = NULL;
-    int res = bytes_printf(&line, "%s%s", name, value);
-    const char *text = res == 0 ? bytes_cstr(&line) : NULL;
+    struct bytes value = BYTES_INIT;
+    const char *text;
+    int r = bytes_printf(&value, "Bearer %s", token);
 
-    if (text != NULL)
-        longer = curl_slist_append(*list, text);
-    bytes_free(&line);
-    if (longer == NULL) {
-        curl_slist_free_all(*list);
-        *list = NULL;
-        return -ENOMEM;
-    }
-    *list = longer;
-    return 0;
-}
-
-/* A value that ends a line would begin a header of its own. */
-static bool header_value_valid(const char *value)
-{
-    return value == NULL || value[strcspn(value, "\r\n")] == '\0';
+    text = r == 0 ? bytes_cstr(&value) : NULL;
+    r = text ? http_curl_header(list, "Authorization", text) : -ENOMEM;
+    bytes_free(&value);
+    return r;
 }
 
 static int headers_make(const struct http_ask *ask, struct curl_slist **ret_list)
 {
-    int res = 0;
+    int r = 0;
 
-    *ret_list = NULL;
-    if (!header_value_valid(ask->token) || !header_value_valid(ask->content_type))
-        return -EINVAL;
     /* An empty "Expect:" saves the round trip that the library would make for larger bodies. */
-    res = header_add(ret_list, "Expect:", "");
-    if (res == 0 && ask->token != NULL && ask->token[0] != '\0')
-        res = header_add(ret_list, "Authorization: Bearer ", ask->token);
-    /* "Content-Type:" without a value keeps the library from inventing one. */
-    if (res == 0)
-        res = header_add(ret_list, "Content-Type: ",
-                         ask->content_type != NULL ? ask->content_type : "");
-    return res;
+    *ret_list = curl_slist_append(NULL, "Expect:");
+    if (*ret_list == NULL)
+        return -ENOMEM;
+    if (ask->token != NULL && ask->token[0] != '\0')
+        r = token_add(ret_list, ask->token);
+    if (r == 0 && ask->content_type != NULL) {
+        r = http_curl_header(ret_list, "Content-Type", ask->content_type);
+    } else if (r == 0) {
+        /* "Content-Type:" without a value keeps the library from inventing one. */
+        struct curl_slist *longer = curl_slist_append(*ret_list, "Content-Type:");
+
+        r = longer != NULL ? 0 : -ENOMEM;
+    }
+    if (r != 0) {
+        curl_slist_free_all(*ret_list);
+        *ret_list = NULL;
+    }
+    return r;
 }
 
 /* Everything but the headers; the first option that is refused ends it. */
@@ -154,31 +138,6 @@ static CURLcode options_set(struct http_client *client, const struct http_ask *a
     return code;
 }
 
-static int code_to_errno(CURLcode code)
-{
-    switch (code) {
-    case CURLE_COULDNT_CONNECT:
-        return -ECONNREFUSED;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return -EHOSTUNREACH;
-    case CURLE_OPERATION_TIMEDOUT:
-        return -ETIMEDOUT;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return -EINVAL;
-    case CURLE_OUT_OF_MEMORY:
-        return -ENOMEM;
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-        return -ECONNRESET;
-    default:
-        return -EPROTO;
-    }
-}
-
 int http_client_do(struct http_client *client, const struct http_ask *ask,
                    struct http_answer *ret_answer, struct errmsg *err)
 {
@@ -214,7 +173,7 @@ int http_client_do(struct http_client *client, const struct http_ask *ask,
         return errmsg_set(err, -EMSGSIZE, "the answer is larger than %zu bytes", to.bytes_max);
     if (to.result != 0)
         return errmsg_set_errno(err, to.result, "cannot keep the answer");
-    return errmsg_set(err, code_to_errno(code), "%s",
+    return errmsg_set(err, http_curl_errno(code), "%s",
                       client->error_text[0] != '\0' ? client->error_text
                                                     : curl_easy_strerror(code));
 }

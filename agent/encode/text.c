@@ -254,21 +254,21 @@ uint8_t *text_base64(uint8_t *to, const uint8_t *from, size_t len)
 }
 
 /* Vectors as gcc and clang give them to C, so that it is the same code for every processor. */
-typedef uint8_t folded_vector __attribute__((vector_size(16)));
+typedef uint8_t text_vector __attribute__((vector_size(16)));
 
 static inline void fold_one(uint8_t *to, const uint8_t *from)
 {
-    folded_vector v, ends;
+    text_vector v, ends;
 
     memcpy(&v, from, sizeof(v));
-    ends = (folded_vector)((v == '\n') | (v == '\r'));
+    ends = (text_vector)((v == '\n') | (v == '\r'));
     v = (v & ~ends) | (ends & ' ');
     memcpy(to, &v, sizeof(v));
 }
 
 uint8_t *text_folded(uint8_t *to, const uint8_t *from, size_t len)
 {
-    enum { STEP = sizeof(folded_vector) };
+    enum { STEP = sizeof(text_vector) };
     size_t at = 0;
 
     for (; len - at >= STEP; at += STEP)
@@ -305,12 +305,30 @@ static uint64_t escape_marks(uint64_t word)
     return text_marks_below(word, 0x20) | text_marks(word, '"') | text_marks(word, '\\');
 }
 
+/* Copies 16 bytes. True: nothing in them asks to be escaped. */
+static inline bool plain_copy(uint8_t *to, const uint8_t *from)
+{
+    text_vector v, ask;
+    uint64_t halves[2];
+
+    memcpy(&v, from, sizeof(v));
+    memcpy(to, &v, sizeof(v));
+    ask = (text_vector)((v < 0x20) | (v == '"') | (v == '\\'));
+    memcpy(halves, &ask, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+}
+
 uint8_t *text_escaped(uint8_t *to, const uint8_t *from, size_t len)
 {
     for (size_t at = 0; at < len;) {
         size_t rest = len - at, plain = rest < 8 ? rest : 8;
         uint64_t word, marks;
 
+        if (rest >= sizeof(text_vector) && plain_copy(to, from + at)) {
+            to += sizeof(text_vector);
+            at += sizeof(text_vector);
+            continue;
+        }
         if (rest >= sizeof(word))
             memcpy(&word, from + at, sizeof(word));
         else

@@ -315,13 +315,13 @@ static bool group_kept(uint64_t group, unsigned keep_permille)
 /* What a sync lets go of may be the last of an inode: the present one is held. */
 static void group_sync_elsewhere(const struct sim_inode *dir, uint64_t group)
 {
-    for (struct sim_inode *inode = sim_host.inodes, *next; inode != NULL; inode = next) {
-        next = inode->all_next;
+    for (struct sim_inode *inode = sim_host.dirs, *next; inode != NULL; inode = next) {
+        next = inode->dir_next;
         if (inode == dir || inode->changes_count == 0)
             continue;
         sim_inode_ref(inode);
         sim_sync_group(inode, group);
-        next = inode->all_next;
+        next = inode->dir_next;
         sim_inode_unref(inode);
     }
 }

@@ -29,6 +29,12 @@ struct sim_inode *sim_inode_new(struct sim_mount *mount, uint32_t mode)
     if (inode->all_next != NULL)
         inode->all_next->all_prev = inode;
     sim_host.inodes = inode;
+    if (S_ISDIR(mode)) {
+        inode->dir_next = sim_host.dirs;
+        if (inode->dir_next != NULL)
+            inode->dir_next->dir_prev = inode;
+        sim_host.dirs = inode;
+    }
     return inode;
 }
 
@@ -51,6 +57,12 @@ void sim_inode_unref(struct sim_inode *inode)
         inode->all_prev->all_next = inode->all_next;
     else
         sim_host.inodes = inode->all_next;
+    if (inode->dir_next != NULL)
+        inode->dir_next->dir_prev = inode->dir_prev;
+    if (inode->dir_prev != NULL)
+        inode->dir_prev->dir_next = inode->dir_next;
+    else if (sim_host.dirs == inode)
+        sim_host.dirs = inode->dir_next;
     free(inode->buckets);
     free(inode->name);
     free(inode->target);

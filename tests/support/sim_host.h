@@ -107,6 +107,7 @@ struct sim_inode {
     uint32_t changes_count, changes_cap;
     struct sim_mount *covered;          /* mounted over this directory */
     struct sim_inode *all_next, *all_prev;
+    struct sim_inode *dir_next, *dir_prev;  /* of directories */
 };
 
 enum sim_file_kind { SIM_FILE, SIM_FILE_WATCH, SIM_FILE_BELL };
@@ -179,6 +180,7 @@ struct sim_host {
 
     struct sim_mount *mounts;           /* the first is "/" */
     struct sim_inode *inodes;           /* all of them */
+    struct sim_inode *dirs;             /* those of them that are directories */
 
     struct sim_file **fds;
     int *free_fds;

@@ -107,6 +107,74 @@ void inv_fini(struct inv *v)
     sim_set_witness(NULL, NULL);
 }
 
+/* ---- Seals ---- */
+
+static uint32_t batch_bucket(uint64_t epoch, uint64_t number)
+{
+    return (uint32_t)((epoch ^ number) % INV_BUCKETS);
+}
+
+static uint32_t name_bucket(const char *name)
+{
+    return crc32c(0, name, strlen(name)) % INV_BUCKETS;
+}
+
+struct inv_seal *inv_seal_of(const struct inv *v, uint64_t epoch, uint64_t number)
+{
+    for (uint32_t i = v->batches[batch_bucket(epoch, number)]; i > 0; i = v->seals[i - 1].next)
+        if (v->seals[i - 1].epoch == epoch && v->seals[i - 1].number == number)
+            return &v->seals[i - 1];
+    return NULL;
+}
+
+/* A target is known by the place of its seal and its own in that, + 1. */
+static struct inv_target *target_at(const struct inv *v, uint32_t at)
+{
+    return at == 0 ? NULL
+                   : &v->seals[(at - 1) / INV_TARGETS_MAX].target[(at - 1) % INV_TARGETS_MAX];
+}
+
+struct inv_target *inv_named(const struct inv *v, const char *name)
+{
+    return target_at(v, v->names[name_bucket(name)]);
+}
+
+struct inv_target *inv_named_next(const struct inv *v, const struct inv_target *target)
+{
+    return target_at(v, target->next);
+}
+
+struct inv_seal *inv_seal_with(const struct inv *v, const struct inv_target *target)
+{
+    return &v->seals[((size_t)((const char *)target - (const char *)v->seals))
+                     / sizeof(struct inv_seal)];
+}
+
+void inv_seal_index(struct inv *v)
+{
+    uint32_t i = v->seals_count - 1, *bucket;
+    struct inv_seal *seal = &v->seals[i];
+
+    bucket = &v->batches[batch_bucket(seal->epoch, seal->number)];
+    seal->next = *bucket;
+    *bucket = i + 1;
+    for (uint16_t t = 0; t < seal->targets; t++) {
+        bucket = &v->names[name_bucket(strrchr(seal->target[t].path, '/') + 1)];
+        seal->target[t].next = *bucket;
+        *bucket = i * INV_TARGETS_MAX + t + 1;
+    }
+}
+
+/* The newest is the first wherever it is found. */
+void inv_seal_forget(struct inv *v)
+{
+    struct inv_seal *seal = &v->seals[--v->seals_count];
+
+    v->batches[batch_bucket(seal->epoch, seal->number)] = seal->next;
+    for (uint16_t t = seal->targets; t-- > 0; )
+        v->names[name_bucket(strrchr(seal->target[t].path, '/') + 1)] = seal->target[t].next;
+}
+
 /* ---- Sources ---- */
 
 uint32_t inv_source_add(struct inv *v, struct sim_producer *ring, const char *name)

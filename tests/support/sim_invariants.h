@@ -35,6 +35,7 @@ enum {
     INV_RINGS_MAX = 512,
     INV_OUTPUTS_MAX = 4,
     INV_TARGETS_MAX = 4,
+    INV_BUCKETS = 4096,
     INV_GHOSTS_MAX = 16,
     INV_PAYLOAD_MAX = 96 << 20,
     INV_PARTITION_MAX = 64,
@@ -102,6 +103,7 @@ enum inv_file { INV_ABSENT, INV_VISIBLE, INV_TAKEN };
 
 struct inv_target {
     char path[400];
+    uint32_t next;                      /* of the names that hash alike, see inv_named() */
     bool staged;
     uint64_t staged_lsn, ack_lsn;       /* ends of their groups, 0: none */
     enum inv_file file;
@@ -114,6 +116,7 @@ struct inv_seal {
     uint64_t end_lsn, again_lsn;        /* said first, and again; 0: not yet */
     uint64_t reseal_lsn;                /* of the newest RESEAL since a file was set aside */
     uint32_t stream, version;
+    uint32_t next;                      /* of the batches that hash alike: index + 1 */
     uint16_t output, targets;
     char partition[INV_PARTITION_MAX];  /* "": none */
     bool spool_removed;                 /* by a start that had not said where the log ends */
@@ -201,6 +204,7 @@ struct inv {
     struct inv_commit *commits;
     struct inv_event *events;
     struct inv_seal *seals;
+    uint32_t batches[INV_BUCKETS], names[INV_BUCKETS];
     struct inv_version *versions;
     struct inv_def *defs;
     struct inv_trim *trims;
@@ -213,6 +217,21 @@ struct inv {
     uint8_t *payloads;                  /* owned; INV_PAYLOAD_MAX of address space */
     uint32_t payloads_len;
 };
+
+/* The seal of a batch, or NULL. */
+struct inv_seal *inv_seal_of(const struct inv *v, uint64_t epoch, uint64_t number);
+
+/*
+ * The newest target whose path ends in a name that hashes as this one; inv_named_next(): the one
+ * before it. NULL: no more.
+ */
+struct inv_target *inv_named(const struct inv *v, const char *name);
+struct inv_target *inv_named_next(const struct inv *v, const struct inv_target *target);
+struct inv_seal *inv_seal_with(const struct inv *v, const struct inv_target *target);
+
+/* The newest seal: its epoch, number and paths are there, from now on it is found; and not. */
+void inv_seal_index(struct inv *v);
+void inv_seal_forget(struct inv *v);
 
 /* The agent's simulated host has been reset. `cover`: COVER_COUNT counters. */
 void inv_init(struct inv *v, struct sim_agent *agent, uint64_t *cover);

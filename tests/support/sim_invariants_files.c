@@ -49,20 +49,18 @@ bool inv_acknowledged(struct inv *v, const struct inv_event *ev)
 static struct inv_target *target_find(struct inv *v, const struct sim_sight *sight,
                                       struct inv_seal **ret_seal)
 {
-    for (uint32_t i = v->seals_count; i-- > 0; ) {
-        for (uint16_t t = 0; t < v->seals[i].targets; t++) {
-            struct inv_target *target = &v->seals[i].target[t];
-            size_t folder = (size_t)(strrchr(target->path, '/') - target->path);
-            char above[sizeof(target->path)];
+    for (struct inv_target *target = inv_named(v, sight->to); target;
+         target = inv_named_next(v, target)) {
+        size_t folder = (size_t)(strrchr(target->path, '/') - target->path);
+        char above[sizeof(target->path)];
 
-            if (strcmp(target->path + folder + 1, sight->to) != 0)
-                continue;
-            memcpy(above, target->path, folder);
-            above[folder] = '\0';
-            if (sim_ino(above) == sight->dir) {     /* links of one file go to several folders */
-                *ret_seal = &v->seals[i];
-                return target;
-            }
+        if (strcmp(target->path + folder + 1, sight->to) != 0)
+            continue;
+        memcpy(above, target->path, folder);
+        above[folder] = '\0';
+        if (sim_ino(above) == sight->dir) {     /* links of one file go to several folders */
+            *ret_seal = inv_seal_with(v, target);
+            return target;
         }
     }
     return NULL;
@@ -107,17 +105,14 @@ static void delivery(struct inv *v, const struct sim_sight *sight)
 /* After a failed sync: it goes back to staging, or its second name goes, to be delivered anew. */
 static void delivery_undone(struct inv *v, const struct sim_sight *sight)
 {
-    for (uint32_t i = v->seals_count; i-- > 0; ) {
-        for (uint16_t t = 0; t < v->seals[i].targets; t++) {
-            struct inv_target *target = &v->seals[i].target[t];
-
-            if (target->file != INV_VISIBLE || sim_exists(target->path)
-                || strcmp(strrchr(target->path, '/') + 1, sight->name) != 0)
-                continue;
-            INV_CHECK(v, target->ack_lsn == 0, "%s is acknowledged and taken back", target->path);
-            target->file = INV_ABSENT;
-            inv_count(v, COVER_deliveries_undone);
-        }
+    for (struct inv_target *target = inv_named(v, sight->name); target;
+         target = inv_named_next(v, target)) {
+        if (target->file != INV_VISIBLE || sim_exists(target->path)
+            || strcmp(strrchr(target->path, '/') + 1, sight->name) != 0)
+            continue;
+        INV_CHECK(v, target->ack_lsn == 0, "%s is acknowledged and taken back", target->path);
+        target->file = INV_ABSENT;
+        inv_count(v, COVER_deliveries_undone);
     }
 }
 
@@ -129,10 +124,7 @@ static struct inv_seal *seal_of_file(struct inv *v, const char *name)
 
     if (sscanf(name, "%llx-%u-%llu", &epoch, &shard, &number) != 3)
         inv_fail(v, __func__, "%s", name);
-    for (uint32_t i = v->seals_count; i-- > 0; )
-        if (v->seals[i].epoch == epoch && v->seals[i].number == number)
-            return &v->seals[i];
-    return NULL;
+    return inv_seal_of(v, epoch, number);
 }
 
 static bool seal_answered(const struct inv *v, const struct inv_seal *seal)

@@ -314,19 +314,11 @@ static void seals_take_every_event_once(struct inv *v, const struct inv_version 
 
 static void a_key_is_used_once(struct inv *v, const char *path)
 {
-    for (uint32_t i = 0; i + 1 < v->seals_count; i++)
-        for (uint16_t t = 0; t < v->seals[i].targets; t++)
-            INV_CHECK(v, strcmp(v->seals[i].target[t].path, path) != 0, "%s: batches %llu and "
-                      "%llu", path, (ull)v->seals[i].number,
-                      (ull)v->seals[v->seals_count - 1].number);
-}
-
-static struct inv_seal *seal_of(struct inv *v, uint64_t epoch, uint64_t number)
-{
-    for (uint32_t i = v->seals_count; i-- > 0; )
-        if (v->seals[i].epoch == epoch && v->seals[i].number == number)
-            return &v->seals[i];
-    return NULL;
+    for (const struct inv_target *target = inv_named(v, strrchr(path, '/') + 1); target;
+         target = inv_named_next(v, target))
+        INV_CHECK(v, strcmp(target->path, path) != 0, "%s: batches %llu and %llu", path,
+                  (ull)inv_seal_with(v, target)->number,
+                  (ull)v->seals[v->seals_count - 1].number);
 }
 
 /* D6 */
@@ -343,7 +335,7 @@ static void a_sealed_file_has_its_name(struct inv *v, const struct wal_item *it)
 static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_version *version = inv_version_of(v, it->u.seal.stream, it->u.seal.version);
-    struct inv_seal *seal = seal_of(v, it->u.seal.epoch, it->u.seal.number);
+    struct inv_seal *seal = inv_seal_of(v, it->u.seal.epoch, it->u.seal.number);
 
     if (seal) {
         what_is_said_again_is_the_same(v, seal->stream == it->u.seal.stream
@@ -393,11 +385,12 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
             inv_count(v, COVER_unstaged_seals);
         a_key_is_used_once(v, target->path);
     }
+    inv_seal_index(v);
 }
 
 static struct inv_target *target_of(struct inv *v, const struct wal_item *it)
 {
-    struct inv_seal *seal = seal_of(v, it->u.ack.epoch, it->u.ack.number);
+    struct inv_seal *seal = inv_seal_of(v, it->u.ack.epoch, it->u.ack.number);
 
     if (seal && it->u.ack.target < seal->targets)
         return &seal->target[it->u.ack.target];
@@ -442,7 +435,7 @@ static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it
 /* What is staged anew has to be copied, and that said, before it is delivered. */
 static void reseal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
-    struct inv_seal *seal = seal_of(v, it->u.reseal.epoch, it->u.reseal.number);
+    struct inv_seal *seal = inv_seal_of(v, it->u.reseal.epoch, it->u.reseal.number);
 
     if (!seal)
         inv_fail(v, __func__, "no batch %llu", (ull)it->u.reseal.number);

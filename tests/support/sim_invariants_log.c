@@ -88,8 +88,10 @@ static void what_a_start_finds_sealed_keeps_its_file(struct inv *v, const struct
 
 static void seals_forget(struct inv *v, uint64_t end)
 {
-    while (v->seals_count > 0 && v->seals[v->seals_count - 1].end_lsn > end)
-        nothing_delivered_is_forgotten(v, &v->seals[--v->seals_count]);
+    while (v->seals_count > 0 && v->seals[v->seals_count - 1].end_lsn > end) {
+        nothing_delivered_is_forgotten(v, &v->seals[v->seals_count - 1]);
+        inv_seal_forget(v);
+    }
     for (uint32_t i = 0; i < v->seals_count; i++) {
         struct inv_seal *seal = &v->seals[i];
         bool live = false;

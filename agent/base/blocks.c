@@ -64,12 +64,13 @@ struct block *block_take(struct block_pool *pool)
 {
     struct block *b = pool->free;
 
+    /* By what is used, not by what was made: that may be more, of a time with a higher bound. */
+    if (pool->made - pool->free_count >= pool->max)
+        return NULL;
     if (b != NULL) {
         pool->free = b->next;
         pool->free_count--;
     } else {
-        if (pool->made == pool->max)
-            return NULL;
         b = block_make();
         if (b == NULL)
             return NULL;

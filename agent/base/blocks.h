@@ -23,7 +23,7 @@ struct block {
     bool known;                 /* its user has shown it to the kernel */
 };
 
-/* Blocks are allocated at first use, kept, and never more than `max`. */
+/* Blocks are allocated at first use and kept; never more than `max` are out. */
 struct block_pool {
     struct block *free;
     uint32_t free_count, made, max;

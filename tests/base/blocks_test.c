@@ -78,6 +78,34 @@ static void gives_exactly_the_blocks_that_fit_its_bound(void **state)
     block_pool_fini(&pool);
 }
 
+/* Who has to come to an end is lent a higher bound; the one for all others stays what it was. */
+static void a_bound_that_was_higher_for_a_while_holds_again(void **state)
+{
+    struct block_pool pool;
+    struct block *taken[BLOCKS + 2];
+
+    (void)state;
+    block_pool_init(&pool, (uint64_t)BLOCKS * BLOCK_BYTES);
+    pool.max += 2;
+    for (int i = 0; i < BLOCKS + 2; i++) {
+        taken[i] = block_take(&pool);
+        assert_non_null(taken[i]);
+    }
+    assert_null(block_take(&pool));
+    pool.max -= 2;
+    assert_null(block_take(&pool));
+    block_give(&pool, taken[0]);
+    block_give(&pool, taken[1]);
+    assert_null(block_take(&pool));
+    block_give(&pool, taken[2]);
+    taken[2] = block_take(&pool);
+    assert_non_null(taken[2]);
+    assert_null(block_take(&pool));
+    for (int i = 2; i < BLOCKS + 2; i++)
+        block_give(&pool, taken[i]);
+    block_pool_fini(&pool);
+}
+
 static void gives_nothing_below_one_block(void **state)
 {
     struct block_pool pool;
@@ -245,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_exactly_the_blocks_that_fit_its_bound),
+        cmocka_unit_test(a_bound_that_was_higher_for_a_while_holds_again),
         cmocka_unit_test(gives_nothing_below_one_block),
         cmocka_unit_test(splits_what_crosses_blocks_and_loses_no_byte),
         cmocka_unit_test(hands_out_a_last_block_that_is_just_full),

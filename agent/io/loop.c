@@ -28,11 +28,13 @@
 
 #include "base/invariant.h"
 #include "io/fixed.h"
+#include "io/worker.h"
 
 #define NS_PER_S 1000000000ULL
 
 enum op_code {
-    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL, OP_COUNT
+    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL, OP_COUNT,
+    OP_WORK                     /* the worker's, not the kernel's */
 };
 
 static const int opcodes[] = {
@@ -69,6 +71,7 @@ struct io_loop {
     struct op_queue prepared;   /* not in the kernel yet */
     struct op_queue completed;  /* done functions not called yet */
     struct io_op *polls;        /* in the kernel, so that close can cancel them */
+    struct worker *worker;      /* owned; NULL: not used so far */
     int wake_fd;                /* owned */
     int wake_error;             /* of the read of the eventfd; ends every turn */
     uint64_t wake_count;        /* the eventfd is read to here */
@@ -327,6 +330,7 @@ static void sqe_fill(const struct io_loop *loop, struct io_uring_sqe *sqe, const
         io_uring_prep_poll_add(sqe, fd, POLLIN);
         break;
     case OP_COUNT:
+    case OP_WORK:
         INVARIANT(false);
     }
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)op);
@@ -448,6 +452,12 @@ static void reap(struct io_loop *loop)
         if (op != NULL)
             queue_push(&loop->completed, op);
     }
+    if (loop->worker != NULL) {
+        for (struct io_op *op = worker_take(loop->worker), *next; op != NULL; op = next) {
+            next = op->next;
+            queue_push(&loop->completed, op);
+        }
+    }
 }
 
 static int run_done(struct io_loop *loop)
@@ -543,6 +553,7 @@ void loop_close(struct io_loop *loop)
     if (loop == NULL)
         return;
     INVARIANT(!loop->turning);
+    worker_close(loop->worker);
     /* Polls may never end by themselves. cancel() may discard, so they leave the list first. */
     while (loop->polls != NULL) {
         struct io_op *op = loop->polls;
@@ -625,4 +636,19 @@ void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done)
     op->arg[0] = OP_POLL;
     op->arg[1] = (uint64_t)(int64_t)fd;
     prepare(loop, op, done);
+}
+
+void io_work(struct io_loop *loop, struct io_op *op, io_work_fn fn, void *arg, io_done_fn done)
+{
+    op->arg[0] = OP_WORK;
+    op->arg[2] = (uint64_t)(uintptr_t)fn;
+    op->arg[3] = (uint64_t)(uintptr_t)arg;
+    op->done = done;
+    loop->in_flight++;
+    if (loop->worker == NULL && worker_open(loop, &loop->worker) != 0) {
+        worker_run(op);
+        queue_push(&loop->completed, op);
+        return;
+    }
+    worker_add(loop->worker, op);
 }

@@ -28,6 +28,7 @@ struct io_op;
 struct io_loop;
 
 typedef void (*io_done_fn)(struct io_op *op, int res);
+typedef int (*io_work_fn)(void *arg);   /* 0 or -errno */
 
 struct io_op {
     io_done_fn done;            /* borrowed; set by the io_*() call */
@@ -92,5 +93,14 @@ void io_unlink(struct io_loop *loop, struct io_op *op, int dir, const char *name
 
 /* Completes once when fd is readable (bell, watch). Cancelled by loop_close() only. */
 void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
+
+/*
+ * Runs fn(arg), whose result is res, on a thread of the loop's own (made at first use; where there
+ * is none to be had, here): for what takes the processor longer than a turn may. They run one
+ * after the other.
+ * What `arg` leads to is the function's alone until the done function is called, or until
+ * loop_close() returns, which waits for one that runs.
+ */
+void io_work(struct io_loop *loop, struct io_op *op, io_work_fn fn, void *arg, io_done_fn done);
 
 #endif

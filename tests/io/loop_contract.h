@@ -280,6 +280,31 @@ static inline void a_descriptor_may_be_closed_under_its_operation(void **state)
     file_close(dir);
 }
 
+static inline int work_double(void *arg)
+{
+    *(int *)arg *= 2;
+    return *(int *)arg > 100 ? -EIO : *(int *)arg;
+}
+
+static inline void work_ends_like_an_operation_with_its_result(void **state)
+{
+    struct io_loop *loop = make_loop(4);
+    struct result r;
+    int n = 21;
+
+    (void)state;
+    io_work(loop, op_of(&r), work_double, &n, on_result);
+    assert_int_equal(r.calls, 0);
+    assert_int_equal(loop_in_flight(loop), 1);
+    assert_int_equal(wait_for(loop, &r), 42);
+    io_work(loop, op_of(&r), work_double, &n, on_result);
+    assert_int_equal(wait_for(loop, &r), 84);
+    io_work(loop, op_of(&r), work_double, &n, on_result);
+    assert_int_equal(wait_for(loop, &r), -EIO);
+    assert_int_equal(loop_in_flight(loop), 0);
+    loop_close(loop);
+}
+
 #define LOOP_CONTRACT_TESTS(setup, teardown)                                                      \
     cmocka_unit_test_setup_teardown(operations_end_in_one_call_of_done_within_a_turn, setup,      \
                                     teardown),                                                    \
@@ -289,6 +314,7 @@ static inline void a_descriptor_may_be_closed_under_its_operation(void **state)
     cmocka_unit_test_setup_teardown(a_done_function_may_prepare_the_same_operation_again, setup,  \
                                     teardown),                                                    \
     cmocka_unit_test_setup_teardown(a_turn_ends_at_its_time, setup, teardown),                    \
+    cmocka_unit_test_setup_teardown(work_ends_like_an_operation_with_its_result, setup, teardown),\
     cmocka_unit_test_setup_teardown(a_wake_ends_the_next_wait, setup, teardown),                  \
     cmocka_unit_test_setup_teardown(a_poll_completes_when_there_is_something_to_read, setup,      \
                                     teardown),                                                    \

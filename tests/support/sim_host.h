@@ -138,6 +138,8 @@ struct sim_op {
     enum sim_kind kind;
     enum sim_op_state state;
     bool poll;
+    io_work_fn work;                    /* instead of a kind */
+    void *work_arg;
     struct sim_file *file, *file_to;    /* references; NULL: the working directory */
     int bad;                            /* -EBADF */
     void *buf;

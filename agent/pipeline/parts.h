@@ -190,6 +190,7 @@ struct rebuild {
     struct stream_settings set;
     struct stream stream;           /* of its name */
     struct output output;           /* encoding NULL: its settings are not met yet */
+    const char *parked;             /* why it is given up, once its file is at rest; NULL: no */
     bool learning, learned;         /* which columns there are, in a first pass */
     uint64_t events, payload_bytes;
 };

@@ -101,6 +101,9 @@ static void rebuild_park(struct shard *s, const char *why)
     struct seal_batch *sb = s->rebuild.batch;
     char text[BATCH_ID_MAX];
 
+    s->rebuild.parked = why;
+    if (sb->spool.in_flight > 0)
+        return;                 /* in another turn */
     batch_id_format(&sb->batch.id, text);
     if (sb->rebuilds++ == 0)
         log_error("stream '%s', batch %s: %s; it is kept, and tried again every minute",
@@ -310,6 +313,10 @@ bool rebuild_turn(struct shard *s)
 
     if (!r->batch && !rebuild_begin(s))
         return false;
+    if (r->parked) {
+        rebuild_park(s, r->parked);
+        return !r->batch;
+    }
     from = r->reader.lsn;
     while (r->reader.lsn - from < REPLAY_BYTES_A_TURN && !s->error
            && s->spool_queue.waiting < SPOOL_WAITING_MAX && r->batch->spool.retry_ns == 0) {

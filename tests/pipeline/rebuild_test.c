@@ -285,6 +285,29 @@ static void a_batch_that_the_log_has_not_got_is_kept_and_holds_up_no_other(void 
     sim_agent_check_files(&agent);
 }
 
+/* Much of its file has been handed over by the time at which it shows that events are missing. */
+static void a_batch_that_lacks_its_last_events_is_kept_too(void **state)
+{
+    (void)state;
+    stalled_sink();
+    agent.pad_bytes = 4000;
+    agent.sinks[0].buffer_count = 500;
+    life_with_sealed_batches(1000);
+    assert_int_equal(damage(SPOOL, false), 2);
+    damage_log("{\"p\":0,\"s\":0,\"n\":490");
+    sim_set_capacity("/far", 1 << 30);
+    agent.sources[0].lies = true;
+    sim_agent_open(&agent);
+    sim_agent_pass(&agent, 200000000000);
+    sim_agent_check_books(&agent);
+    assert_int_equal(agent.pending % 500, 0);
+    assert_true(agent.pending > 0 && agent.shard->batches_rebuilt + agent.pending / 500 == 2);
+    assert_int_equal(names_like(SPOOL, ".spool"), agent.pending / 500);
+    sim_agent_close(&agent);
+    sim_kill();
+    sim_agent_check_files(&agent);
+}
+
 /* ---- Files that had to be given up ---- */
 
 static void a_failed_sync_of_a_file_is_not_believed_and_not_repeated(void **state)
@@ -362,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_sink_that_has_the_batch_does_not_get_it_again),
         cmocka_unit_test(crashes_while_it_is_made_again_lose_and_double_nothing),
         cmocka_unit_test(a_batch_that_the_log_has_not_got_is_kept_and_holds_up_no_other),
+        cmocka_unit_test(a_batch_that_lacks_its_last_events_is_kept_too),
         cmocka_unit_test(a_failed_sync_of_a_file_is_not_believed_and_not_repeated),
         cmocka_unit_test(a_full_disk_frees_itself_from_batches_that_are_not_full),
     };

@@ -8,17 +8,18 @@
 #include "encode/compress.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "encode/compress_codec.h"
 
 static const struct compress_info infos[COMPRESS_TYPE_COUNT] = {
-    [COMPRESS_NONE] = {"none", "", 0, 0, 0},
-    [COMPRESS_GZIP] = {"gzip", ".gz", 0, 9, 1},
-    [COMPRESS_ZSTD] = {"zstd", ".zst", 1, 19, 3},
-    [COMPRESS_SNAPPY] = {"snappy", ".sz", 0, 0, 0},
-    [COMPRESS_LZ4] = {"lz4", ".lz4", 0, 12, 0},
+    [COMPRESS_NONE] = {"none", "", 0, 0, 0, INT_MAX},
+    [COMPRESS_GZIP] = {"gzip", ".gz", 0, 9, 1, 4},
+    [COMPRESS_ZSTD] = {"zstd", ".zst", 1, 19, 3, 6},
+    [COMPRESS_SNAPPY] = {"snappy", ".sz", 0, 0, 0, INT_MAX},
+    [COMPRESS_LZ4] = {"lz4", ".lz4", 0, 12, 0, 9},
 };
 
 static const struct compress_codec *const codecs[COMPRESS_TYPE_COUNT] = {
@@ -40,6 +41,13 @@ enum compress_type compress_find(const char *name)
     while (type < COMPRESS_TYPE_COUNT && strcmp(infos[type].name, name) != 0)
         type++;
     return (enum compress_type)type;
+}
+
+bool compress_slow(enum compress_type type, int level)
+{
+    const struct compress_info *info = &infos[type];
+
+    return (level == COMPRESS_LEVEL_USUAL ? info->level_usual : level) >= info->level_slow;
 }
 
 int compressor_open(enum compress_type type, int level, struct compressor **ret_compressor)

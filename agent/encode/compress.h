@@ -18,6 +18,7 @@
 #ifndef ENCODE_COMPRESS_H
 #define ENCODE_COMPRESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,10 +40,14 @@ struct compress_info {
     const char *extension;      /* with its dot; "" for none */
     int level_min, level_max;   /* equal: there is no choice */
     int level_usual;            /* what -1 stands for */
+    int level_slow;             /* from here on */
 };
 
 const struct compress_info *compress_info(enum compress_type type);
 enum compress_type compress_find(const char *name);     /* COMPRESS_TYPE_COUNT: no such type */
+
+/* Below about 100 MB/s: it would hold up whoever has something else to do. */
+bool compress_slow(enum compress_type type, int level);
 
 struct compressor;
 

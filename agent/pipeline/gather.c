@@ -504,8 +504,7 @@ static bool replay_turn(struct shard *s)
 {
     uint64_t from = s->reader.lsn;
 
-    while (s->reader.lsn - from < REPLAY_BYTES_A_TURN
-           && s->spool_queue.waiting < SPOOL_WAITING_MAX && !s->spool_full) {
+    while (s->reader.lsn - from < REPLAY_BYTES_A_TURN && room_to_encode(s) && !s->spool_full) {
         const struct wal_group_view *g = &s->replay;
         struct group_place place;
         int err;
@@ -590,8 +589,7 @@ bool gather_turn(struct shard *s)
             wal_writer_release(&s->writer, g);
         return replay_turn(s);
     }
-    while (s->spool_queue.waiting < SPOOL_WAITING_MAX && !s->spool_full
-           && (g = wal_writer_done(&s->writer))) {
+    while (room_to_encode(s) && !s->spool_full && (g = wal_writer_done(&s->writer))) {
         struct group_place place = {
             .items = g->items.data,
             .items_end = g->items.data + g->items.len,

@@ -5,15 +5,21 @@
  * and where many are, each file is made of several frames (members), which all readers of these
  * formats take for one.
  *
- * Owns:   compressors.
- * Thread: shard.
+ * What is slow is done by the loop's worker, which has some blocks of one batch at a time; those
+ * that it cannot have yet stay in the chains of their batches. While any do, nothing more is
+ * encoded (room_to_encode()): memory would fill with what waits, and batches be sealed for it.
+ *
+ * Owns:   compressors; blocks that the worker has.
+ * Thread: shard; work() on the worker's.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/invariant.h"
 #include "pipeline/parts.h"
 
+/* As many as what the worker is given at once can become. */
 enum { PACK_BLOCKS_KEPT = 8 };
 
 /* Idle compressors by output settings; few kinds are in use at a time. */
@@ -160,13 +166,105 @@ static int chain_pack(struct seal_batch *sb, bool all)
     return frame_end(sb);
 }
 
+/* --- beside the loop ------------------------------------------------------------------------ */
+
+/* The worker's: until on_worked() what it touches here is nobody else's. */
+static int work(void *arg)
+{
+    const struct shard *s = arg;
+    struct seal_batch *sb = s->work.batch;
+    int err = 0;
+
+    for (const struct block *b = s->work.blocks; b && !err; b = b->next)
+        err = compressor_run(sb->compressor, b->data, b->len, &sb->packed);
+    if (!err && s->work.ends)
+        err = compressor_finish(sb->compressor, &sb->packed);
+    return err;
+}
+
+static void work_end(struct shard *s)
+{
+    while (s->work.blocks) {
+        struct block *block = s->work.blocks;
+
+        s->work.blocks = block->next;
+        block_give(&s->pool, block);
+    }
+    s->work.batch = NULL;
+}
+
+static void on_worked(struct io_op *op, int res)
+{
+    struct shard *s = op->ctx;
+    struct seal_batch *sb = s->work.batch;
+
+    work_end(s);
+    if (!res && s->work.ends)
+        compressor_give(sb);
+    if (!res)
+        res = blocks_hand_over(sb, &sb->packed, false);
+    if (res)
+        shard_fail(s, res, "a batch cannot be written: %s", strerror(-res));
+    if (!s->work.wanted)
+        return;
+    /* The oldest that waits is next; the first that has to wait on says so. */
+    s->work.wanted = false;
+    for (struct batch *b = s->unfinished.first; b && !s->work.wanted && !s->error; b = b->all.next)
+        if (((struct seal_batch *)b)->state <= SEAL_PACK)
+            seal_write_full(b);
+}
+
+/* There is something for the worker, beyond what it has. */
+static bool work_left(const struct seal_batch *sb, bool all)
+{
+    const struct block_chain *chain = &sb->batch.chain;
+    const struct shard *s = sb->shard;
+
+    if (!all)
+        return chain->first != chain->last;
+    return chain->first || (sb->compressor && !(s->work.batch == sb && s->work.ends));
+}
+
+/* 0: all is packed, -EAGAIN: something is on its way, or waits for the worker or for room. */
+static int chain_work(struct seal_batch *sb, bool all)
+{
+    struct block_chain *chain = &sb->batch.chain;
+    struct shard *s = sb->shard;
+    struct block **end = &s->work.blocks;
+
+    if (!work_left(sb, all))
+        return s->work.batch == sb ? -EAGAIN : 0;
+    if (s->work.batch) {
+        s->work.wanted = true;
+        return -EAGAIN;
+    }
+    if (!sb->compressor && compressor_take(sb))
+        return -EAGAIN;
+    if (!room_make(sb, all, compressor_run_bytes_max(sb->compressor, PACK_AT_ONCE * BLOCK_BYTES)
+                                + compressor_finish_bytes_max(sb->compressor)))
+        return -EAGAIN;
+    for (int i = 0; i < PACK_AT_ONCE && (*end = chain_shift(chain, all)); i++)
+        end = &(*end)->next;
+    s->work.ends = (all && !chain->first) || s->packs_bytes > s->opt.memory_limit / 8;
+    s->work.batch = sb;
+    s->work.op.ctx = s;
+    io_work(s->loop, &s->work.op, work, s, on_worked);
+    s->work.wanted |= work_left(sb, all);
+    return -EAGAIN;
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
 int pack_blocks(struct seal_batch *sb, bool all)
 {
     int err;
 
     if (sb->pack_type == COMPRESS_NONE)
         return blocks_hand_over(sb, &sb->batch.chain, all);
-    err = chain_pack(sb, all);
+    if (compress_slow(sb->pack_type, sb->pack_level))
+        err = chain_work(sb, all);
+    else
+        err = chain_pack(sb, all);
     if (err || !all)
         return err;
     ended(sb);
@@ -175,6 +273,10 @@ int pack_blocks(struct seal_batch *sb, bool all)
 
 void pack_forget(struct seal_batch *sb)
 {
+    if (sb->shard->work.batch == sb) {
+        INVARIANT(!sb->shard->loop);
+        work_end(sb->shard);
+    }
     if (sb->compressor) {
         compressor_reset(sb->compressor);
         compressor_give(sb);

@@ -51,6 +51,7 @@ enum {
     SPOOL_WAITING_MAX = 32,         /* blocks; beyond, encoding more only cools the caches */
     ENCODE_BLOCKS = 32,             /* more than one row or page takes */
     PACK_BYTES_IN_FLIGHT = 64 * BLOCK_BYTES,
+    PACK_AT_ONCE = 4,               /* blocks the worker is given: few wakes */
     REPLAY_BYTES_A_TURN = 8 * 1024 * 1024
 };
 
@@ -132,6 +133,7 @@ enum seal_state {
     SEAL_OPEN,
     SEAL_ENCODE,                    /* what its writer holds is being written */
     SEAL_REBUILD,                   /* its file is gone and is made again from the log */
+    SEAL_PACK,                      /* all is encoded; the rest is being compressed */
     SEAL_SPOOL,                     /* the rest is being written and synced */
     SEAL_STAGE,
     SEAL_LOG,                       /* waits for its turn to write the SEAL (or RESEAL) item */
@@ -289,6 +291,13 @@ struct shard {
     struct seal_batch *encode_ends; /* may take more blocks than there should be; NULL: none */
     struct seal_batch *pack_ends;   /* may take the last of pack_pool's blocks; NULL: none does */
     struct pack_idle *packs;        /* compressors that no batch has */
+    struct {                        /* compression beside the loop, a batch at a time */
+        struct seal_batch *batch;   /* whose compressor and `packed` the worker has; NULL: none */
+        struct block *blocks;       /* owned; of this batch, for the worker to read */
+        bool ends;                  /* with them a frame ends */
+        bool wanted;                /* others wait for the worker, or more of this one does */
+        struct io_op op;
+    } work;
     uint64_t packs_bytes, writers_bytes;    /* of all compressors, all writers */
     uint64_t letters;               /* events to error outputs since the start */
     struct spool_queue spool_queue;
@@ -400,7 +409,8 @@ void output_writer_close(struct seal_batch *sb);
 /* pack.c */
 void pack_choose(struct seal_batch *sb, const struct output_settings *set);
 int pack_blocks(struct seal_batch *sb, bool all);   /* full ones, or all. 0, -EAGAIN: later */
-void pack_forget(struct seal_batch *sb);            /* what is compressed and not handed over */
+/* What is compressed and not handed over. The worker has none of it, or never will again. */
+void pack_forget(struct seal_batch *sb);
 void pack_close(struct shard *s);
 
 /* seal.c */
@@ -408,7 +418,7 @@ void pack_close(struct shard *s);
 struct seal_batch *seal_open(struct shard *s, struct output *o, const char *partition,
                              uint32_t len, uint32_t hash, uint64_t lsn, uint64_t arrival_ns);
 void seal_discard(struct shard *s, struct batch *b);
-void seal_write_full(struct batch *b);          /* hands full blocks to the spool */
+void seal_write_full(struct batch *b);          /* hands to the spool what can go */
 void seal_begin(struct shard *s, struct batch *b);
 /* No more events: it gets its name and its place in the row. False: the shard has failed. */
 bool seal_end(struct shard *s, struct batch *b);
@@ -433,9 +443,12 @@ void deliver_parked(struct seal_batch *sb, const char *why);    /* it cannot be 
 uint16_t deliver_damaged(const struct seal_batch *sb);          /* bit i: target i */
 
 /* room.c */
+/* More may be encoded: what is encoded is compressed and written fast enough. */
+bool room_to_encode(const struct shard *s);
+bool room_at_rest(const struct seal_batch *sb); /* kernel and worker have nothing of its file */
 void room_seal_due(struct shard *s);            /* by time, and under pressure */
 void room_look(struct shard *s);                /* for batches that wait for room */
-/* Its file goes; rebuild.c makes it again, not before `after_ns` from now. Nothing is in flight. */
+/* Its file, at rest, goes; rebuild.c makes it again, not before `after_ns` from now. */
 void room_shed(struct seal_batch *sb, uint64_t after_ns);
 void room_shed_later(struct seal_batch *sb);    /* the same after a failure of its spool */
 

@@ -102,7 +102,7 @@ static void rebuild_park(struct shard *s, const char *why)
     char text[BATCH_ID_MAX];
 
     s->rebuild.parked = why;
-    if (sb->spool.in_flight > 0)
+    if (!room_at_rest(sb))
         return;                 /* in another turn */
     batch_id_format(&sb->batch.id, text);
     if (sb->rebuilds++ == 0)
@@ -319,7 +319,7 @@ bool rebuild_turn(struct shard *s)
     }
     from = r->reader.lsn;
     while (r->reader.lsn - from < REPLAY_BYTES_A_TURN && !s->error
-           && s->spool_queue.waiting < SPOOL_WAITING_MAX && r->batch->spool.retry_ns == 0) {
+           && room_to_encode(s) && r->batch->spool.retry_ns == 0) {
         if (!r->has_group) {
             n = wal_reader_next(&r->reader, wal_writer_readable_lsn(&s->writer), &r->group);
             if (n < 0) {

@@ -18,6 +18,16 @@ static struct seal_batch *seal_of(struct batch *b)
     return (struct seal_batch *)b;
 }
 
+bool room_to_encode(const struct shard *s)
+{
+    return s->spool_queue.waiting < SPOOL_WAITING_MAX && !s->work.wanted;
+}
+
+bool room_at_rest(const struct seal_batch *sb)
+{
+    return sb->spool.in_flight == 0 && sb->shard->work.batch != sb;
+}
+
 /* --- giving up files ------------------------------------------------------------------------ */
 
 void room_shed(struct seal_batch *sb, uint64_t after_ns)
@@ -83,17 +93,17 @@ void room_look(struct shard *s)
             waits |= sb->state == SEAL_REBUILD && sb->rebuilds == 0 && !sb->sealed;
             if (sb->state == SEAL_REBUILD && !first)
                 first = sb;
-            if (spool->file_bytes > 0 && spool->in_flight == 0)
+            if (spool->file_bytes > 0 && room_at_rest(sb))
                 youngest = sb;
             continue;
         }
         if (!shortage(spool->error)) {
-            if (spool->in_flight == 0)
+            if (room_at_rest(sb))
                 room_shed_later(sb);
             continue;
         }
         shard_pressure(s, BACKPRESSURE_DISK_FULL, true, spool->trouble.text);
-        if (first && spool->in_flight == 0) {
+        if (first && room_at_rest(sb)) {
             room_shed(sb, 0);
             continue;
         }
@@ -118,12 +128,14 @@ void room_look(struct shard *s)
 
 /*
  * Memory is used up. Open batches may hold all of it, each too small to be due: unless some is
- * being written already, the oldest gives its blocks back.
+ * being compressed or written already, the oldest gives its blocks back.
  */
 static void seal_for_memory(struct shard *s)
 {
     struct batch *oldest = NULL;
 
+    if (s->work.batch)
+        return;
     for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
         if (seal_of(b)->spool.writes)
             return;

@@ -3,6 +3,7 @@
  *
  *   OPEN     events are added, full blocks go to the spool file
  *   (REBUILD) the file had to be given up, or was found damaged: it is made again from the log
+ *   PACK     the rest is compressed, beside the loop where that is slow
  *   SPOOL    the rest is written, the file cut to length and synced
  *   STAGE    every file sink gets a synced staging name
  *   LOG      in the order of sealing of its output, the SEAL item is appended
@@ -134,7 +135,7 @@ void seal_discard(struct shard *s, struct batch *b)
 void seal_write_full(struct batch *b)
 {
     struct seal_batch *sb = seal_of(b);
-    int err = pack_blocks(sb, false);
+    int err = pack_blocks(sb, sb->state == SEAL_PACK);
 
     if (err && err != -EAGAIN)      /* that leaves them where they are, for another time */
         shard_fail(sb->shard, err, "a batch cannot be written: %s", strerror(-err));
@@ -284,13 +285,12 @@ bool seal_end(struct shard *s, struct batch *b)
 }
 
 /* False: it goes on in another turn. */
-static bool seal_finish(struct seal_batch *sb)
+static bool pack_step(struct seal_batch *sb)
 {
     int err = pack_blocks(sb, true);
 
     if (err == -EAGAIN)
         return false;
-    output_writer_close(sb);
     if (err) {
         shard_fail(sb->shard, err, "a batch cannot be written: %s", strerror(-err));
         return true;
@@ -316,8 +316,11 @@ static bool encode_step(struct seal_batch *sb)
         result = writer_finish(sb->writer, &sb->batch.chain);
         s->pool.max -= s->encode_ends == sb ? ENCODE_BLOCKS : 0;
     }
-    if (result == WRITER_TAKEN)
-        return seal_finish(sb);
+    if (result == WRITER_TAKEN) {
+        output_writer_close(sb);
+        sb->state = SEAL_PACK;
+        return pack_step(sb);
+    }
     if (sb->batch.chain.first != sb->batch.chain.last)
         seal_write_full(&sb->batch);
     if (result != WRITER_AGAIN)
@@ -484,6 +487,8 @@ static bool seal_step(struct shard *s, struct seal_batch *sb)
     switch (sb->state) {
     case SEAL_ENCODE:
         return encode_step(sb);
+    case SEAL_PACK:
+        return pack_step(sb);
     case SEAL_STAGE:
         if (!stage_step(sb))
             return false;

@@ -22,7 +22,7 @@ class Kills(KillCase):
                 "[sink parts]\ntype = file\ndirectory = %(d)s/parts\nformat = parquet\n"
                 "compression = zstd\npartition_by = p\npartitions_max = 3\n"
                 "[sink packed]\ntype = file\ndirectory = %(d)s/packed\nformat = json\n"
-                "compression = gzip\n" % {"d": self.dir})
+                "compression = gzip\ncompression_level = 6\n" % {"d": self.dir})
 
     def events(self, sink):
         """(producer, number) of each, in batch order within each partition."""

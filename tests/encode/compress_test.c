@@ -213,6 +213,21 @@ static void names_extensions_and_levels(void **state)
     compressor_close(NULL);
 }
 
+static void slow_are_the_upper_levels_of_those_that_have_some(void **state)
+{
+    (void)state;
+    for (int type = 0; type < COMPRESS_TYPE_COUNT; type++)
+        assert_false(compress_slow((enum compress_type)type, COMPRESS_LEVEL_USUAL));
+    assert_false(compress_slow(COMPRESS_GZIP, 3));
+    assert_true(compress_slow(COMPRESS_GZIP, 4));
+    assert_false(compress_slow(COMPRESS_ZSTD, 5));
+    assert_true(compress_slow(COMPRESS_ZSTD, 6));
+    assert_false(compress_slow(COMPRESS_LZ4, 8));
+    assert_true(compress_slow(COMPRESS_LZ4, 9));
+    assert_false(compress_slow(COMPRESS_SNAPPY, 0));
+    assert_false(compress_slow(COMPRESS_NONE, 19));     /* of what compresses inside the format */
+}
+
 static void every_level_reads_back_within_its_bounds(void **state)
 {
     static const size_t sizes[] = {0, 1, 100, 65535, 65536, 65537, 131072, 262144, 390000};
@@ -392,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_extensions_and_levels),
+        cmocka_unit_test(slow_are_the_upper_levels_of_those_that_have_some),
         cmocka_unit_test(every_level_reads_back_within_its_bounds),
         cmocka_unit_test(a_file_may_end_anywhere_in_a_buffer),
         cmocka_unit_test(the_same_content_gives_the_same_file_however_it_arrives),

@@ -286,8 +286,9 @@ static void sinks_apply(void)
             .buffer_bytes = from->buffer_bytes,
             .buffer_time_ns = from->buffer_time_ns, .flat = from->flat,
             .columns = from->columns, .partition_by = from->partition_by,
-            .compression = from->compression, .validate = from->validate,
-            .event_clock = from->event_clock, .partitions_max = from->partitions_max,
+            .compression = from->compression, .compression_level = from->compression_level,
+            .validate = from->validate, .event_clock = from->event_clock,
+            .partitions_max = from->partitions_max,
             .infer_bytes = from->infer_bytes, .row_group_bytes = from->row_group_bytes,
         };
     }

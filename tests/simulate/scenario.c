@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "encode/compress.h"
 #include "flow/settings.h"
 #include "pipeline/shard.h"
 #include "shm_wire.h"
@@ -58,6 +59,9 @@ static void format_make(uint64_t *r, struct scenario_sink *sink)
 {
     static const char *const formats[] = {"json", "json", "json", "json", "raw", "raw", "csv",
                                           "csv", "csv", "parquet"};
+    static const int8_t slow_levels[COMPRESS_TYPE_COUNT] = {
+        [COMPRESS_GZIP] = 6, [COMPRESS_ZSTD] = 7, [COMPRESS_LZ4] = 9,
+    };
     bool rows;
 
     sink->format = formats[below(r, 10)];
@@ -69,8 +73,12 @@ static void format_make(uint64_t *r, struct scenario_sink *sink)
         sink->infer_bytes = (int64_t)spread(r, 13);
     if (sink->format[0] == 'p')
         sink->row_group_bytes = 65536 << below(r, 5);
-    if (chance(r, 350))
+    sink->compression_level = COMPRESS_LEVEL_USUAL;
+    if (chance(r, 350)) {
         sink->compression = (uint8_t)(1 + below(r, SETTINGS_COMPRESSION_COUNT - 1));
+        if (chance(r, 500))
+            sink->compression_level = slow_levels[sink->compression];
+    }
     sink->validate = sink->format[0] != 'r' && chance(r, 250);
     if (sink->format[0] != 'r' && chance(r, 300))
         sink->partition_by = "g";
@@ -223,11 +231,12 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
                  sink->name, i < sc->sinks ? "" : " (by a reload)", sink->directory, sink->format,
                  sink->flat ? ", flat" : "", (long long)sink->buffer_count,
                  (long long)sink->buffer_bytes, (long long)sink->buffer_time_ns / 1000000);
-        at = say(ret_text, at, "    compression %u%s%s%s%s, at most %u partitions, infer %lld, row "
-                 "groups %lld\n", sink->compression, sink->columns ? ", columns" : "",
-                 sink->partition_by ? ", by g" : "", sink->event_clock ? ", by time" : "",
-                 sink->validate ? ", validated" : "", sink->partitions_max,
-                 (long long)sink->infer_bytes, (long long)sink->row_group_bytes);
+        at = say(ret_text, at, "    compression %u:%d%s%s%s%s, at most %u partitions, infer %lld, "
+                 "row groups %lld\n", sink->compression, sink->compression_level,
+                 sink->columns ? ", columns" : "", sink->partition_by ? ", by g" : "",
+                 sink->event_clock ? ", by time" : "", sink->validate ? ", validated" : "",
+                 sink->partitions_max, (long long)sink->infer_bytes,
+                 (long long)sink->row_group_bytes);
     }
     at = say(ret_text, at, "  sync %s (%llu ms), segments %llu MiB, log %llu MiB, memory %llu "
              "MiB%s\n", sync[sc->sync], (ull)(sc->sync_interval_ns / MS),

@@ -28,6 +28,7 @@ struct scenario_sink {
     bool flat;
     const char *columns, *partition_by, *prefix;        /* NULL: none; prefix "": none */
     uint8_t compression;
+    int8_t compression_level;
     bool validate, event_clock;
     uint32_t partitions_max;
     int64_t infer_bytes, row_group_bytes;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "encode/compress.h"
 #include "support/sim.h"
 
 enum { LOOK_TURNS = 64, TURN_NS = 1000, CHILD_TEXT_MAX = 16384 };
@@ -51,7 +52,8 @@ static bool sinks_equal(const struct sim_agent_sink *a, const struct sim_agent_s
 {
     return strcmp(a->format, b->format) == 0 && strcmp(a->prefix, b->prefix) == 0
            && texts_equal(a->columns, b->columns) && texts_equal(a->partition_by, b->partition_by)
-           && a->compression == b->compression && a->validate == b->validate
+           && a->compression == b->compression && a->compression_level == b->compression_level
+           && a->validate == b->validate
            && a->event_clock == b->event_clock && a->partitions_max == b->partitions_max
            && a->infer_bytes == b->infer_bytes && a->row_group_bytes == b->row_group_bytes
            && a->buffer_count == b->buffer_count && a->buffer_bytes == b->buffer_bytes
@@ -68,7 +70,7 @@ static void output_fill(struct output_settings *o, const struct sim_agent_sink *
     o->columns = sink->columns ? text_copy(sink->columns) : NULL;
     o->partition_by = sink->partition_by ? text_copy(sink->partition_by) : NULL;
     o->compression = sink->compression;
-    o->compression_level = -1;
+    o->compression_level = sink->compression_level;
     o->validate = sink->validate;
     o->event_clock = sink->event_clock;
     o->partitions_max = sink->partitions_max;
@@ -172,6 +174,7 @@ void sim_agent_init(struct sim_agent *a, uint64_t seed)
     a->sinks[0] = (struct sim_agent_sink){
         .name = "local", .directory = SIM_AGENT_OUT, .format = "json", .prefix = "",
         .buffer_count = 10, .buffer_bytes = -1, .buffer_time_ns = 1000000000,
+        .compression_level = COMPRESS_LEVEL_USUAL,
     };
 }
 

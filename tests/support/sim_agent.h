@@ -43,6 +43,7 @@ struct sim_agent_sink {
     /* As in struct output_settings; NULL and 0: nothing of the kind. */
     const char *columns, *partition_by;
     uint8_t compression;
+    int8_t compression_level;
     bool validate, event_clock;
     uint32_t partitions_max;
     int64_t infer_bytes, row_group_bytes;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "pipeline/parts.h"
 #include "support/sim.h"
@@ -90,6 +91,27 @@ static void line_take(struct reading *r, const char *path, const char *line)
     r->events++;
 }
 
+/* All members of a gzip file, each complete; with a zero behind, as sim_read_file() gives it. */
+static uint8_t *gunzip(const char *path, uint8_t *data, size_t *len)
+{
+    size_t cap = 1040 * *len + 65536;   /* DEFLATE makes no more of a byte */
+    uint8_t *text = malloc(cap + 1);
+    z_stream z = {.next_in = data, .avail_in = (uInt)*len, .next_out = text,
+                  .avail_out = (uInt)cap};
+
+    SIM_AGENT_CHECK(text && inflateInit2(&z, 16 + MAX_WBITS) == Z_OK, "out of memory");
+    while (z.avail_in > 0) {
+        SIM_AGENT_CHECK(inflate(&z, Z_FINISH) == Z_STREAM_END,
+                        "%s: a member is not complete", path);
+        SIM_AGENT_CHECK(inflateReset(&z) == Z_OK, "%s", path);
+    }
+    *len = cap - z.avail_out;
+    inflateEnd(&z);
+    free(data);
+    text[*len] = '\0';
+    return text;
+}
+
 static void file_take(struct reading *r, const char *path)
 {
     int64_t max = r->sink->count_max ? r->sink->count_max : r->sink->buffer_count;
@@ -99,6 +121,8 @@ static void file_take(struct reading *r, const char *path)
     char *line, *end;
 
     SIM_AGENT_CHECK(sim_read_file(path, &data, &len) == 0, "%s", path);
+    if (strlen(path) > 3 && strcmp(path + strlen(path) - 3, ".gz") == 0)
+        data = gunzip(path, data, &len);
     SIM_AGENT_CHECK(len > 0 && data[len - 1] == '\n', "%s: %zu bytes, not complete", path, len);
     SIM_AGENT_CHECK(strlen((char *)data) == len, "%s: has a hole", path);
     for (line = (char *)data; *line; line = end + 1) {

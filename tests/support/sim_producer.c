@@ -103,10 +103,27 @@ int sim_producer_open(struct sim_producer *p, const char *dir, const char *name,
     return rc;
 }
 
+/* One definition more, of any type but with these bytes. */
+static int def_add(struct sim_producer *p, struct shm_def def, const void *body, size_t len,
+                   uint16_t *ret_number)
+{
+    def.body_len = (uint32_t)len;
+    def.bytes = (uint32_t)((sizeof(def) + len + 7) / 8 * 8);
+    if (p->defs_count == SIM_PRODUCER_STREAMS_MAX || p->defs_used + def.bytes > SHM_DEFS_BYTES)
+        return -ENOSPC;
+    def.number = ++p->defs_count;
+    memcpy(p->defs + p->defs_used, &def, sizeof(def));
+    memcpy(p->defs + p->defs_used + sizeof(def), body, len);
+    p->defs_used += def.bytes;
+    atomic_store_explicit(&p->page->defs_bytes, p->defs_used, memory_order_release);
+    *ret_number = def.number;
+    return 0;
+}
+
 int sim_producer_stream(struct sim_producer *p, const char *stream, uint16_t *ret_number)
 {
     size_t name_len = strlen(stream);
-    struct shm_def def = {.type = SHM_DEF_STREAM};
+    int rc;
 
     for (uint16_t i = 0; i < p->defs_count; i++) {
         if (strcmp(p->streams[i], stream) == 0) {
@@ -116,18 +133,17 @@ int sim_producer_stream(struct sim_producer *p, const char *stream, uint16_t *re
     }
     if (name_len > SHM_STREAM_NAME_MAX)
         return -EINVAL;
-    def.body_len = (uint32_t)name_len;
-    def.bytes = (uint32_t)((sizeof(def) + name_len + 7) / 8 * 8);
-    if (p->defs_count == SIM_PRODUCER_STREAMS_MAX || p->defs_used + def.bytes > SHM_DEFS_BYTES)
-        return -ENOSPC;
-    memcpy(p->streams[p->defs_count], stream, name_len + 1);
-    def.number = ++p->defs_count;
-    memcpy(p->defs + p->defs_used, &def, sizeof(def));
-    memcpy(p->defs + p->defs_used + sizeof(def), stream, name_len);
-    p->defs_used += def.bytes;
-    atomic_store_explicit(&p->page->defs_bytes, p->defs_used, memory_order_release);
-    *ret_number = def.number;
-    return 0;
+    rc = def_add(p, (struct shm_def){.type = SHM_DEF_STREAM}, stream, name_len, ret_number);
+    if (rc == 0)
+        memcpy(p->streams[*ret_number - 1], stream, name_len + 1);
+    return rc;
+}
+
+int sim_producer_schema(struct sim_producer *p, uint16_t stream, const void *body, size_t len,
+                        uint16_t *ret_number)
+{
+    return def_add(p, (struct shm_def){.type = SHM_DEF_SCHEMA, .stream = stream}, body, len,
+                   ret_number);
 }
 
 static void ring_copy(struct sim_producer *p, uint64_t pos, const void *src, size_t len)

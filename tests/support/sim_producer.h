@@ -45,6 +45,10 @@ int sim_producer_open(struct sim_producer *p, const char *dir, const char *name,
 /* Number of the stream's definition, made at first use. -ENOSPC: definitions are full. */
 int sim_producer_stream(struct sim_producer *p, const char *stream, uint16_t *ret_number);
 
+/* A definition of records of that stream, whatever its body is; -ENOSPC as above. */
+int sim_producer_schema(struct sim_producer *p, uint16_t stream, const void *body, size_t len,
+                        uint16_t *ret_number);
+
 /* A whole frame behind the last one, not published yet. -EAGAIN: full, -EMSGSIZE: too large. */
 int sim_producer_append(struct sim_producer *p, uint16_t stream, enum shm_kind kind,
                         uint64_t time_ns, const void *data, size_t len);

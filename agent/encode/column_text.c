@@ -11,12 +11,12 @@
 
 #include "encode/json_check.h"
 
-static const char *skip_space(const char *at)
+const char *column_text_blanks(const char *at)
 {
     return at + strspn(at, " \t");
 }
 
-static int name_add(const char **at, struct schema *names, struct errmsg *err)
+int column_text_name(const char **at, struct schema *names, struct errmsg *err)
 {
     char name[COLUMN_NAME_BYTES_MAX + 1];
     const char *from = *at;
@@ -35,23 +35,25 @@ static int name_add(const char **at, struct schema *names, struct errmsg *err)
     return e ? errmsg_set(err, e, "no memory") : 0;
 }
 
+int column_text_comma(const char **at, struct errmsg *err)
+{
+    *at = column_text_blanks(*at);
+    if (**at != ',')
+        return **at == '\0' ? 0 : errmsg_set(err, -EINVAL, "a comma is expected at '%.20s'", *at);
+    *at = column_text_blanks(*at + 1);
+    return **at != '\0' ? 0 : errmsg_set(err, -EINVAL, "nothing follows the last comma");
+}
+
 int column_text_names(const char *text, struct schema *ret_names, struct errmsg *err)
 {
-    const char *at = skip_space(text);
+    const char *at = column_text_blanks(text ? text : "");
     int e = 0;
 
     schema_init(ret_names);
     while (!e && *at != '\0') {
-        e = name_add(&at, ret_names, err);
-        if (e)
-            break;
-        at = skip_space(at);
-        if (*at == '\0')
-            break;
-        if (*at != ',')
-            e = errmsg_set(err, -EINVAL, "a comma is expected at '%.20s'", at);
-        else if (*(at = skip_space(at + 1)) == '\0')
-            e = errmsg_set(err, -EINVAL, "nothing follows the last comma");
+        e = column_text_name(&at, ret_names, err);
+        if (!e)
+            e = column_text_comma(&at, err);
     }
     if (e)
         schema_fini(ret_names);

@@ -16,10 +16,15 @@
 #include "encode/schema.h"
 
 /*
- * Names with commas between, written as those of columns, none twice; their type is string.
- * 0, -ENOMEM, or -EINVAL with a text that names what and where.
+ * Names with commas between, written as those of columns, none twice; their type is string. NULL
+ * is as good as empty. 0, -ENOMEM, or -EINVAL with a text that names what and where.
  */
 int column_text_names(const char *text, struct schema *ret_names, struct errmsg *err);
+
+/* For lists that have more than names: a name, and what parts it from the next; *at moves on. */
+const char *column_text_blanks(const char *at);         /* behind them */
+int column_text_name(const char **at, struct schema *names, struct errmsg *err);
+int column_text_comma(const char **at, struct errmsg *err);     /* or the end */
 
 /* Appends; 0 or -ENOMEM. */
 int column_text_put_names(const struct schema *names, struct bytes *out);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "encode/column_text.h"
 #include "encode/compress.h"
 #include "encode/json_check.h"
 #include "encode/text.h"
@@ -80,19 +81,6 @@ static int declared_make(struct encoding *e, const struct schema *columns)
             err = schema_add(&e->declared, c->name, c->name_len, (enum column_type)c->type);
     }
     return err ? err : add_all(&e->declared, &e->transform.add);
-}
-
-static int names_parse(const char *text, struct schema *ret_names, struct errmsg *err)
-{
-    struct transform_settings set = {.fields = text};
-    struct transform t;
-    int r = transform_parse(&set, &t, err);
-
-    schema_init(ret_names);
-    if (!r)
-        r = add_all(ret_names, &t.fields);
-    transform_fini(&t);
-    return r;
 }
 
 /* Columns that stand beside those that are found, or are there before any is. */
@@ -220,7 +208,7 @@ int encoding_open(const struct output_settings *set, const char *host, const cha
     if (r)
         goto out;
     e->transforms = transform_active(&e->transform);
-    r = names_parse(set->partition_by, &e->hidden, err);
+    r = column_text_names(set->partition_by, &e->hidden, err);
     if (!r)
         r = columns_open(e, err);
     if (!r)

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/invariant.h"
+#include "encode/column_text.h"
 #include "encode/json_check.h"
 #include "encode/text.h"
 #include "flow/object_name.h"
@@ -46,11 +47,6 @@ struct transform_value {
     struct bytes member;        /* owned */
     size_t member_head;         /* of it, up to the value */
 };
-
-static const char *skip_space(const char *at)
-{
-    return at + strspn(at, " \t");
-}
 
 /* --- reading strings ------------------------------------------------------------------------ */
 
@@ -248,49 +244,6 @@ static int constant_parse(const char *text, size_t len, struct cell *ret_cell,
 
 /* --- reading settings ----------------------------------------------------------------------- */
 
-/* A name into the set. */
-static int name_parse(const char **at, struct schema *names, enum column_type type,
-                      struct errmsg *err)
-{
-    char name[COLUMN_NAME_BYTES_MAX + 1];
-    const char *from = *at;
-    size_t len;
-    int e;
-
-    if (column_name_read(at, name, &len))
-        return errmsg_set(err, -EINVAL, "a name is expected at '%.20s'", from);
-    if (!json_check_utf8((const uint8_t *)name, len))
-        return errmsg_set(err, -EINVAL, "name %u is not UTF-8", names->count + 1);
-    e = schema_add(names, name, len, type);
-    if (e == -EEXIST)
-        return errmsg_set(err, -EINVAL, "'%s' stands there twice", name);
-    if (e == -ENOSPC)
-        return errmsg_set(err, -EINVAL, "more than %d names", SCHEMA_COLUMNS_MAX);
-    return e ? errmsg_set(err, e, "no memory") : 0;
-}
-
-static int comma_parse(const char **at, struct errmsg *err)
-{
-    *at = skip_space(*at);
-    if (**at != ',')
-        return **at == '\0' ? 0 : errmsg_set(err, -EINVAL, "a comma is expected at '%.20s'", *at);
-    *at = skip_space(*at + 1);
-    return **at != '\0' ? 0 : errmsg_set(err, -EINVAL, "nothing follows the last comma");
-}
-
-static int names_parse(const char *text, struct schema *names, struct errmsg *err)
-{
-    const char *at = skip_space(text != NULL ? text : "");
-    int e = 0;
-
-    while (e == 0 && *at != '\0') {
-        e = name_parse(&at, names, COLUMN_STRING, err);
-        if (e == 0)
-            e = comma_parse(&at, err);
-    }
-    return e;
-}
-
 /* In quotes. Moves *at behind the closing one. */
 static int quoted_read(const char **at, struct bytes *text, struct errmsg *err)
 {
@@ -411,14 +364,14 @@ static int add_parse_one(const char **at, const struct transform_settings *set,
         return errmsg_set(err, -ENOMEM, "no memory");
     v = &t->values[t->add.count];
     cell = &t->cells[t->add.count];
-    e = name_parse(at, &t->add, COLUMN_STRING, err);
+    e = column_text_name(at, &t->add, err);
     if (e != 0)
         return e;
     column = &t->add.columns[t->add.count - 1];
-    *at = skip_space(*at);
+    *at = column_text_blanks(*at);
     if (**at != '=')
         return errmsg_set(err, -EINVAL, "'%s': '=' is expected at '%.20s'", column->name, *at);
-    *at = skip_space(*at + 1);
+    *at = column_text_blanks(*at + 1);
     e = value_read(at, set, v, cell, &type, err);
     if (e == 0 && value_prepare(v, column, cell))
         e = errmsg_set(err, -ENOMEM, "no memory");
@@ -433,13 +386,13 @@ static int add_parse_one(const char **at, const struct transform_settings *set,
 
 static int add_parse(const struct transform_settings *set, struct transform *t, struct errmsg *err)
 {
-    const char *at = skip_space(set->add_fields != NULL ? set->add_fields : "");
+    const char *at = column_text_blanks(set->add_fields != NULL ? set->add_fields : "");
     int e = 0;
 
     while (e == 0 && *at != '\0') {
         e = add_parse_one(&at, set, t, err);
         if (e == 0)
-            e = comma_parse(&at, err);
+            e = column_text_comma(&at, err);
     }
     return e;
 }
@@ -513,10 +466,10 @@ int transform_parse(const struct transform_settings *set, struct transform *ret_
     int e;
 
     *t = (struct transform){.kind = SHM_KIND_NONE};
-    e = names_parse(set->fields, &t->fields, err);
+    e = column_text_names(set->fields, &t->fields, err);
     if (e != 0) {
         errmsg_prefix(err, "fields: ");
-    } else if ((e = names_parse(set->drop_fields, &t->drop, err)) != 0) {
+    } else if ((e = column_text_names(set->drop_fields, &t->drop, err)) != 0) {
         errmsg_prefix(err, "drop_fields: ");
     } else if ((e = add_parse(set, t, err)) != 0) {
         errmsg_prefix(err, "add_fields: ");

@@ -22,6 +22,7 @@
 
 #include "pipeline/parts.h"
 #include "shm_client.h"
+#include "support/small_agent.h"
 
 enum { SHARDS = 3, PRODUCERS = 9, EVENTS = 400, ASKS_MIN = 20 };
 
@@ -42,19 +43,9 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
     (void)err;
     memset(ret_set, 0, sizeof(*ret_set));
     ret_set->outputs = 1;
-    o->format = strdup("json");
-    o->prefix = strdup("");
-    o->compression_level = -1;
-    o->file_mode = 0640;
+    small_agent_output(o, "json", "");
     o->buffer_count = *(const int *)ctx;
-    o->buffer_bytes = o->buffer_time_ns = -1;
-    o->targets = o->error_targets = 1;
-    o->target[0].sink = strdup("local");
-    o->target[0].directory = strdup(t.out);
-    o->target[0].type = TARGET_FILE;
-    o->error_target[0].sink = strdup("local");
-    o->error_target[0].directory = strdup(t.out);
-    o->error_target[0].type = TARGET_FILE;
+    small_agent_target(o, "local", t.out, false);
     return 0;
 }
 
@@ -104,30 +95,19 @@ static int batch_of[2] = {50, 30};
 
 static void agent_open(bool start)
 {
-    struct shard_options opt = {
-        .shards = SHARDS,
-        .agent_name = "host",
-        .data_dir = t.data,
-        .wal_dir = t.wal,
-        .shm_dir = t.shm,
-        .segment_size = 2 << 20,
-        .wal_bytes_max = 64 << 20,
-        .sync = WAL_SYNC_INTERVAL,
-        .sync_interval_ns = 1000000,
-        .memory_limit = 64 << 20,
-        .streams_max = 100,
-        .streams_per_uid_max = 100,
-        .rings_max = 64,
-        .rings_per_uid_max = 64,
-        .ring_bytes_per_uid_max = 1 << 30,
-        .idle = SHARD_IDLE_SLEEP,
-        .settings = on_settings,
-        .directories = on_directories,
-        .sink = on_sink,
-        .settings_ctx = &batch_of[0],
-    };
+    struct shard_options opt = small_agent_options();
     struct errmsg err = {""};
 
+    opt.shards = SHARDS;
+    opt.data_dir = t.data;
+    opt.wal_dir = t.wal;
+    opt.shm_dir = t.shm;
+    opt.sync_interval_ns = 1000000;
+    opt.idle = SHARD_IDLE_SLEEP;
+    opt.settings = on_settings;
+    opt.directories = on_directories;
+    opt.sink = on_sink;
+    opt.settings_ctx = &batch_of[0];
     if (shards_open(&opt, &t.shards, &err) || (start && shards_start(t.shards, &err)))
         fail_msg("%s", err.text);
 }

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "encode/compress.h"
 #include "support/sim.h"
+#include "support/small_agent.h"
 
 enum { LOOK_TURNS = 64, TURN_NS = 1000, CHILD_TEXT_MAX = 16384 };
 
@@ -34,14 +35,6 @@ void sim_agent_fail(const char *file, int line, const char *fmt, ...)
 }
 
 /* ---- Settings ---- */
-
-static char *text_copy(const char *text)
-{
-    char *copy = strdup(text);
-
-    SIM_AGENT_CHECK(copy, "out of memory");
-    return copy;
-}
 
 static bool texts_equal(const char *a, const char *b)
 {
@@ -62,13 +55,9 @@ static bool sinks_equal(const struct sim_agent_sink *a, const struct sim_agent_s
 
 static void output_fill(struct output_settings *o, const struct sim_agent_sink *sink)
 {
-    o->format = text_copy(sink->format);
-    o->prefix = text_copy(sink->prefix);
-    o->error_prefix = text_copy(SETTINGS_ERROR_PREFIX);
-    o->delimiter = (uint8_t *)text_copy("\n");
-    o->delimiter_len = 1;
-    o->columns = sink->columns ? text_copy(sink->columns) : NULL;
-    o->partition_by = sink->partition_by ? text_copy(sink->partition_by) : NULL;
+    small_agent_output(o, sink->format, sink->prefix);
+    o->columns = sink->columns ? small_agent_text(sink->columns) : NULL;
+    o->partition_by = sink->partition_by ? small_agent_text(sink->partition_by) : NULL;
     o->compression = sink->compression;
     o->compression_level = sink->compression_level;
     o->validate = sink->validate;
@@ -76,18 +65,9 @@ static void output_fill(struct output_settings *o, const struct sim_agent_sink *
     o->partitions_max = sink->partitions_max;
     o->infer_bytes = sink->infer_bytes;
     o->row_group_bytes = sink->row_group_bytes;
-    o->file_mode = 0640;
     o->buffer_count = sink->buffer_count;
     o->buffer_bytes = sink->buffer_bytes;
     o->buffer_time_ns = sink->buffer_time_ns;
-}
-
-static void target_fill(struct target_settings *t, const struct sim_agent_sink *sink)
-{
-    t->sink = text_copy(sink->name);
-    t->directory = text_copy(sink->directory);
-    t->type = TARGET_FILE;
-    t->flat = sink->flat;
 }
 
 /* Sinks with equal settings share an output. */
@@ -114,8 +94,7 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
             first[ret_set->outputs++] = sink;
             output_fill(o, sink);
         }
-        target_fill(&o->target[o->targets++], sink);
-        target_fill(&o->error_target[o->error_targets++], sink);
+        small_agent_target(o, sink->name, sink->directory, sink->flat);
     }
     return 0;
 }
@@ -147,27 +126,15 @@ void sim_agent_init(struct sim_agent *a, uint64_t seed)
     a->sources = calloc(SIM_AGENT_SOURCES_MAX, sizeof(*a->sources));
     SIM_AGENT_CHECK(a->sources, "out of memory");
     SIM_AGENT_CHECK(sim_mkdir(SIM_AGENT_SHM) == 0, "no " SIM_AGENT_SHM);
-    a->opt = (struct shard_options){
-        .agent_name = "host",
-        .data_dir = SIM_AGENT_DATA,
-        .wal_dir = SIM_AGENT_DATA "/wal",
-        .shm_dir = SIM_AGENT_SHM,
-        .segment_size = 2 << 20,
-        .wal_bytes_max = 64 << 20,
-        .sync = WAL_SYNC_INTERVAL,
-        .sync_interval_ns = 10000000,
-        .memory_limit = 64 << 20,
-        .streams_max = 100,
-        .streams_per_uid_max = 100,
-        .rings_max = 64,
-        .rings_per_uid_max = 64,
-        .ring_bytes_per_uid_max = 1 << 30,
-        .idle = SHARD_IDLE_ADAPTIVE,
-        .settings = on_settings,
-        .directories = on_directories,
-        .sink = on_sink,
-        .settings_ctx = a,
-    };
+    a->opt = small_agent_options();
+    a->opt.data_dir = SIM_AGENT_DATA;
+    a->opt.wal_dir = SIM_AGENT_DATA "/wal";
+    a->opt.shm_dir = SIM_AGENT_SHM;
+    a->opt.idle = SHARD_IDLE_ADAPTIVE;
+    a->opt.settings = on_settings;
+    a->opt.directories = on_directories;
+    a->opt.sink = on_sink;
+    a->opt.settings_ctx = a;
     a->streams_count = 1;
     a->stop_ns = 600000000000ULL;
     a->sinks_count = 1;

@@ -88,8 +88,12 @@ static const struct reason_words lost_words[] = {
 static const struct reason_words dropped_words[] = {
     { "sink_removed", "they waited for a sink that has left the configuration" },
 };
+static const struct reason_words refused_words[] = {
+    { "processing-failed", "no JSON, or with values that name no partition" },
+    { "format-conversion-failed", "they do not fit the columns" },
+};
 
-/* Of one stream what is lost, or dropped, a line for each reason. */
+/* Of one stream what is lost, dropped or refused, a line for each reason. */
 static void print_reasons(const char *stream, const char *what, const json_t *counts,
                           const struct reason_words *table, size_t table_count)
 {
@@ -111,7 +115,8 @@ static void print_reasons(const char *stream, const char *what, const json_t *co
 static void print_losses(const json_t *status, bool colour)
 {
     enum { LOST = sizeof(lost_words) / sizeof(lost_words[0]),
-           DROPPED = sizeof(dropped_words) / sizeof(dropped_words[0]) };
+           DROPPED = sizeof(dropped_words) / sizeof(dropped_words[0]),
+           REFUSED = sizeof(refused_words) / sizeof(refused_words[0]) };
     char human[CLI_HUMAN_BYTES], clean[128];
     const char *name;
     json_t *value, *stream;
@@ -128,6 +133,8 @@ static void print_losses(const json_t *status, bool colour)
                       lost_words, LOST);
         print_reasons(text(stream, "name"), "were dropped",
                       json_object_get(stream, "dropped_by_reason"), dropped_words, DROPPED);
+        print_reasons(text(stream, "name"), "went to the error output since the start",
+                      json_object_get(stream, "refused_by_reason"), refused_words, REFUSED);
     }
     printf("%s", colour ? CLI_PLAIN : "");
 }

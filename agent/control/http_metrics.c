@@ -18,6 +18,7 @@ enum metric_over {
     OVER_STREAM_SINK,
     OVER_STREAM_DROPPED,
     OVER_STREAM_LOST,
+    OVER_STREAM_REFUSED,
     OVER_LOST,
     OVER_SINK,
     OVER_RING_STATE,
@@ -89,6 +90,7 @@ static const char *const over_labels[OVER_COUNT] = {
     [OVER_STREAM_SINK] = "stream, sink",
     [OVER_STREAM_DROPPED] = "stream, reason",
     [OVER_STREAM_LOST] = "stream, reason",
+    [OVER_STREAM_REFUSED] = "stream, reason",
     [OVER_LOST] = "reason",
     [OVER_SINK] = "sink",
     [OVER_RING_STATE] = "state",
@@ -109,6 +111,8 @@ static size_t over_count(enum metric_over over, const struct status *s)
         return s->streams_count * WAL_DROP_REASON_COUNT;
     case OVER_STREAM_LOST:
         return s->streams_count * WAL_LOST_REASON_COUNT;
+    case OVER_STREAM_REFUSED:
+        return s->streams_count * ENCODING_ERROR_COUNT;
     case OVER_LOST:
         return WAL_LOST_REASON_COUNT;
     case OVER_SINK:
@@ -174,6 +178,8 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
         return stream_reason_begin(at, wal_drop_names, WAL_DROP_REASON_COUNT, page);
     case OVER_STREAM_LOST:
         return stream_reason_begin(at, wal_lost_names, WAL_LOST_REASON_COUNT, page);
+    case OVER_STREAM_REFUSED:
+        return stream_reason_begin(at, encoding_error_names, ENCODING_ERROR_COUNT, page);
     case OVER_LOST:
         return label_append(page, true, "reason", wal_lost_names[at->i]);
     case OVER_SINK:

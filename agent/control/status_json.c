@@ -99,7 +99,7 @@ static json_t *stream_json(const struct status *s, size_t i)
 {
     const struct status_stream *st = &s->streams[i];
 
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "name", st->name,
                      "accepted", count_json(st->accepted),
                      "accepted_bytes", count_json(st->accepted_bytes),
@@ -111,6 +111,8 @@ static json_t *stream_json(const struct status *s, size_t i)
                      counts_json(wal_drop_names, st->dropped_by, WAL_DROP_REASON_COUNT),
                      "lost_by_reason",
                      counts_json(wal_lost_names, st->lost_by, WAL_LOST_REASON_COUNT),
+                     "refused_by_reason",
+                     counts_json(encoding_error_names, st->refused_by, ENCODING_ERROR_COUNT),
                      "oldest_pending_ns", count_json(st->oldest_pending_ns),
                      "batches_open", count_json(st->batches_open),
                      "batches_sealing", count_json(st->batches_sealing),

@@ -11,8 +11,9 @@
  *   intake_drops  {REASON: events}               before acceptance, as producers report them
  *   rings_by_state {STATE: rings}
  *   streams       [{name accepted accepted_bytes delivered dropped lost pending
- *                   dropped_by_reason{} lost_by_reason{} oldest_pending_ns
- *                   batches_open batches_sealing
+ *                   dropped_by_reason{} lost_by_reason{}
+ *                   refused_by_reason{}: to error outputs since the start, delivered there
+ *                   oldest_pending_ns batches_open batches_sealing
  *                   sinks[{sink delivered delivered_bytes batches}]}]
  *   sinks         [{name type target retries batches_waiting waits_because(null: does not wait)}]
  *   rings         [{name state quarantine(null: none) waits_because(null: does not wait)

@@ -21,6 +21,8 @@
 
 struct stream;
 
+enum { STREAM_REFUSALS = 2 };       /* kinds of error outputs, as encode/ tells them apart */
+
 struct output {
     struct stream *stream;
     uint32_t version;
@@ -53,6 +55,7 @@ struct stream {
     struct batch *unfinished_first, *unfinished_last;   /* flow/ack.h */
     uint64_t seal_asked_ns;         /* last time a producer's flush asked for a seal */
     uint32_t batches_open, batches_sealing;
+    uint64_t refused[STREAM_REFUSALS];  /* events to error outputs since the start */
 };
 
 struct stream_table {

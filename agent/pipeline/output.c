@@ -238,6 +238,8 @@ enum writer_result output_write(struct seal_batch *sb, const struct encoding *e,
     return result;
 }
 
+_Static_assert((int)STREAM_REFUSALS == ENCODING_ERROR_COUNT, "each error has its count");
+
 /* The event is in the batch. */
 static inline void taken(struct shard *s, struct output *o, struct seal_batch *sb,
                          const struct event *ev, uint64_t lsn)
@@ -247,7 +249,8 @@ static inline void taken(struct shard *s, struct output *o, struct seal_batch *s
     batch_count(b, lsn, ev->len);
     o->routed_lsn = lsn;
     o->routed_events++;
-    s->letters += sb->error >= 0;
+    if (sb->error >= 0)
+        o->stream->refused[sb->error]++;
     if (b->chain.first != b->chain.last)
         seal_write_full(b);
     if (batch_full(b, o->set))

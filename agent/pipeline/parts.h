@@ -299,7 +299,6 @@ struct shard {
         struct io_op op;
     } work;
     uint64_t packs_bytes, writers_bytes;    /* of all compressors, all writers */
-    uint64_t letters;               /* events to error outputs since the start */
     struct spool_queue spool_queue;
     struct ack_list unfinished;
     uint64_t batch_number, last_name_time_ns;

@@ -44,6 +44,8 @@ static void stream_fill(const struct shard *s, const struct wal_stream *from,
     memcpy(to->lost_by, from->lost, sizeof(to->lost_by));
     to->pending = books.pending;
     to->oldest_pending_ns = books.pending > 0 ? oldest_pending_ns(s, st) : 0;
+    if (st)
+        memcpy(to->refused_by, st->refused, sizeof(to->refused_by));
     to->batches_open = st ? st->batches_open : 0;
     to->batches_sealing = st ? st->batches_sealing : 0;
 }

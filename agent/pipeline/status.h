@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "encode/encoding.h"
 #include "flow/name.h"
 #include "shm_wire.h"
 #include "wal/wal_format.h"
@@ -29,6 +30,8 @@ struct status_stream {
     uint64_t lost;                  /* the sum of: */
     uint64_t lost_by[WAL_LOST_REASON_COUNT];
     uint64_t pending;
+    /* Put into an error output since the start, by each output that refused it; delivered there. */
+    uint64_t refused_by[ENCODING_ERROR_COUNT];
     uint64_t oldest_pending_ns;     /* age of the oldest pending event, 0 = none */
     uint32_t batches_open, batches_sealing;
     uint32_t first_sink, sinks;     /* slice of status.stream_sinks */

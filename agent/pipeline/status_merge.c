@@ -43,6 +43,7 @@ static void stream_add(struct status_stream *to, const struct status_stream *fro
     counts_add(to->dropped_by, from->dropped_by, WAL_DROP_REASON_COUNT);
     to->lost += from->lost;
     counts_add(to->lost_by, from->lost_by, WAL_LOST_REASON_COUNT);
+    counts_add(to->refused_by, from->refused_by, ENCODING_ERROR_COUNT);
     to->pending += from->pending;
     if (to->oldest_pending_ns < from->oldest_pending_ns)
         to->oldest_pending_ns = from->oldest_pending_ns;

@@ -61,6 +61,8 @@ static void status_prints_tables_without_colours_into_a_file(void **state)
         "\nthe log had 8.0 KiB that cannot be read: unsynced: not synced before the host ",
         "\nstream clicks: 5 accepted events are lost: corrupt: damaged on disk; look at the disk",
         "\nstream errors.x-1: 3 accepted events were dropped: sink_removed: they waited for a ",
+        "\nstream clicks: 4 accepted events went to the error output since the start: "
+        "format-conversion-failed: they do not fit the columns\n",
         "dropped by producers before acceptance: 7\n",
         "\nSTREAM      ACCEPTED  DELIVERED  PENDING  DROPPED  LOST    BYTES  OLDEST\n",
         "\nclicks          1000        900       95        0     5  195 KiB    1.2s\n",

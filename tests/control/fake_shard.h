@@ -78,6 +78,7 @@ static inline struct status *fake_status(const struct fake_shard *f)
     memcpy(s->streams[1].name, "errors.x-1", 11);
     s->streams[1].accepted = 3;
     s->streams[1].dropped = s->streams[1].dropped_by[WAL_DROP_SINK_REMOVED] = 3;
+    s->streams[0].refused_by[ENCODING_FORMAT_FAILED] = 4;
     s->streams[1].first_sink = 2;
     s->streams[1].sinks = 1;
     for (unsigned i = 0; i < 3; i++)

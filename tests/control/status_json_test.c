@@ -75,10 +75,12 @@ static void field_names_are_the_contract(void **state)
     members(json_object_get(json, "intake_drops"), "full timeout too_large stale");
     members(json_object_get(json, "rings_by_state"), "attached orphan quarantined waiting");
     members(stream, "name accepted accepted_bytes delivered dropped lost pending "
-                    "dropped_by_reason lost_by_reason oldest_pending_ns batches_open "
-                    "batches_sealing sinks");
+                    "dropped_by_reason lost_by_reason refused_by_reason oldest_pending_ns "
+                    "batches_open batches_sealing sinks");
     members(json_object_get(stream, "dropped_by_reason"), "sink_removed");
     members(json_object_get(stream, "lost_by_reason"), "corrupt unsynced crash");
+    members(json_object_get(stream, "refused_by_reason"),
+            "processing-failed format-conversion-failed");
     members(first_of(stream, "sinks"), "sink delivered delivered_bytes batches");
     members(first_of(json, "sinks"), "name type target retries batches_waiting waits_because");
     members(ring, "name state quarantine waits_because id pid uid ring_bytes head accepted "
@@ -105,6 +107,9 @@ static void values_are_those_of_the_status(void **state)
     assert_true(json_is_false(json_object_get(json, "ready")));
     assert_true(json_is_true(json_object_get(json_object_get(json, "backpressure"), "disk_full")));
     assert_int_equal(json_integer_value(json_object_get(stream, "pending")), 95);
+    assert_int_equal(json_integer_value(json_object_get(
+                         json_object_get(stream, "refused_by_reason"),
+                         "format-conversion-failed")), 4);
     assert_int_equal(json_array_size(json_object_get(stream, "sinks")), 2);
     assert_true(json_is_null(json_object_get(first_of(json, "sinks"), "waits_because")));
     assert_string_equal(json_string_value(json_object_get(first_of(json, "rings"), "quarantine")),

@@ -73,6 +73,21 @@ class FormatCase(Case):
                          [delivered, 0, 0, 0])
         self.check_books(agent.status())
 
+    def check_refused(self, agent, stream, **refused):
+        """How many went to each error output, as JSON, in the metrics and in words."""
+        counts = {"processing-failed": 0, "format-conversion-failed": 0}
+        counts.update((reason.replace("_", "-"), count) for reason, count in refused.items())
+        self.assertEqual(agent.stream(stream)["refused_by_reason"], counts)
+        _, metrics = agent.ask("GET", "/metrics")
+        code, text, err = agent.run("status")
+        self.assertEqual((code, err), (0, ""))
+        for reason, count in counts.items():
+            self.assertIn('hydrant_events_refused_total{stream="%s",reason="%s"} %d\n'
+                          % (stream, reason, count), metrics)
+            line = "\nstream %s: %d accepted events went to the error output since the start: %s: " \
+                % (stream, count, reason)
+            self.assertEqual(line in text, count > 0, text)
+
     def check_letter(self, letter, code, why):
         self.assertEqual(list(letter), LETTER_KEYS)
         self.assertEqual((letter["attemptsMade"], letter["errorCode"]), (1, code))
@@ -397,6 +412,7 @@ class Columns(FormatCase):
             for (letter, _), why in zip(letters, [*self.MISFITS.values(), "message"]):
                 self.check_letter(letter, "format-conversion-failed", why)
             self.check_stream(agent, stream, len(events))
+            self.check_refused(agent, stream, format_conversion_failed=len(letters))
         agent.stop()
 
     def test_validate_keeps_what_is_no_json_out_of_json(self):
@@ -416,6 +432,7 @@ class Columns(FormatCase):
         for letter, _ in letters:
             self.check_letter(letter, "processing-failed", "JSON object")
         self.check_stream(agent, "s", len(events))
+        self.check_refused(agent, "s", processing_failed=len(bad))
         agent.stop()
 
     def test_what_can_never_be_a_row_is_a_dead_letter(self):

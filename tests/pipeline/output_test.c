@@ -266,6 +266,26 @@ static void each_error_has_an_output_of_its_own(void **state)
     assert_int_equal(letters(LETTERS "processing-failed", "|"), 1);
 }
 
+static void the_books_say_how_many_were_refused_and_why(void **state)
+{
+    (void)state;
+    agent.sinks[0].format = "csv";
+    agent.sinks[0].columns = "a i64";
+    sim_agent_sink_add(&agent, "second", "/data/second")->format = "json";
+    agent.sinks[1].columns = NULL;
+    agent.sinks[1].validate = true;
+    sim_agent_open(&agent);
+    PUT("{\"a\":1}", "nothing", "{\"a\":\"one\"}", "{\"b\":1}");
+    assert_int_equal(books().refused_by[ENCODING_PROCESSING_FAILED], 1);   /* by the second */
+    assert_int_equal(books().refused_by[ENCODING_FORMAT_FAILED], 3);
+    stop(4);
+    sim_agent_open(&agent);             /* since the start: of what is delivered nothing comes */
+    PUT("nothing");
+    assert_int_equal(books().refused_by[ENCODING_PROCESSING_FAILED], 1);
+    assert_int_equal(books().refused_by[ENCODING_FORMAT_FAILED], 1);
+    stop(5);
+}
+
 /* --- catching up -------------------------------------------------------------------------- */
 
 static shard_settings_fn plain_settings;
@@ -424,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_misfit_seals_its_batch_and_goes_on_with_wider_columns),
         cmocka_unit_test(what_is_refused_goes_to_the_error_output_and_seals_nothing),
         cmocka_unit_test(each_error_has_an_output_of_its_own),
+        cmocka_unit_test(the_books_say_how_many_were_refused_and_why),
         cmocka_unit_test(what_was_sealed_is_skipped_when_its_version_is_folded_meanwhile),
         cmocka_unit_test(the_short_way_gives_the_bytes_of_the_long_one),
     };

@@ -40,6 +40,7 @@ static struct status *make(const char *text)
         st->accepted = 10;
         st->delivered = 7;
         st->pending = 3;
+        st->refused_by[ENCODING_FORMAT_FAILED] = 2;
         st->first_sink = (uint32_t)s->stream_sinks_count;
         while (text[1] >= '0' && text[1] <= '9') {
             struct status_stream_sink *pair = &s->stream_sinks[s->stream_sinks_count++];
@@ -64,6 +65,7 @@ static void expect(const struct status *s, const char *wanted)
         const struct status_stream *st = &s->streams[i];
 
         assert_int_equal(st->accepted, st->delivered + st->pending);
+        assert_int_equal(st->refused_by[ENCODING_FORMAT_FAILED], st->accepted / 5);
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s*%d", i ? " " : "", st->name,
                                 (int)(st->accepted / 10));
         for (uint32_t k = 0; k < st->sinks; k++) {

@@ -250,6 +250,7 @@ struct agent {
     int bell_fd;
     pid_t producer_tid;
     int rounds;
+    bool loses;                 /* what it has, before it publishes */
     enum shm_pos which;
     int woken;
 };
@@ -285,6 +286,8 @@ static void *agent_run(void *context)
         while (!thread_sleeps(agent->producer_tid))
             (void)sched_yield();
         head = reader_head(&agent->reader);
+        if (agent->loses)
+            atomic_store(&agent->reader.consumer->lost_pos, head);
         if (reader_publish(&agent->reader, agent->which, head))
             agent->woken++;
     }
@@ -331,6 +334,69 @@ static void flush_sleeps_until_the_agent_wakes_it(void **state)
     (void)close(agent.bell_fd);
 }
 
+static void what_was_lost_is_told_by_one_flush(void **state)
+{
+    struct scratch *scratch = *state;
+    struct shmc_options opt = scratch_options(scratch);
+    struct shmc *h = scratch_open(&opt);
+    uint16_t stream = scratch_stream(h);
+    struct ring_reader reader;
+    uint64_t lost;
+
+    reader_open(&reader, scratch->dir, shmc_name(h));
+    for (int round = 0; round < 2; round++) {
+        write_bytes(h, stream, 2048);
+        lost = reader_head(&reader);
+        write_bytes(h, stream, 1024);
+        reader_publish(&reader, SHM_POS_ACCEPTED, reader_head(&reader));
+        atomic_store(&reader.consumer->lost_pos, lost);
+        /* Accepted they were; and a flush that did not wait for durable could not say so. */
+        assert_int_equal(shmc_flush(h, SHMC_COMMITTED, 0), 0);
+        assert_int_equal(shmc_flush(h, SHMC_ACCEPTED, 0), 0);
+        /* Though not all that it asks for is durable yet. */
+        errno = E2BIG;
+        assert_int_equal(shmc_flush(h, round == 0 ? SHMC_DURABLE : SHMC_DELIVERED, 0), -EIO);
+        assert_int_equal(errno, E2BIG);
+        assert_non_null(strstr(shmc_error(h), "were lost"));
+        assert_int_equal(atomic_load(&reader.producer->waiter), 0);
+        /* What is sent again, and all after it, is a new matter. */
+        assert_int_equal(shmc_flush(h, SHMC_DURABLE, 0), -ETIMEDOUT);
+        write_bytes(h, stream, 2048);
+        for (int which = 0; which < SHM_POS_COUNT; which++)
+            reader_publish(&reader, (enum shm_pos)which, reader_head(&reader));
+        assert_int_equal(shmc_flush(h, SHMC_DURABLE, 0), 0);
+        assert_int_equal(shmc_flush(h, SHMC_DELIVERED, 0), 0);
+    }
+    reader_close(&reader);
+    assert_int_equal(shmc_close(h), 0);
+}
+
+static void a_flush_that_sleeps_is_told_of_a_loss(void **state)
+{
+    struct scratch *scratch = *state;
+    struct shmc_options opt = scratch_options(scratch);
+    struct shmc *h = scratch_open(&opt);
+    uint16_t stream = scratch_stream(h);
+    struct agent agent = {.rounds = 10, .loses = true, .producer_tid = gettid(),
+                          .which = SHM_POS_DURABLE};
+    pthread_t thread;
+    void *done;
+
+    agent.bell_fd = bell_listen(scratch->dir);
+    reader_open(&agent.reader, scratch->dir, shmc_name(h));
+    assert_int_equal(pthread_create(&thread, NULL, agent_run, &agent), 0);
+    for (int round = 0; round < agent.rounds; round++) {
+        assert_int_equal(shmc_write(h, stream, SHMC_TEXT, "x", 1), 0);
+        assert_int_equal(shmc_flush(h, SHMC_DURABLE, 10000000000ULL), -EIO);
+    }
+    assert_int_equal(pthread_join(thread, &done), 0);
+    assert_non_null(done);
+    assert_int_equal(shmc_flush(h, SHMC_DURABLE, 0), 0);
+    reader_close(&agent.reader);
+    assert_int_equal(shmc_close(h), 0);
+    (void)close(agent.bell_fd);
+}
+
 static void a_full_ring_waits_until_the_agent_makes_room(void **state)
 {
     struct scratch *scratch = *state;
@@ -372,6 +438,8 @@ int main(void)
         CLAIM(finds_the_bell_after_the_program_changed_its_directory),
         CLAIM(leaves_a_descriptor_alone_that_took_the_bells_number),
         CLAIM(flush_sleeps_until_the_agent_wakes_it),
+        CLAIM(what_was_lost_is_told_by_one_flush),
+        CLAIM(a_flush_that_sleeps_is_told_of_a_loss),
         CLAIM(a_full_ring_waits_until_the_agent_makes_room),
     };
 

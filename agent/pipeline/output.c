@@ -290,16 +290,53 @@ static bool take_anew(struct shard *s, struct output *o, const struct event *ev,
     return result == WRITER_AGAIN ? false : no_room(s);
 }
 
+/* No batch takes it: encoding.error says why. */
+static bool take_refused(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
+                         uint64_t arrival_ns)
+{
+    struct placing *p = o->encoding;
+    struct place place;
+    struct seal_batch *sb;
+
+    place_error(&place, p->encoding->error);
+    sb = (struct seal_batch *)open_batches_find(&o->open, place.name, place.len, place.hash);
+    if (!sb)
+        return take_anew(s, o, ev, &place, lsn, arrival_ns, NULL);
+    if (letter_take(sb, p->encoding, ev, arrival_ns) != WRITER_TAKEN)
+        return no_room(s);
+    taken(s, o, sb, ev, lsn);
+    return true;
+}
+
+/* Not into this batch: into the next one, if a batch can begin with it. */
+static bool take_misfit(struct shard *s, struct output *o, struct seal_batch *sb,
+                        const struct event *ev, uint64_t lsn, uint64_t arrival_ns)
+{
+    struct placing *p = o->encoding;
+    const struct schema *start = writer_wider(sb->writer);
+    struct schema wider = {0};
+    struct place place;
+    bool done;
+
+    if (place_find(p, ev, true, &place))
+        return no_room(s);
+    if (place.error >= 0)
+        return take_refused(s, o, ev, lsn, arrival_ns);
+    if (start && schema_copy(start, &wider))
+        return no_room(s);
+    seal_begin(s, &sb->batch);
+    done = take_anew(s, o, ev, &place, lsn, arrival_ns, start ? &wider : NULL);
+    schema_fini(&wider);
+    return done;
+}
+
 /* Into the batch of its partition, which is opened if need be. */
 static bool take_placed(struct shard *s, struct output *o, const struct event *ev, uint64_t lsn,
                         uint64_t arrival_ns)
 {
     struct placing *p = o->encoding;
-    struct schema wider = {0};
-    const struct schema *start;
     struct place place;
     struct seal_batch *sb;
-    bool done;
 
     if (place_find(p, ev, s->catching_up || o->open.count == 0, &place))
         return no_room(s);
@@ -325,22 +362,9 @@ static bool take_placed(struct shard *s, struct output *o, const struct event *e
     case WRITER_AGAIN:
         return false;
     case WRITER_MISFIT:
-        start = writer_wider(sb->writer);
-        if (start && schema_copy(start, &wider))
-            return no_room(s);
-        seal_begin(s, &sb->batch);
-        done = take_anew(s, o, ev, &place, lsn, arrival_ns, start ? &wider : NULL);
-        schema_fini(&wider);
-        return done;
+        return take_misfit(s, o, sb, ev, lsn, arrival_ns);
     case WRITER_REFUSED:
-        place_error(&place, p->encoding->error);
-        sb = (struct seal_batch *)open_batches_find(&o->open, place.name, place.len, place.hash);
-        if (!sb)
-            return take_anew(s, o, ev, &place, lsn, arrival_ns, NULL);
-        if (letter_take(sb, p->encoding, ev, arrival_ns) != WRITER_TAKEN)
-            return no_room(s);
-        taken(s, o, sb, ev, lsn);
-        return true;
+        return take_refused(s, o, ev, lsn, arrival_ns);
     default:
         return no_room(s);
     }

@@ -245,6 +245,33 @@ static void what_is_refused_goes_to_the_error_output_and_seals_nothing(void **st
     stop(8);
 }
 
+/* Neither the batch that is open, which is one of records, nor the next one can take it. */
+static void what_no_batch_begins_with_is_refused_behind_records_too(void **state)
+{
+    static const uint8_t body[] = {1, 0, 0, 0, SHM_FIELD_I64, 0, 1, 0, 'a'};
+    static const int64_t value = 7;
+    uint16_t stream, typed;
+
+    (void)state;
+    agent.sinks[0].format = "csv";
+    agent.sinks[0].infer_bytes = 1;
+    sim_agent_open(&agent);
+    assert_int_equal(sim_producer_stream(producer, "stream-0", &stream), 0);
+    assert_int_equal(sim_producer_schema(producer, stream, body, sizeof(body), &typed), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sim_producer_append(producer, typed, SHM_KIND_RECORD, 0, &value,
+                                             sizeof(value)), 0);
+        sim_producer_publish(producer);
+        PUT("{}");
+    }
+    expect(OUT, "");
+    PUT("{\"a\":8}");
+    expect(OUT, "a\n7\n7\n|");
+    stop(5);
+    expect(OUT, "a\n7\n7\n|a\n8\n|");
+    assert_int_equal(letters(LETTERS "format-conversion-failed", "\"rawData\":\"e30=\"}\n"), 2);
+}
+
 static void each_error_has_an_output_of_its_own(void **state)
 {
     char text[PARTITION_VALUE_BYTES_MAX + 40];
@@ -443,6 +470,7 @@ int main(void)
         cmocka_unit_test(the_clock_of_events_parts_them_too),
         cmocka_unit_test(a_misfit_seals_its_batch_and_goes_on_with_wider_columns),
         cmocka_unit_test(what_is_refused_goes_to_the_error_output_and_seals_nothing),
+        cmocka_unit_test(what_no_batch_begins_with_is_refused_behind_records_too),
         cmocka_unit_test(each_error_has_an_output_of_its_own),
         cmocka_unit_test(the_books_say_how_many_were_refused_and_why),
         cmocka_unit_test(what_was_sealed_is_skipped_when_its_version_is_folded_meanwhile),

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "pipeline/parts.h"
+#include "simulate/records.h"
 
 typedef unsigned long long ull;
 
@@ -40,6 +41,7 @@ enum odd {
 struct producer {
     struct sim_producer ring;
     uint32_t source, number;
+    uint16_t schema[SCENARIO_STREAMS_MAX][RECORDS_TYPES];    /* definitions; 0: not yet made */
     bool used;
 };
 
@@ -153,6 +155,48 @@ static uint64_t time_draw(void)
     }
 }
 
+/* Commits one. False: the ring is full. */
+static bool producer_append(struct producer *p, uint16_t number, enum shm_kind kind, uint32_t len)
+{
+    int rc = sim_producer_append(&p->ring, number, kind, time_draw(), w.payload, len);
+
+    if (rc == -EAGAIN) {
+        inv_count(&w.inv, COVER_rings_full);
+        inv_source_dropped(&w.inv, p->source);
+        return false;
+    }
+    if (rc != 0)
+        inv_fail(&w.inv, __func__, "%s", strerror(-rc));
+    inv_source_wrote(&w.inv, p->source, w.payload, len);
+    sim_producer_publish(&p->ring);
+    return true;
+}
+
+/* A record, perhaps one that is cut or has bytes that are no text. */
+static bool producer_record(struct producer *p, unsigned stream, uint16_t stream_number,
+                            uint32_t max)
+{
+    struct record_values values = {.producer = p->source, .number = ++p->number,
+                                   .group = below(4), .text = chance(w.sc->odd) ? (char)0xff : 'x'};
+    unsigned type = below(RECORDS_TYPES);
+    uint16_t *schema = &p->schema[stream][type];
+    uint8_t body[RECORDS_BODY_MAX];
+    uint32_t len;
+    int rc;
+
+    if (*schema == 0) {
+        rc = sim_producer_schema(&p->ring, stream_number, body, records_body(type, body), schema);
+        if (rc != 0)
+            inv_fail(&w.inv, __func__, "%s", strerror(-rc));
+    }
+    values.text_len = max > RECORDS_FIXED_MAX ? spread(max - RECORDS_FIXED_MAX) - 1 : 0;
+    len = records_write(type, &values, w.payload);
+    if (chance(w.sc->odd / 2))
+        len = below(len);
+    inv_count(&w.inv, COVER_records_written);
+    return producer_append(p, *schema, SHM_KIND_RECORD, len);
+}
+
 /* Commits one event. False: the ring is full. */
 static bool producer_write(struct producer *p)
 {
@@ -173,6 +217,8 @@ static bool producer_write(struct producer *p)
     rc = sim_producer_stream(&p->ring, name, &number);
     if (rc != 0)
         inv_fail(&w.inv, __func__, "%s: %s", name, strerror(-rc));
+    if (w.sc->records > 0 && max >= RECORDS_FIXED_MAX && chance(w.sc->records))
+        return producer_record(p, stream, number, max);
     head = head_write(p, odd);
     if (kind == SHM_KIND_JSON && len < (uint32_t)head + 2)
         len = (uint32_t)head + 2;
@@ -182,17 +228,7 @@ static bool producer_write(struct producer *p)
         memcpy(w.payload + len - 2, "\"}", 2);
     if (kind == SHM_KIND_JSON && odd == ODD_EMPTY)
         len = (uint32_t)snprintf((char *)w.payload, HEAD_BYTES_MAX, "{}");
-    rc = sim_producer_append(&p->ring, number, kind, time_draw(), w.payload, len);
-    if (rc == -EAGAIN) {
-        inv_count(&w.inv, COVER_rings_full);
-        inv_source_dropped(&w.inv, p->source);
-        return false;
-    }
-    if (rc != 0)
-        inv_fail(&w.inv, __func__, "%s", strerror(-rc));
-    inv_source_wrote(&w.inv, p->source, w.payload, len);
-    sim_producer_publish(&p->ring);
-    return true;
+    return producer_append(p, number, kind, len);
 }
 
 static void scribble(uint8_t *at, size_t len)

@@ -136,7 +136,7 @@ static void producers_make(uint64_t *r, struct scenario *sc, bool heavy)
     static const uint32_t sizes[] = {1, 60, 60, 400, 3000, UINT32_MAX};
 
     sc->rings = 1 + below(r, 8);
-    sc->streams = 1 + below(r, 6);
+    sc->streams = 1 + below(r, SCENARIO_STREAMS_MAX);
     sc->ring_bytes_max = heavy ? 1 << 20 : SHM_RING_BYTES_MIN << below(r, 3);
     sc->event_bytes_max = heavy ? UINT32_MAX : sizes[below(r, 6)];
     sc->kinds = chance(r, 400);
@@ -192,6 +192,7 @@ void scenario_make(uint64_t seed, struct scenario *ret_scenario)
     settings_make(&r, sc, heavy);
     troubles_make(&r, sc);
     lives_make(&r, sc, heavy);
+    sc->records = rate(&r, 300, 900);
 }
 
 /* ---- In words ---- */
@@ -222,8 +223,9 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
 
     ret_text[0] = '\0';
     at = say(ret_text, at, "  %u rings up to %llu KiB, %u streams, events up to %u bytes%s, "
-             "%u permille odd, %u a turn\n", sc->rings, (ull)sc->ring_bytes_max >> 10, sc->streams,
-             sc->event_bytes_max, sc->kinds ? " of every kind" : "", sc->odd, sc->burst);
+             "%u permille records, %u odd, %u a turn\n", sc->rings,
+             (ull)sc->ring_bytes_max >> 10, sc->streams, sc->event_bytes_max,
+             sc->kinds ? " of every kind" : "", sc->records, sc->odd, sc->burst);
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
         const struct scenario_sink *sink = &sc->sink[i];
 

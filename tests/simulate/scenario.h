@@ -17,6 +17,7 @@
 
 enum {
     SCENARIO_SINKS_MAX = 3,
+    SCENARIO_STREAMS_MAX = 6,
     SCENARIO_LIVES_MAX = 8,
     SCENARIO_TEXT_MAX = 2048
 };
@@ -51,6 +52,7 @@ struct scenario {
     uint64_t ring_bytes_max;
     uint32_t event_bytes_max;           /* UINT32_MAX: as large as a ring takes */
     bool kinds;                         /* text and bytes too, not JSON alone */
+    unsigned records;                   /* permille of the events: typed, where they fit */
     unsigned odd;                       /* permille of JSON events that are odd in some way */
     unsigned burst;
 

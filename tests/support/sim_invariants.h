@@ -46,7 +46,8 @@ enum {
 #define SIM_COVERAGE(X) \
     X(seeds) X(lives) X(kills) X(power_cuts) X(stops) X(stops_out_of_time) X(lives_failed) \
     X(starts_failed) X(crashes_while_starting) X(second_crashes) X(late_writes) \
-    X(events_written) X(events_accepted) X(events_delivered) X(events_undone) X(events_lost) \
+    X(events_written) X(records_written) X(events_accepted) X(events_delivered) \
+    X(events_undone) X(events_lost) \
     X(states_compared) X(commits) X(commits_undone) X(segments) X(rolls) \
     X(continuations) X(segments_given_up) X(segments_removed) X(segments_recycled) \
     X(seals) X(seals_partitioned) X(seals_of_errors) \
@@ -94,6 +95,7 @@ struct inv_event {
     uint32_t stream, version;
     uint32_t payload, len;              /* in the ledger's payloads */
     uint8_t kind;
+    uint16_t def;                       /* its frame's */
     uint64_t time_ns, arrival_ns;
     uint32_t place[INV_OUTPUTS_MAX];    /* of its partition; 0: not yet found */
     uint32_t seal[INV_OUTPUTS_MAX];     /* index + 1 */
@@ -143,6 +145,7 @@ struct inv_def {
     uint32_t ring, stream;
     uint32_t schema_crc32c;             /* 0: a stream */
     uint16_t number;
+    uint32_t schema, schema_len;        /* among the payloads */
     uint64_t end_lsn;
 };
 
@@ -217,6 +220,9 @@ struct inv {
     uint8_t *payloads;                  /* owned; INV_PAYLOAD_MAX of address space */
     uint32_t payloads_len;
 };
+
+/* A ring's definition, or NULL. */
+const struct inv_def *inv_def_of(const struct inv *v, uint32_t ring, uint16_t number);
 
 /* The seal of a batch, or NULL. */
 struct inv_seal *inv_seal_of(const struct inv *v, uint64_t epoch, uint64_t number);

@@ -41,6 +41,7 @@ struct inv_format {
 
 static struct block_pool pool;
 static struct parquet_workspace *workspace;
+static struct record_types types;
 
 struct inv_format *inv_format_open(struct inv *v, struct output_settings *set)
 {
@@ -50,6 +51,7 @@ struct inv_format *inv_format_open(struct inv *v, struct output_settings *set)
     if (pool.max == 0) {
         block_pool_init(&pool, POOL_BYTES);
         workspace = parquet_workspace_open();
+        record_types_init(&types);
     }
     f->set = *set;
     memset(set, 0, sizeof(*set));
@@ -90,7 +92,16 @@ uint32_t inv_place_named(const void *name, size_t len)
 
 static struct event event_of(const struct inv *v, const struct inv_event *ev)
 {
-    return (struct event){v->payloads + ev->payload, ev->len, ev->kind, ev->time_ns, NULL};
+    struct event event = {v->payloads + ev->payload, ev->len, ev->kind, ev->time_ns, NULL};
+    const struct inv_def *def;
+
+    if (ev->kind == SHM_KIND_RECORD) {
+        def = inv_def_of(v, ev->ring, ev->def);
+        if (def && def->schema_crc32c != 0)     /* else, or if it is malformed, the type is none */
+            (void)record_types_get(&types, v->payloads + def->schema, def->schema_len,
+                                   &event.record);
+    }
+    return event;
 }
 
 uint32_t inv_place(struct inv *v, const struct inv_version *version, uint16_t output,

@@ -92,12 +92,31 @@ static void nothing_is_logged_that_was_not_written(struct inv *v, struct inv_eve
     ev->source = INV_STRANGER;
 }
 
-static uint32_t def_stream(const struct inv *v, uint32_t ring, uint16_t number)
+const struct inv_def *inv_def_of(const struct inv *v, uint32_t ring, uint16_t number)
 {
     for (uint32_t i = v->defs_count; i-- > 0; )
         if (v->defs[i].ring == ring && v->defs[i].number == number)
-            return v->defs[i].stream;
-    return 0;
+            return &v->defs[i];
+    return NULL;
+}
+
+static uint32_t def_stream(const struct inv *v, uint32_t ring, uint16_t number)
+{
+    const struct inv_def *def = inv_def_of(v, ring, number);
+
+    return def ? def->stream : 0;
+}
+
+/* Where it is kept. */
+static uint32_t payload_keep(struct inv *v, const void *data, uint32_t len)
+{
+    uint32_t at = v->payloads_len;
+
+    if (v->payloads_len + len > INV_PAYLOAD_MAX)
+        inv_fail(v, __func__, "more payload than the ledger keeps");
+    memcpy(v->payloads + at, data, len);
+    v->payloads_len += len;
+    return at;
 }
 
 /* `place`: where in log and ring it is. */
@@ -111,20 +130,17 @@ static void event_add(struct inv *v, const struct inv_ring *ring, const struct s
     if (!version)
         inv_fail(v, __func__, "ring %u: definition %u has no stream with settings", ring->id,
                  frame->def);
-    if (v->payloads_len + frame->len > INV_PAYLOAD_MAX)
-        inv_fail(v, __func__, "more payload than the ledger keeps");
     ev = inv_append((void **)&v->events, &v->events_count, &v->events_cap, sizeof(*ev));
     *ev = *place;
     ev->ring = ring->id;
     ev->source = ring->source;
     ev->stream = stream;
     ev->version = version->version;
-    ev->payload = v->payloads_len;
+    ev->payload = payload_keep(v, payload, frame->len);
     ev->len = frame->len;
     ev->kind = frame->kind;
+    ev->def = frame->def;
     ev->time_ns = frame->time_ns ? frame->time_ns : place->arrival_ns;
-    memcpy(v->payloads + v->payloads_len, payload, frame->len);
-    v->payloads_len += frame->len;
     if (ev->source != INV_STRANGER)
         nothing_is_logged_that_was_not_written(v, ev, payload);
     inv_count(v, COVER_events_accepted);
@@ -219,6 +235,9 @@ static void schema_take(struct inv *v, const struct wal_item *it, uint64_t end_l
                  it->u.schema.ring, it->u.schema.number, it->u.schema.stream_def);
     def_take(v, (struct inv_def){.ring = it->u.schema.ring, .stream = stream,
                                  .number = it->u.schema.number, .end_lsn = end_lsn,
+                                 .schema = payload_keep(v, it->u.schema.body.at,
+                                                        it->u.schema.body.len),
+                                 .schema_len = it->u.schema.body.len,
                                  .schema_crc32c = crc32c(0, it->u.schema.body.at,
                                                          it->u.schema.body.len)});
 }

@@ -99,13 +99,14 @@ AGENT_C   := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c))
 AGENT_CC  := $(wildcard agent/*/*.cc)
 MAIN_SRC  := $(wildcard agent/main.c)
 
-# In tests/: NAME_test.c is a test program, NAME_fuzz.c a fuzz target, a .c file in e2e/ a program
-# for the end-to-end tests; every other .c file is support, linked where it is used.
+# In tests/: NAME_test.c is a test program, NAME_fuzz.c a fuzz target, a .c file in e2e/ and any
+# NAME_tool.c a program for the tests in Python; every other .c file is support, linked where it is
+# used.
 TEST_SRC    := $(wildcard tests/*/*_test.c)
 FUZZ_SRC    := $(wildcard tests/*/*_fuzz.c)
-E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c))
+E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c tests/*/*_tool.c))
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
-E2E_PY      := $(wildcard tests/e2e/*.py)
+E2E_PY      := $(sort $(wildcard tests/e2e/*.py tests/*/test_*.py))
 
 # Real crashes on real file systems: short in `make check`, long in `make torture`.
 TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_disk.py full_disk.py \

@@ -106,7 +106,8 @@ TEST_SRC    := $(wildcard tests/*/*_test.c)
 FUZZ_SRC    := $(wildcard tests/*/*_fuzz.c)
 E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c tests/*/*_tool.c))
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
-E2E_PY      := $(sort $(wildcard tests/e2e/*.py tests/*/test_*.py))
+E2E_PY      := $(wildcard tests/e2e/*.py tests/sink/test_*.py)
+SUPPORT_PY  := $(wildcard tests/aws/test_*.py)
 
 # Real crashes on real file systems: short in `make check`, long in `make torture`.
 TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_disk.py full_disk.py \
@@ -267,7 +268,7 @@ check-built:
 	@$(MAKE) --no-print-directory MODE=tsan thread-tests
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@tests/run $(TEST_SRC:%.c=build/release/%) $(TEST_SRC:%.c=build/asan/%) \
-	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) \
+	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) $(SUPPORT_PY) \
 	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) \
 	  HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(E2E_PY)
 

@@ -152,8 +152,11 @@ static void the_log_ends_where_a_commit_ends(struct inv *v, uint64_t end)
     for (uint32_t i = v->commits_count; i-- > 0 && !known; )
         known = v->commits[i].end_lsn == end
                 && (v->cut || v->commits[i].landed > v->commits[i].from);
+    /* Or where a continuation did that had its name, were it not yet for sure. */
     for (uint32_t i = 0; i < v->segments_count && !known; i++)
-        known = v->segments[i].start_lsn + WAL_BLOCK == end;
+        known = v->segments[i].start_lsn + WAL_BLOCK == end
+                || (v->segments[i].continues && v->segments[i].named
+                    && v->segments[i].end_lsn == end);
     /* What was given up may come back with a power cut: it was whole. */
     for (uint32_t i = 0; i < v->ghosts_count && v->cut && !known; i++)
         known = v->ghosts[i] == end;

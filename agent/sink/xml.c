@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <expat.h>
+
+#include "sink/secret.h"
 
 struct reading {
     XML_Parser parser;              /* owned */
@@ -123,6 +126,7 @@ static void XMLCALL on_doctype(void *ctx, const XML_Char *name, const XML_Char *
 int xml_read(const char *text, size_t len, struct xml_field *fields, size_t count,
              const char *item, xml_item_fn on_item, void *ctx)
 {
+    static const XML_Memory_Handling_Suite memory = {malloc, secret_realloc, secret_free};
     struct reading r = {.fields = fields, .count = count, .item = item, .on_item = on_item,
                         .ctx = ctx};
 
@@ -133,7 +137,7 @@ int xml_read(const char *text, size_t len, struct xml_field *fields, size_t coun
         len--;
     if (len == 0 || len > INT_MAX)
         return -EBADMSG;
-    r.parser = XML_ParserCreate(NULL);
+    r.parser = XML_ParserCreate_MM(NULL, &memory, NULL);
     if (r.parser == NULL)
         return -ENOMEM;
     XML_SetUserData(r.parser, &r);

@@ -2,7 +2,8 @@
  * xml: named fields of a small XML document, as services answer them. Pure.
  *
  * A field is named by the path of its element from the root, without namespaces: "Error/Code". What
- * is not asked for is skipped. A document type, thus every entity of its own, is refused.
+ * is not asked for is skipped. A document type, thus every entity of its own, is refused. What the
+ * parser keeps is wiped, for replies can be secret.
  *
  * Owns:   a parser within the call.
  * Thread: any.

@@ -40,9 +40,16 @@ void room_shed(struct seal_batch *sb, uint64_t after_ns)
         return;
     if (sb->state == SEAL_DELIVER) {    /* damaged: kept until it is replaced, to be looked at */
         char damaged[SPOOL_NAME_MAX];
+        int err;
 
         seal_damaged_name(&sb->batch.id, damaged);
-        (void)file_rename(s->spool_dir, sb->spool.name, s->spool_dir, damaged);
+        err = file_rename(s->spool_dir, sb->spool.name, s->spool_dir, damaged);
+        if (err && err != -ENOENT && err != -EEXIST) {   /* one that was set aside before stays */
+            log_error("spool file %s: cannot be set aside: %s; it is tried again", sb->spool.name,
+                      strerror(-err));
+            deliver_parked(sb, "cannot be set aside");
+            return;
+        }
     }
     output_writer_close(sb);
     pack_forget(sb);

@@ -125,6 +125,50 @@ static void a_damaged_spool_file_is_made_again(void **state)
     assert_int_equal(sim_agent_files(&agent, 0, NULL), 4);
 }
 
+/* Nothing is removed meanwhile: what cannot be set aside may be all that is left of its batch. */
+static void a_damaged_file_that_cannot_be_set_aside_stays_and_is_tried_again(void **state)
+{
+    (void)state;
+    stalled_sink();
+    life_with_sealed_batches(40);
+    assert_int_equal(damage(SPOOL, false), 4);
+    sim_set_capacity("/far", 1 << 30);
+    sim_agent_open(&agent);
+    sim_fail(SIM_RENAME, 1, 8, -EIO);   /* there, and back in case it had been */
+    sim_agent_turns(&agent, 200);
+    assert_int_equal(names_like(SPOOL, ".spool"), 4);
+    assert_int_equal(names_like(SPOOL, ".damaged"), 0);
+    assert_int_equal(agent.shard->batches_rebuilt, 0);
+    sim_agent_pass(&agent, 200000000000);
+    assert_int_equal(agent.shard->batches_rebuilt, 4);
+    assert_int_equal(names_like(SPOOL, ".damaged"), 0);
+    sim_agent_close(&agent);
+    sim_kill();
+    last_life();
+    assert_int_equal(sim_agent_files(&agent, 0, NULL), 4);
+}
+
+/* The file that was made again is damaged too, before it is sealed again. */
+static void of_damaged_files_the_first_is_kept(void **state)
+{
+    char **names, path[512];
+    size_t count;
+
+    (void)state;
+    stalled_sink();
+    life_with_sealed_batches(40);
+    assert_int_equal(damage(SPOOL, false), 4);
+    assert_int_equal(sim_list(SPOOL, &names, &count), 0);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), SPOOL "/%.*s.damaged", (int)(strlen(names[i]) - 6), names[i]);
+        assert_int_equal(sim_write_file(path, "first", 5), 0);
+    }
+    free(names);
+    sim_set_capacity("/far", 1 << 30);
+    last_life();
+    assert_int_equal(sim_agent_files(&agent, 0, NULL), 4);
+}
+
 static void a_spool_file_that_is_gone_is_made_again(void **state)
 {
     (void)state;
@@ -380,6 +424,8 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(a_damaged_spool_file_is_made_again),
+        cmocka_unit_test(a_damaged_file_that_cannot_be_set_aside_stays_and_is_tried_again),
+        cmocka_unit_test(of_damaged_files_the_first_is_kept),
         cmocka_unit_test(a_spool_file_that_is_gone_is_made_again),
         cmocka_unit_test(large_batches_over_several_segments_are_made_again),
         cmocka_unit_test(a_sink_that_has_the_batch_does_not_get_it_again),

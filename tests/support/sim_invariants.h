@@ -169,6 +169,7 @@ struct inv_segment {
     bool named, name_synced, continues;
     uint8_t *blocks;                    /* owned; 1: written since the segment was begun */
     uint32_t blocks_count;
+    bool given_up;                      /* while its file, which has no name yet, stays */
 };
 
 struct inv_trim {

@@ -334,6 +334,36 @@ static void a_continuation_begins_where_the_log_is_synced(struct inv *v,
               (ull)v->synced_lsn);
 }
 
+/* Some step of its making has failed: as if it had not been begun. */
+static bool segment_given_up(struct inv *v, struct inv_segment *seg)
+{
+    if (seg->given_up)
+        return true;
+    if (seg->name_synced || seg->epoch != v->epoch || v->over)
+        return false;
+    seg->given_up = true;
+    if (seg->named && v->ghosts_count < INV_GHOSTS_MAX && v->commits_count > 0)
+        v->ghosts[v->ghosts_count++] = v->begun_lsn;
+    if (!seg->continues) {
+        log_forget(v, seg->from_lsn);
+        v->begun_lsn = seg->from_lsn;
+        v->done_lsn = v->done_lsn < v->begun_lsn ? v->done_lsn : v->begun_lsn;
+        v->synced_lsn = v->synced_lsn < v->begun_lsn ? v->synced_lsn : v->begun_lsn;
+    }
+    return true;
+}
+
+/* Its file could not be removed, but the log goes on in the segment before. */
+static void a_roll_is_given_up(struct inv *v, const struct inv_segment *seg, uint64_t group_lsn)
+{
+    const struct inv_commit *last = &v->commits[v->commits_count - 1];
+    struct inv_segment *next = v->commits_count > 0 ? segment_of(v, last->ino) : NULL;
+
+    if (next && next != seg && last->checkpoint && !next->named && next->from_lsn == group_lsn
+        && segment_given_up(v, next))
+        inv_count(v, COVER_segments_given_up);
+}
+
 /* Header and CHECKPOINTs are one write. */
 static void segment_begin(struct inv *v, const struct sim_sight *sight)
 {
@@ -360,6 +390,7 @@ static void segment_begin(struct inv *v, const struct sim_sight *sight)
     } else {
         inv_count(v, COVER_rolls);
     }
+    a_roll_is_given_up(v, seg, header.start_lsn);
     commits_go_one_after_the_other(v, header.start_lsn);
     segment_add(v, sight, &header);
     commit_add(v, sight, end_lsn, 0, sight->len);
@@ -402,6 +433,7 @@ static void group_begin(struct inv *v, struct inv_segment *seg, const struct sim
         if (continued_group_is_known(v, seg, &c))
             return;
     } else {
+        a_roll_is_given_up(v, seg, c.group_lsn);
         commits_go_one_after_the_other(v, c.group_lsn);
         commits_tell_the_truth_of_syncs(v, &c);
     }
@@ -592,22 +624,6 @@ static void a_continuation_is_whole_when_it_is_named(struct inv *v, const struct
               "%s is not synced", name);
 }
 
-/* Some step of its making has failed: as if it had not been begun. */
-static bool segment_given_up(struct inv *v, const struct inv_segment *seg)
-{
-    if (seg->name_synced || seg->epoch != v->epoch || v->over)
-        return false;
-    if (seg->named && v->ghosts_count < INV_GHOSTS_MAX && v->commits_count > 0)
-        v->ghosts[v->ghosts_count++] = v->begun_lsn;
-    if (!seg->continues) {
-        log_forget(v, seg->from_lsn);
-        v->begun_lsn = seg->from_lsn;
-        v->done_lsn = v->done_lsn < v->begun_lsn ? v->done_lsn : v->begun_lsn;
-        v->synced_lsn = v->synced_lsn < v->begun_lsn ? v->synced_lsn : v->begun_lsn;
-    }
-    return true;
-}
-
 void inv_see_segment_name(struct inv *v, const struct sim_sight *sight)
 {
     struct inv_segment *seg = segment_of(v, sight->ino);
@@ -616,6 +632,7 @@ void inv_see_segment_name(struct inv *v, const struct sim_sight *sight)
     if (!seg || sight->dir != v->wal_dir)
         return;
     if (sight->kind == SIM_RENAME && new && inv_name_ends(sight->to, ".seg")) {
+        INV_CHECK(v, !seg->given_up, "%s was given up and is named", sight->name);
         if (seg->continues)
             a_continuation_is_whole_when_it_is_named(v, seg, sight->name);
         else

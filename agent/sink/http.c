@@ -24,6 +24,7 @@ struct http_client {
 struct receiver {
     struct bytes *body;
     size_t bytes_max;
+    bool head_whole;
     int result;
 };
 
@@ -64,6 +65,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     else
         to->result = bytes_append(to->body, data, len);
     return to->result == 0 ? len : 0; /* less than len: the transfer ends */
+}
+
+static size_t on_head(char *data, size_t size, size_t count, void *ctx)
+{
+    http_curl_head_line(data, size * count, &((struct receiver *)ctx)->head_whole);
+    return size * count;
 }
 
 static int token_add(struct curl_slist **list, const char *token)
@@ -122,6 +129,8 @@ static CURLcode options_set(struct http_client *client, const struct http_ask *a
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms);
+    SET(CURLOPT_HEADERFUNCTION, on_head);
+    SET(CURLOPT_HEADERDATA, to);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, to);
     if (ask->direct)
@@ -163,7 +172,7 @@ int http_client_do(struct http_client *client, const struct http_ask *ask,
     if (code == CURLE_OK)
         code = curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
-    if (code == CURLE_OK) {
+    if (code == CURLE_OK && to.head_whole) {
         ret_answer->status = (unsigned)status;
         return 0;
     }
@@ -173,6 +182,8 @@ int http_client_do(struct http_client *client, const struct http_ask *ask,
         return errmsg_set(err, -EMSGSIZE, "the answer is larger than %zu bytes", to.bytes_max);
     if (to.result != 0)
         return errmsg_set_errno(err, to.result, "cannot keep the answer");
+    if (code == CURLE_OK)
+        return errmsg_set(err, -ECONNRESET, "the answer's head breaks off");
     return errmsg_set(err, http_curl_errno(code), "%s",
                       client->error_text[0] != '\0' ? client->error_text
                                                     : curl_easy_strerror(code));

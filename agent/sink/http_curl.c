@@ -51,6 +51,14 @@ int http_curl_header(struct curl_slist **list, const char *name, const char *val
     return 0;
 }
 
+void http_curl_head_line(const char *line, size_t len, bool *whole)
+{
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)      /* an interim answer came before */
+        *whole = false;
+    else if (line[0] == '\r' || line[0] == '\n')
+        *whole = true;
+}
+
 int http_curl_errno(CURLcode code)
 {
     switch (code) {

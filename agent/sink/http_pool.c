@@ -29,6 +29,7 @@ struct http_slot {
     CURL *easy;                     /* owned */
     struct curl_slist *headers;     /* owned */
     uint64_t read;                  /* of the body */
+    bool head_whole;
     int own_result;                 /* why a callback has broken it off */
     char error_text[CURL_ERROR_SIZE];
 };
@@ -101,7 +102,8 @@ static size_t on_head(char *data, size_t size, size_t count, void *ctx)
     struct http_slot *slot = ctx;
     size_t len = size * count;
 
-    if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)      /* an interim answer came before */
+    http_curl_head_line(data, len, &slot->head_whole);
+    if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
         bytes_clear(&slot->call->head);
     return take(slot, &slot->call->head, HEAD_BYTES_MAX, data, len);
 }
@@ -202,6 +204,7 @@ static struct http_slot *slot_take(struct http_pool *pool)
     slot->next = pool->busy;
     pool->busy = slot;
     slot->read = 0;
+    slot->head_whole = false;
     slot->own_result = 0;
     slot->error_text[0] = '\0';
     return slot;
@@ -286,6 +289,8 @@ static void call_end(struct http_slot *slot, CURLcode code)
         call->result = errmsg_set(&call->err, http_curl_errno(code), "%s",
                                   slot->error_text[0] != '\0' ? slot->error_text
                                                               : curl_easy_strerror(code));
+    else if (!slot->head_whole)
+        call->result = errmsg_set(&call->err, -ECONNRESET, "the answer's head breaks off");
     slot_remove(slot);
     call->done(call);
 }

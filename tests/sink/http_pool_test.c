@@ -7,6 +7,8 @@
  *   /close    like /echo, and then the connection ends without notice
  *   /hang     nothing
  *   /reset    a reset in the middle of the body
+ *   /half     an answer that is longer than what comes of it
+ *   /cut      a head that breaks off
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,6 +101,7 @@ static bool request_serve(struct connection *c, size_t head_len)
 {
     static const struct linger hard = {.l_onoff = 1};
     static const char interim[] = "HTTP/1.1 100 Continue\r\nX-Kind: interim\r\n\r\n";
+    static const char half[] = "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 10\r\n\r\nhalf!";
     static char many[LONG];
     char *text = strndup(c->buffer, head_len);
     const char *length = strcasestr(text, "\r\nContent-Length: ");
@@ -123,6 +126,10 @@ static bool request_serve(struct connection *c, size_t head_len)
              && answer(c, "X-Kind: \t final \r\nETag:\"e\"\r\nEmpty:\r\n", "", 0);
     else if (strncmp(path, "/long", 5) == 0)
         go = go && answer(c, "", many, LONG);
+    else if (strncmp(path, "/half", 5) == 0)
+        go = go && say(c->fd, half, sizeof(half) - 1) && false;
+    else if (strncmp(path, "/cut", 4) == 0)
+        go = go && say(c->fd, half, sizeof(half) / 2) && false;
     else
         go = go && answer(c, "", c->buffer + head_len, body_len);
     c->len -= go ? head_len + body_len : 0;
@@ -470,6 +477,24 @@ static void what_fails_says_how(void **state)
     call_end(&call);
 }
 
+/* Whoever stored what was sent and was cut off in its answer has not said so. */
+static void a_reply_cut_in_half_is_none(void **state)
+{
+    static const char *const paths[] = {"/half", "/cut"};
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct http_call call = call_of(f, "PUT", paths[i]);
+
+        call.body = "x";
+        call.body_len = 1;
+        call_do(f, &call);
+        assert_int_equal(call.result, -ECONNRESET);
+        assert_string_not_equal(call.err.text, "");
+        call_end(&call);
+    }
+}
+
 static void a_server_that_says_nothing_is_given_up(void **state)
 {
     struct fixture *f = *state;
@@ -573,6 +598,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_at_a_time_share_few_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connection_is_kept_and_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(what_fails_says_how, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reply_cut_in_half_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_that_says_nothing_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_asked_does_not_begin, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_cancelled_is_never_done, setup, teardown),

@@ -217,6 +217,7 @@ static void failures_have_their_own_errno(void **state)
     expect_failure(f, "", false, 20000, 0, -ECONNRESET);
     expect_failure(f, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort", false, 20000, 0,
                    -ECONNRESET);
+    expect_failure(f, "HTTP/1.1 200 OK\r\nContent-Le", false, 20000, 0, -ECONNRESET);
     expect_failure(f, NULL, false, 100, 0, -ETIMEDOUT);
     expect_failure(f, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world", false, 20000, 10,
                    -EMSGSIZE);

@@ -27,7 +27,7 @@ enum { SETTINGS_STR_MAX = 4096, SETTINGS_TEXT_MAX = 65536 };
 
 #define SETTINGS_ERROR_PREFIX "errors/!{firehose:error-output-type}/"
 
-enum target_type { TARGET_FILE = 1 };
+enum target_type { TARGET_FILE = 1, TARGET_S3, TARGET_FIREHOSE, TARGET_HTTP, TARGET_TYPE_END };
 
 /* In the order of the words in options.def and of enum compress_type. */
 enum settings_compression {
@@ -39,9 +39,17 @@ enum settings_compression {
     SETTINGS_COMPRESSION_COUNT
 };
 
+/* How the events of a file are told apart, beyond what its format does. */
+enum settings_framing {
+    SETTINGS_FRAMING_NONE,
+    SETTINGS_FRAMING_ARRAY,     /* json: one array of objects */
+    SETTINGS_FRAMING_RECORDS,   /* each event: its length, 4 bytes little endian, then its bytes */
+    SETTINGS_FRAMING_COUNT
+};
+
 struct target_settings {
     char *sink;                 /* its name */
-    char *directory;            /* file */
+    char *directory;            /* s3: bucket[/prefix], firehose: delivery stream, http: sink */
     uint8_t type;               /* enum target_type */
     bool flat;                  /* no folder of the stream's name */
 };

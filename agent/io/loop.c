@@ -23,10 +23,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/invariant.h"
+#include "io/clock.h"
 #include "io/fixed.h"
 #include "io/worker.h"
 
@@ -77,15 +77,6 @@ struct io_loop {
     uint64_t wake_count;        /* the eventfd is read to here */
     uint64_t now_ns;
 };
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec ts;
-    int rc = clock_gettime(id, &ts);
-
-    INVARIANT(rc == 0);
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static void queue_init(struct op_queue *queue)
 {
@@ -266,12 +257,12 @@ uint64_t loop_now_ns(const struct io_loop *loop)
 uint64_t loop_real_ns(const struct io_loop *loop)
 {
     (void)loop;
-    return clock_ns(CLOCK_REALTIME);
+    return clock_utc_ns();
 }
 
 uint64_t loop_refresh_ns(struct io_loop *loop)
 {
-    loop->now_ns = clock_ns(CLOCK_BOOTTIME);
+    loop->now_ns = clock_boot_ns();
     return loop->now_ns;
 }
 

@@ -67,11 +67,19 @@ struct remote_settings {
 /* What is known of the batch's file: its bytes, or what came of reading them. */
 enum remote_file { REMOTE_FILE_UNREAD, REMOTE_FILE_SOUND, REMOTE_FILE_DAMAGED };
 
+enum remote_lane_state {
+    REMOTE_LANE_FREE,
+    REMOTE_LANE_READ,               /* its part of the file is being read, or will be */
+    REMOTE_LANE_READY,              /* to go out when it may */
+    REMOTE_LANE_OUT,
+    REMOTE_LANE_ANSWERED
+};
+
 /* One request of a job. Zeroed, but for what is said. */
 struct remote_lane {
     struct remote_job *job;
-    struct remote_lane *next;       /* delivery's */
-    int state;                      /* delivery's */
+    struct remote_lane *next;       /* delivery's, both */
+    enum remote_lane_state state;
 
     /* plan() sets these; all else is as the lane's last request left it. */
     int step;                       /* the kind's */
@@ -131,6 +139,9 @@ struct remote_job {
     struct remote_lane *reading;    /* the one that reads the file; they do in turn */
     uint32_t lanes_out;             /* with a plan that is not yet answered well */
     bool begun;
+    bool doubted;                   /* the whole file is read once more, so far: */
+    uint64_t doubt_read;
+    uint32_t doubt_crc32c;
 };
 
 enum remote_ask { REMOTE_ASK_NO, REMOTE_ASK_OUT, REMOTE_ASK_ANSWERED };
@@ -138,7 +149,8 @@ enum remote_ask { REMOTE_ASK_NO, REMOTE_ASK_OUT, REMOTE_ASK_ANSWERED };
 /* A configured sink. */
 struct remote_sink {
     const struct remote_kind *kind;
-    struct remote_settings set;     /* borrowed from the configuration that holds now */
+    struct remote_settings set;     /* borrowed from settings */
+    struct remote_settings_copy *settings;  /* owned */
     struct retry retry;
     struct credentials *credentials;    /* NULL: the kind takes none */
     struct sigv4 sign;              /* the kind's, to sign with */

@@ -153,6 +153,16 @@ uint64_t loop_real_ns(const struct io_loop *loop)
     return sim_real_ns();
 }
 
+uint64_t clock_boot_ns(void)
+{
+    return sim_host.now_ns;
+}
+
+uint64_t clock_utc_ns(void)
+{
+    return sim_real_ns();
+}
+
 uint64_t loop_refresh_ns(struct io_loop *loop)
 {
     (void)loop;

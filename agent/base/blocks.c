@@ -185,6 +185,30 @@ void chain_append_slow(struct block_chain *c, const void *data, size_t len)
     }
 }
 
+struct chain_hole chain_leave(struct block_chain *c, size_t len)
+{
+    static const uint8_t zeros[8];
+    struct chain_hole hole;
+
+    INVARIANT(len <= sizeof(zeros));
+    if (c->at == c->end)
+        chain_next(c);
+    hole = (struct chain_hole){ c->last, (uint32_t)(c->at - c->last->data) };
+    chain_append(c, zeros, len);
+    return hole;
+}
+
+void chain_fill(struct chain_hole hole, const void *data, size_t len)
+{
+    const uint8_t *from = data;
+
+    for (; len > 0; len--) {
+        if (hole.at == BLOCK_BYTES)
+            hole = (struct chain_hole){ hole.block->next, 0 };
+        hole.block->data[hole.at++] = *from++;
+    }
+}
+
 struct block *chain_shift(struct block_chain *c, bool all)
 {
     struct block *b = c->first;

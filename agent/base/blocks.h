@@ -72,6 +72,17 @@ static inline void chain_append(struct block_chain *c, const void *data, size_t 
 }
 
 /*
+ * Bytes that are known only when what follows them is written: they are filled in before the next
+ * shift.
+ */
+struct chain_hole {
+    struct block *block;
+    uint32_t at;
+};
+struct chain_hole chain_leave(struct block_chain *c, size_t len);
+void chain_fill(struct chain_hole hole, const void *data, size_t len);
+
+/*
  * Takes the first block away when it is full (or any, when `all`); its len is set, it is the
  * caller's to give back to the pool. NULL: none, and spare blocks have gone back to the pool.
  */

@@ -12,6 +12,7 @@
 
 #include "encode/column_text.h"
 #include "encode/compress.h"
+#include "encode/framing.h"
 #include "encode/json_check.h"
 #include "encode/text.h"
 
@@ -35,6 +36,14 @@ const char *encoding_extension(const struct output_settings *set)
         [ENCODING_PARQUET] = {"parquet", "parquet", "parquet", "parquet", "parquet"},
         [ENCODING_RAW] = {"raw", "raw.gz", "raw.zst", "raw.sz", "raw.lz4"},
     };
+    static const char *const arrays[COMPRESS_TYPE_COUNT] = {
+        "array", "array.gz", "array.zst", "array.sz", "array.lz4"
+    };
+
+    if (set->framing == SETTINGS_FRAMING_RECORDS)
+        return "records";
+    if (set->framing == SETTINGS_FRAMING_ARRAY)
+        return arrays[set->compression];
 
     for (size_t i = 0; i < sizeof(format_names) / sizeof(format_names[0]); i++)
         if (strcmp(format_names[i], set->format) == 0)
@@ -204,6 +213,10 @@ int encoding_open(const struct output_settings *set, const char *host, const cha
         r = errmsg_set(err, -EINVAL, "'%s' is no format", set->format);
         goto out;
     }
+    if (!framing_fits(set)) {
+        r = errmsg_set(err, -EINVAL, "format, compression and framing do not go together");
+        goto out;
+    }
     r = transform_parse(&ts, &e->transform, err);
     if (r)
         goto out;
@@ -214,7 +227,7 @@ int encoding_open(const struct output_settings *set, const char *host, const cha
     if (!r)
         r = parsers_open(e);
     e->as_is = e->lines && !e->transforms && e->transform.needs == 0 && e->hidden.count == 0
-               && !e->checker && !e->row && !e->edit;
+               && !e->checker && !e->row && !e->edit && set->framing == SETTINGS_FRAMING_NONE;
     if (r == -ENOMEM)
         errmsg_set(err, r, "no memory");
 out:
@@ -629,5 +642,7 @@ int encoding_look(struct encoding *e, const struct event *ev, bool first)
     }
     if (!r && e->edit && !record)
         r = edit(e);
+    if (!r && e->set->framing == SETTINGS_FRAMING_RECORDS)
+        r = framing_check(e, ev);
     return r;
 }

@@ -95,7 +95,7 @@ int encoding_open(const struct output_settings *set, const char *host, const cha
                   struct errmsg *err);
 void encoding_close(struct encoding *e);        /* NULL is fine */
 
-/* "json", "csv.gz", ... Parquet compresses inside. */
+/* "json", "csv.gz", "records", "array.gz", ... Parquet compresses inside. */
 const char *encoding_extension(const struct output_settings *set);
 
 /*

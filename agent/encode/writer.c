@@ -13,6 +13,7 @@
 #include "base/invariant.h"
 #include "base/version.h"
 #include "encode/csv.h"
+#include "encode/framing.h"
 
 enum {
     PUMP_BYTES = 512 * 1024,            /* of held events that one call writes */
@@ -39,6 +40,7 @@ struct writer {
     enum writer_state state;
     uint64_t record;                    /* id of the type of its records; 0: objects */
     struct infer infer;                 /* of objects whose columns are found */
+    bool begun;                         /* it has a line */
     bool found, learned, ended;
     struct bytes held;
     size_t held_at;
@@ -359,24 +361,6 @@ static enum writer_result object_take(struct writer *w, struct block_chain *out)
 
 /* --- taking ------------------------------------------------------------------------------- */
 
-static enum writer_result line_record(struct writer *w, struct block_chain *out)
-{
-    struct encoding *e = w->enc;
-    const struct output_settings *set = e->set;
-    uint64_t most = json_out_row_bytes_max(&e->record.json, e->cells) + set->delimiter_len;
-
-    if (!chain_reserve(out, most))
-        return WRITER_NO_ROOM;
-    json_out_row(&e->record.json, e->cells, out);
-    if (e->format == ENCODING_RAW) {
-        out->at--;              /* the line's end, the last byte of its block */
-        out->total--;
-        if (set->delimiter_len > 0)
-            chain_append(out, set->delimiter, set->delimiter_len);
-    }
-    return WRITER_TAKEN;
-}
-
 bool writer_line(const struct encoding *e, const struct event *ev, struct block_chain *out)
 {
     if (!chain_reserve(out, e->lines->bytes_max(&e->lines_set, ev)))
@@ -385,31 +369,17 @@ bool writer_line(const struct encoding *e, const struct event *ev, struct block_
     return true;
 }
 
-static enum writer_result line_take(struct writer *w, const struct event *ev,
-                                    struct block_chain *out)
-{
-    struct encoding *e = w->enc;
-    struct event edited;
-
-    if (ev->kind == SHM_KIND_RECORD)
-        return line_record(w, out);
-    if (e->edit) {
-        edited = *ev;
-        edited.data = e->object;
-        edited.len = e->object_len;
-        edited.kind = SHM_KIND_JSON;
-        ev = &edited;
-    }
-    return writer_line(e, ev, out) ? WRITER_TAKEN : WRITER_NO_ROOM;
-}
-
 enum writer_result writer_take(struct writer *w, const struct event *ev, struct block_chain *out)
 {
     uint64_t record = ev->kind == SHM_KIND_RECORD ? ev->record->id : 0;
     enum writer_result result;
 
-    if (w->state == WRITER_LINES)
-        return line_take(w, ev, out);
+    if (w->state == WRITER_LINES) {
+        if (!framing_event(w->enc, ev, !w->begun, out))
+            return WRITER_NO_ROOM;
+        w->begun = true;
+        return WRITER_TAKEN;
+    }
     if (w->enc->declared.count > 0)
         return row_put(w, w->enc->cells, out);
     if (record != w->record) {
@@ -435,7 +405,7 @@ enum writer_result writer_finish(struct writer *w, struct block_chain *out)
     enum writer_result result = WRITER_TAKEN;
 
     if (w->state == WRITER_LINES)
-        return WRITER_TAKEN;
+        return framing_end(w->enc, out) ? WRITER_TAKEN : WRITER_NO_ROOM;
     if (w->state == WRITER_HOLD)
         result = hold_end(w);
     if (result == WRITER_TAKEN && w->state == WRITER_PUMP)

@@ -1,17 +1,17 @@
 /*
  * settings: a stream's settings to bytes and back, by one walk over the fields for both.
  *
- *   u8 version (2), u16 outputs, then for each output:
+ *   u8 version (3), u16 outputs, then for each output:
  *     str format, prefix, delimiter; u8 epoch_name (0 or 1); u32 file_mode; u64 count, bytes, time;
  *     str error_prefix, columns, fields, drop_fields, add_fields, partition_by; u8 event_clock,
- *     validate, partition_missing_error (each 0 or 1), compression, compression_level; u32
- *     partitions_max; u64 infer_bytes, row_group_bytes;
+ *     validate, partition_missing_error (each 0 or 1), compression, compression_level, framing;
+ *     u32 partitions_max; u64 infer_bytes, row_group_bytes;
  *     u16 targets, then for each: u8 type, u8 flat (0 or 1), str sink, directory;
  *     u16 error_targets, and each of them likewise.
  *   str = u32 length and its bytes, no NUL but in a delimiter.
  *
- * Version 1, which logs of earlier agents hold, has neither the fields from error_prefix to
- * row_group_bytes nor error targets.
+ * Logs of earlier agents hold versions 1, which has neither the fields from error_prefix to
+ * row_group_bytes nor error targets, and 2, which has no framing.
  *
  * Owns:   what a parsed struct points to.
  * Thread: any.
@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTINGS_VERSION = 2 };
+enum { SETTINGS_VERSION = 3 };
 
 struct codec {
     struct bytes *out;          /* NULL: it reads */
@@ -133,10 +133,12 @@ static void code_encoding(struct codec *c, struct output_settings *o)
     code_bool(c, &o->partition_missing_error);
     code_raw(c, &o->compression, sizeof(o->compression));
     code_raw(c, &o->compression_level, sizeof(o->compression_level));
+    if (c->version > 2)
+        code_raw(c, &o->framing, sizeof(o->framing));
     code_raw(c, &o->partitions_max, sizeof(o->partitions_max));
     code_raw(c, &o->infer_bytes, sizeof(o->infer_bytes));
     code_raw(c, &o->row_group_bytes, sizeof(o->row_group_bytes));
-    if (o->compression >= SETTINGS_COMPRESSION_COUNT)
+    if (o->compression >= SETTINGS_COMPRESSION_COUNT || o->framing >= SETTINGS_FRAMING_COUNT)
         fail(c, -EBADMSG);
 }
 
@@ -172,7 +174,9 @@ static void code_shared(struct codec *c, struct output_settings *o)
         old_encoding(c, o);
 }
 
-static void code_targets(struct codec *c, uint16_t *targets, struct target_settings *target)
+/* Targets are of the types below `end`. */
+static void code_targets(struct codec *c, uint16_t *targets, struct target_settings *target,
+                         enum target_type end)
 {
     code_raw(c, targets, sizeof(*targets));
     if (!c->err && (*targets == 0 || *targets > WAL_TARGETS_MAX))
@@ -184,7 +188,7 @@ static void code_targets(struct codec *c, uint16_t *targets, struct target_setti
         code_bool(c, &target[i].flat);
         code_str(c, &target[i].sink, SETTINGS_STR_MAX);
         code_str(c, &target[i].directory, SETTINGS_STR_MAX);
-        if (!c->err && target[i].type != TARGET_FILE)
+        if (!c->err && (target[i].type < TARGET_FILE || target[i].type >= end))
             c->err = -EBADMSG;
     }
 }
@@ -207,9 +211,9 @@ static void old_error_targets(struct codec *c, struct output_settings *o)
 static void code_output(struct codec *c, struct output_settings *o)
 {
     code_shared(c, o);
-    code_targets(c, &o->targets, o->target);
+    code_targets(c, &o->targets, o->target, TARGET_TYPE_END);
     if (c->version > 1)
-        code_targets(c, &o->error_targets, o->error_target);
+        code_targets(c, &o->error_targets, o->error_target, TARGET_FILE + 1);
     else if (!c->err)
         old_error_targets(c, o);
 }

@@ -65,6 +65,7 @@ struct output_settings {
     bool epoch_name;            /* filename = epoch */
     uint8_t compression;        /* enum settings_compression; of parquet: of its pages */
     int8_t compression_level;   /* -1: the usual one */
+    uint8_t framing;            /* enum settings_framing; of csv and parquet NONE */
     bool validate;              /* json payloads from rings are checked */
     char *columns;              /* (t) of schema_parse(); "": found, or of no use to the format */
     char *fields, *drop_fields; /* (t) names as in columns, a comma between, "": all, none */

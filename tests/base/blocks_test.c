@@ -269,6 +269,36 @@ static void random_work_equals_a_plain_buffer(void **state)
     free(data);
 }
 
+/* Wherever blocks end. */
+static void what_is_left_open_is_filled_in_later(void **state)
+{
+    static const uint8_t value[4] = { 1, 2, 3, 4 };
+    uint8_t *data = pattern_make(BLOCK_BYTES + 10);
+
+    (void)state;
+    for (size_t room = 0; room <= 5; room++) {
+        size_t len = BLOCK_BYTES - room;
+        struct chain_hole hole;
+        struct block_pool pool;
+        struct block_chain c;
+
+        block_pool_init(&pool, 2 * BLOCK_BYTES);
+        chain_init(&c, &pool);
+        memcpy(data + len, value, sizeof(value));
+        memcpy(data + len + 4, "behind", 6);
+        assert_true(chain_reserve(&c, len + 10));
+        chain_append(&c, data, len);
+        hole = chain_leave(&c, sizeof(value));
+        chain_append(&c, "behind", 6);
+        chain_fill(hole, value, sizeof(value));
+        assert_int_equal(c.total, len + 10);
+        assert_int_equal(drain(&c, true, data), len + 10);
+        chain_fini(&c);
+        block_pool_fini(&pool);
+    }
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +309,7 @@ int main(void)
         cmocka_unit_test(hands_out_a_last_block_that_is_just_full),
         cmocka_unit_test(a_reservation_that_fails_changes_nothing),
         cmocka_unit_test(spare_blocks_of_a_large_reservation_return_to_the_pool),
+        cmocka_unit_test(what_is_left_open_is_filled_in_later),
         cmocka_unit_test(random_work_equals_a_plain_buffer),
     };
 

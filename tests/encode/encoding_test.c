@@ -145,7 +145,15 @@ static void an_extension_says_format_and_compression(void **state)
         set = settings("parquet");
         set.compression = c;
         assert_string_equal(encoding_extension(&set), "parquet");
+        set = settings("json");
+        set.compression = c;
+        set.framing = SETTINGS_FRAMING_ARRAY;
+        snprintf(text, sizeof(text), "array%s", behind[c]);
+        assert_string_equal(encoding_extension(&set), text);
     }
+    set = settings("raw");
+    set.framing = SETTINGS_FRAMING_RECORDS;
+    assert_string_equal(encoding_extension(&set), "records");
 }
 
 static void settings_no_check_has_passed_are_refused_with_a_reason(void **state)
@@ -231,6 +239,12 @@ static void only_lines_that_nothing_changes_need_no_look(void **state)
         opened(set);
         assert_int_equal(file.enc->as_is, cases[i].as_is);
         ff_close(&file);
+        if (encoder_find(cases[i].format)) {
+            set.framing = SETTINGS_FRAMING_RECORDS;
+            opened(set);
+            assert_false(file.enc->as_is);
+            ff_close(&file);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
  * in a large one, and an event is refused in the middle of a batch if and only if none can begin
  * with it.
  *
- * Input: a byte of settings, a byte of infer_bytes, then events: kind, length, bytes.
+ * Input: a byte of settings, a byte of infer_bytes or framing, then events: kind, length, bytes.
  */
 #include "encode/format_file.h"
 
@@ -23,9 +23,28 @@ static struct output_settings settings_of(uint8_t a, uint8_t b)
     set.add_fields = a & 32 && (a & 3) != 3 ? (char *)"h = \"x\"" : NULL;
     set.partition_by = a & 64 && (a & 3) != 3 ? (char *)"c" : NULL;
     set.validate = a & 128;
+    if (!rows && a & 4)
+        set.framing = (a & 3) == 0 && b & 1 ? SETTINGS_FRAMING_ARRAY : SETTINGS_FRAMING_RECORDS;
     set.infer_bytes = 1 + b * 16;
     set.row_group_bytes = 1 << 16;
     return set;
+}
+
+/* Told apart as they were framed. */
+static void framed(const struct format_file *f, uint64_t taken)
+{
+    const uint8_t *at = f->bytes.data, *end = at + f->bytes.len;
+
+    if (f->set.framing == SETTINGS_FRAMING_ARRAY) {
+        INVARIANT(f->bytes.len > 3 && *at == '[' && memcmp(end - 2, "]\n", 2) == 0);
+        INVARIANT(end[-3] != '\n' && end[-3] != ',');
+        return;
+    }
+    for (; f->set.framing == SETTINGS_FRAMING_RECORDS && taken > 0; taken--) {
+        INVARIANT(end - at >= 4 && (size_t)(end - at - 4) >= bytes_get_u32(at));
+        at += 4 + bytes_get_u32(at);
+    }
+    INVARIANT(f->set.framing != SETTINGS_FRAMING_RECORDS || at == end);
 }
 
 /* The file is ended: whatever is in it, in CSV a header and the rows. */
@@ -45,6 +64,7 @@ static void file_end(struct format_file *f, uint64_t taken, uint64_t *total)
         INVARIANT(lines == taken + 1);
     if (f->enc->format == ENCODING_PARQUET)
         INVARIANT(f->bytes.len > 8 && memcmp(f->bytes.data, "PAR1", 4) == 0);
+    framed(f, taken);
     *total += f->bytes.len;
     writer_close(f->w);
     f->w = NULL;

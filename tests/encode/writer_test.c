@@ -227,6 +227,34 @@ static void repeats_neither_lose_nor_double_a_row(void **state)
     }
 }
 
+/* Also in a pool so small that many events are asked for twice. */
+static void lines_are_framed_as_they_are_to_be(void **state)
+{
+    struct output_settings set = {.format = (char *)"json", .framing = SETTINGS_FRAMING_ARRAY};
+
+    (void)state;
+    opened(set, 2);
+    assert_int_equal(ff_json(&file, "{\"a\":1}"), 0);
+    assert_string_equal(ff_finish(&file), "[{\"a\":1}]\n");
+    ff_close(&file);
+    for (int i = 0; i < 2; i++) {
+        struct bytes whole;
+
+        set.framing = i ? SETTINGS_FRAMING_RECORDS : SETTINGS_FRAMING_ARRAY;
+        rows_written(set, 100, 3000, 800, 0);
+        whole = file.bytes;
+        file.bytes = (struct bytes)BYTES_INIT;
+        ff_close(&file);
+        rows_written(set, 2, 3000, 800, 0);
+        assert_true(file.no_room > 0);
+        assert_int_equal(file.bytes.len, whole.len);
+        assert_memory_equal(file.bytes.data, whole.data, whole.len);
+        assert_memory_equal(whole.data + whole.len - 2, i ? "}\n" : "]\n", 2);
+        ff_close(&file);
+        bytes_free(&whole);
+    }
+}
+
 static void squeezing_holds_no_more_and_keeps_every_row(void **state)
 {
     struct output_settings set = csv("");
@@ -291,6 +319,7 @@ int main(void)
         cmocka_unit_test(what_cannot_begin_a_batch_joins_none),
         cmocka_unit_test(added_columns_find_room_beside_those_found),
         cmocka_unit_test(repeats_neither_lose_nor_double_a_row),
+        cmocka_unit_test(lines_are_framed_as_they_are_to_be),
         cmocka_unit_test(squeezing_holds_no_more_and_keeps_every_row),
         cmocka_unit_test(learning_gives_the_same_rows),
     };

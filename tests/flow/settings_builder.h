@@ -66,6 +66,7 @@ static inline void built_settings(struct stream_settings *set, uint16_t outputs,
         o->partition_missing_error = i % 4 == 1;
         o->compression = (uint8_t)(i % SETTINGS_COMPRESSION_COUNT);
         o->compression_level = (int8_t)(i % 4) - 1;
+        o->framing = (uint8_t)(i % SETTINGS_FRAMING_COUNT);
         o->partitions_max = i * 500;
         o->infer_bytes = (int64_t)i << 20;
         o->row_group_bytes = (int64_t)i << 21;

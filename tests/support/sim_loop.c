@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "io/clock.h"
+
 #define COMPLETION_NS_MAX 50000U        /* added to the clock when something completes */
 
 void sim_op_free(struct sim_op *op)

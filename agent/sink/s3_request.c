@@ -13,55 +13,17 @@
 #include <openssl/evp.h>
 
 #include "base/invariant.h"
+#include "sink/endpoint.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 #define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-enum {
-    CRC32C_TEXT_BYTES = 9,          /* base64 of 4 bytes, with NUL */
-    HOST_MAX = 512                  /* of an endpoint */
-};
+enum { CRC32C_TEXT_BYTES = 9 };     /* base64 of 4 bytes, with NUL */
 
-_Static_assert(S3_BUCKET_MAX + 1 + HOST_MAX < S3_URL_BYTES, "room for bucket and host");
-
-/* "http[s]://host[:port][/path]", in its parts. */
-struct endpoint {
-    bool tls;
-    char host[HOST_MAX + 1];        /* with the port, if it is not the usual one */
-    const char *path;               /* "" or "/..." */
-    size_t path_len;                /* without slashes at its end */
-};
+_Static_assert(S3_BUCKET_MAX + 1 + ENDPOINT_HOST_MAX < S3_URL_BYTES, "room for bucket and host");
 
 /* ------------------------------------------------------------------------------------- bucket */
-
-static int endpoint_parse(const char *text, struct endpoint *e, struct errmsg *err)
-{
-    const char *host, *port;
-    size_t len;
-
-    e->tls = strncmp(text, "https://", 8) == 0;
-    if (!e->tls && strncmp(text, "http://", 7) != 0)
-        return errmsg_set(err, -EINVAL, "endpoint '%s': neither http:// nor https://", text);
-    host = text + (e->tls ? 8 : 7);
-    len = strspn(host, LOWER UPPER DIGITS ".-_:[]");
-    if (len == 0 || host[0] == ':' || (host[len] != '/' && host[len] != '\0')
-        || len > HOST_MAX)
-        return errmsg_set(err, -EINVAL, "endpoint '%s': not http[s]://HOST[:PORT][/PATH]", text);
-    e->path = host + len;
-    e->path_len = strlen(e->path);
-    while (e->path_len > 0 && e->path[e->path_len - 1] == '/')
-        e->path_len--;
-    if (strspn(e->path, LOWER UPPER DIGITS "-._~/%") < e->path_len)
-        return errmsg_set(err, -EINVAL, "endpoint '%s': a path may hold letters, digits and "
-                          "-._~/%%", text);
-    /* Nobody sends the usual port along. */
-    port = e->tls ? ":443" : ":80";
-    if (len > strlen(port) && memcmp(host + len - strlen(port), port, strlen(port)) == 0)
-        len -= strlen(port);
-    (void)snprintf(e->host, sizeof(e->host), "%.*s", (int)len, host);
-    return 0;
-}
 
 static int bucket_check(const struct s3_settings *set, struct errmsg *err)
 {

@@ -373,6 +373,8 @@ static void lane_send(struct remote_lane *lane, struct delivery_turn *turn)
         lane_set(lane, REMOTE_LANE_OUT);
         return;
     }
+    if (r == -EOPNOTSUPP)
+        outcome.class = RETRY_REJECT;
     request_clear(&lane->request);
     lane_answered(lane, &outcome, turn);
     at_ns = retry_next_ns(&sink->retry, &lane->retry);

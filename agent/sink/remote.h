@@ -54,6 +54,7 @@ struct remote_settings {
     } s3;
     struct {
         const char *endpoint;
+        bool pack;                      /* several events into one record */
     } firehose;
     struct {
         const char *url, *method, *token;
@@ -61,6 +62,7 @@ struct remote_settings {
         uint32_t headers_count;
         enum remote_body body;
         enum remote_protocol protocol;
+        bool gzip;                      /* bodies of REMOTE_FIREHOSE */
     } web;
 };
 
@@ -195,7 +197,7 @@ struct remote_kind {
     enum remote_plan (*plan)(struct remote_job *job, struct remote_lane *lane);
     /*
      * keys is NULL where the kind takes none. 0; or -errno with a text: it is tried again as after
-     * a failure.
+     * a failure, or, -EOPNOTSUPP, as after a reject.
      */
     int (*make)(struct remote_job *job, struct remote_lane *lane,
                 const struct credentials_keys *keys, uint64_t utc_s, struct errmsg *err);
@@ -213,5 +215,15 @@ void remote_doubt_file(struct remote_job *job);
 
 /* Of a Retry-After header, in seconds or as a date; 0: none. */
 uint64_t remote_retry_after_ns(const struct reply *reply, uint64_t utc_s);
+
+/* Of a Date header and the like: "Tue, 03 Feb 2026 04:05:06 GMT". */
+bool remote_date(const char *text, uint64_t *ret_utc_s);
+
+/* What a status means where nothing else is known: 2xx OK, 429 and 503 THROTTLED, ... */
+enum retry_class remote_class(unsigned status);
+
+/* The beginning of an answer's body, fit for a log; "" if there is none. */
+enum { REMOTE_EXCERPT_BYTES = 161 };
+void remote_excerpt(const char *body, size_t len, char ret_text[static REMOTE_EXCERPT_BYTES]);
 
 #endif

@@ -30,8 +30,11 @@ static int error_read(const struct reply *reply, const char *instead, bool *ret_
         {.path = "Error/Message", .ret = e->message, .cap = sizeof(e->message), .cut = true},
         {.path = "Error/RequestId", .ret = e->request_id, .cap = sizeof(e->request_id),
          .cut = true},
+        {.path = "Error/Region", .ret = e->region, .cap = sizeof(e->region), .cut = true},
+        {.path = "Error/Endpoint", .ret = e->endpoint, .cap = sizeof(e->endpoint), .cut = true},
         {.path = instead},
     };
+    const char *region = request_reply_header(reply, "x-amz-bucket-region");
     const char *id = request_reply_header(reply, "x-amz-request-id");
     int res = xml_read(reply->body, reply->body_len, fields, LENGTH(fields), NULL, NULL, NULL);
 
@@ -39,10 +42,14 @@ static int error_read(const struct reply *reply, const char *instead, bool *ret_
         memset(e, 0, sizeof(*e));
     if (e->request_id[0] == '\0' && id != NULL)
         (void)snprintf(e->request_id, sizeof(e->request_id), "%.127s", id);
+    if (e->region[0] == '\0' && region != NULL)
+        (void)snprintf(e->region, sizeof(e->region), "%.63s", region);
     make_printable(e->code);
     make_printable(e->message);
     make_printable(e->request_id);
-    *ret_instead = res == 0 && fields[3].found;
+    make_printable(e->region);
+    make_printable(e->endpoint);
+    *ret_instead = res == 0 && fields[5].found;
     return res;
 }
 
@@ -81,17 +88,14 @@ static bool number_is(const struct reply *reply, const char *name, uint64_t valu
 
 bool s3_object_is(const struct reply *head, const struct s3_object *o)
 {
-    char crc32c[16];
+    const char *bytes = request_reply_header(head, "x-amz-meta-hydrant-bytes");
 
-    (void)snprintf(crc32c, sizeof(crc32c), "%08" PRIx32, o->crc32c);
     return head->status == 200 && header_is(head, "x-amz-meta-hydrant-batch", o->batch)
            && number_is(head, "x-amz-meta-hydrant-first", o->first_lsn)
            && number_is(head, "x-amz-meta-hydrant-last", o->last_lsn)
-           && number_is(head, "x-amz-meta-hydrant-events", o->events)
-           && number_is(head, "x-amz-meta-hydrant-bytes", o->bytes)
-           && header_is(head, "x-amz-meta-hydrant-crc32c", crc32c)
+           && number_is(head, "x-amz-meta-hydrant-events", o->events) && bytes != NULL
            && (request_reply_header(head, "content-length") == NULL
-               || number_is(head, "content-length", o->bytes));
+               || header_is(head, "content-length", bytes));
 }
 
 int s3_upload_id_read(const struct reply *reply, char ret_id[static S3_UPLOAD_ID_BYTES])

@@ -19,6 +19,7 @@
 /* Printable; "" where the reply says none. Of the message's length what fits. */
 struct s3_error {
     char code[64], message[256], request_id[128];
+    char region[64], endpoint[256]; /* where the bucket is, if it is not here */
 };
 
 /* Of a reply that is no success. Proxies answer what they like: then the code is "". */
@@ -28,7 +29,11 @@ void s3_error_read(const struct reply *reply, struct s3_error *ret_error);
 void s3_error_text(const struct reply *reply, const struct s3_error *error,
                    struct errmsg *ret_text);
 
-/* Is the object that HEAD found this one? */
+/*
+ * Is the object that HEAD found this batch, whole? Its bytes may be others than those of today's
+ * file: a file that was damaged is made anew from the same events, and perhaps after the first one
+ * was stored.
+ */
 bool s3_object_is(const struct reply *head, const struct s3_object *o);
 
 /* Of s3_create_upload(). 0 or -EBADMSG. */

@@ -52,6 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     INVARIANT(printable(error.code, sizeof(error.code)));
     INVARIANT(printable(error.message, sizeof(error.message)));
     INVARIANT(printable(error.request_id, sizeof(error.request_id)));
+    INVARIANT(printable(error.region, sizeof(error.region)));
+    INVARIANT(printable(error.endpoint, sizeof(error.endpoint)));
     s3_error_text(&reply, &error, &text);
     INVARIANT(printable(text.text, sizeof(text.text)));
     if (s3_upload_id_read(&reply, id) == 0)

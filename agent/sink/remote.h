@@ -130,7 +130,7 @@ struct remote_job {
 
     /* The kind's. */
     void *own;
-    /* Delivery's; a kind reads them. */
+    /* Delivery's; a kind reads them, and may set the file's back to have it compared anew. */
     struct remote_sink *at;
     struct remote_job *next;
     int file_fd;                    /* -1: not open */
@@ -197,7 +197,8 @@ struct remote_kind {
     enum remote_plan (*plan)(struct remote_job *job, struct remote_lane *lane);
     /*
      * keys is NULL where the kind takes none. 0; or -errno with a text: it is tried again as after
-     * a failure, or, -EOPNOTSUPP, as after a reject.
+     * a failure, or, -EOPNOTSUPP, as after a reject. If the plan is out of date it may make another
+     * request, of none of the file: then it sets step, file_len = 0 and hash = false.
      */
     int (*make)(struct remote_job *job, struct remote_lane *lane,
                 const struct credentials_keys *keys, uint64_t utc_s, struct errmsg *err);

@@ -50,6 +50,13 @@ static bool path_style(const struct s3_settings *set)
     return set->endpoint[0] != '\0' || set->bucket[strspn(set->bucket, LOWER DIGITS "-")] != '\0';
 }
 
+bool s3_payload_signed(const struct s3_settings *set)
+{
+    if (set->signed_payload != S3_AUTO)
+        return set->signed_payload == S3_YES;
+    return strncmp(set->endpoint, "http://", 7) == 0;
+}
+
 int s3_bucket_init(struct s3_bucket *b, const struct s3_settings *set, struct errmsg *err)
 {
     char aws[S3_URL_BYTES];
@@ -69,7 +76,7 @@ int s3_bucket_init(struct s3_bucket *b, const struct s3_settings *set, struct er
     res = endpoint_parse(set->endpoint[0] != '\0' ? set->endpoint : aws, &e, err);
     if (res != 0)
         return res;
-    b->signed_payload = set->signed_payload == S3_AUTO ? !e.tls : set->signed_payload == S3_YES;
+    b->signed_payload = s3_payload_signed(set);
     (void)snprintf(b->host, sizeof(b->host), "%s%s%s", b->path_style ? "" : set->bucket,
                    b->path_style ? "" : ".", e.host);
     scheme = e.tls ? "https" : "http";

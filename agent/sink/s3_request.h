@@ -54,6 +54,9 @@ struct s3_bucket {
     char host[S3_URL_BYTES];        /* as the Host header has it */
 };
 
+/* Is the hash of a body signed, with these settings? */
+bool s3_payload_signed(const struct s3_settings *set);
+
 /* 0 or -EINVAL with what is wrong. */
 int s3_bucket_init(struct s3_bucket *b, const struct s3_settings *set, struct errmsg *err);
 

@@ -1,0 +1,241 @@
+/*
+ * s3_life: see the header.
+ * Owns:   see the header.
+ * Thread: one.
+ */
+#include "s3_life.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/invariant.h"
+
+static struct credentials_keys keys_of(const struct s3_life *l)
+{
+    return (struct credentials_keys){
+        .sign = {.access_key = "AKID", .secret_key = "secret", .session_token = l->token},
+        .region = l->region,
+        .generation = 1,
+    };
+}
+
+uint64_t s3_life_random(struct s3_life *l)
+{
+    l->random ^= l->random << 13;
+    l->random ^= l->random >> 7;
+    l->random ^= l->random << 17;
+    return l->random;
+}
+
+static const uint8_t *file_bytes(void)
+{
+    static uint8_t *data;
+
+    if (!data) {
+        data = malloc(S3_LIFE_LARGE);
+        INVARIANT(data);
+        for (uint64_t i = 0; i < S3_LIFE_LARGE; i++)
+            data[i] = (uint8_t)((i * 2654435761u) >> 13);
+    }
+    return data;
+}
+
+static void job_begin(struct s3_life *l)
+{
+    struct errmsg err;
+    int r;
+
+    l->job.file = REMOTE_FILE_UNREAD;
+    l->job.file_read = 0;
+    l->job.file_crc32c = 0;
+    l->job.doubted = false;
+    l->job.lanes_out = 0;
+    r = s3_kind.begin(&l->job, &err);
+    INVARIANT(r == 0);
+    l->begun = true;
+}
+
+void s3_life_open(struct s3_life *l, uint64_t seed, uint64_t bytes)
+{
+    struct errmsg err;
+
+    memset(l, 0, sizeof(*l));
+    l->model = s3_model_open(seed);
+    l->random = seed * 2 + 1;
+    l->utc_s = 1790000000;
+    l->lanes_count = 1;
+    l->token = "";
+    l->region = "eu-west-1";
+    l->file = file_bytes();
+    l->sink.kind = &s3_kind;
+    l->sink.set.name = "archive";
+    l->sink.set.s3.set = (struct s3_settings){
+        .bucket = "tomorrow", .region = "", .endpoint = "http://s3.example.org",
+        .storage_class = "", .server_side_encryption = "", .kms_key_id = "",
+        .signed_payload = S3_NO, .checksum = true};
+    l->sink.set.s3.part_bytes = S3_PART_BYTES_MIN;
+    INVARIANT(s3_kind.open(&l->sink, &err) == 0);
+    l->job = (struct remote_job){
+        .sink = "archive", .stream = "s", .batch = "1-000-2", .place = "events",
+        .key = S3_LIFE_KEY, .type = {.content_type = "application/x-ndjson"},
+        .file_bytes = bytes, .crc32c = crc32c(0, l->file, bytes), .first_lsn = 4096,
+        .last_lsn = 8192, .events = 17, .file_fd = -1, .at = &l->sink};
+}
+
+static void lanes_drop(struct s3_life *l)
+{
+    for (uint32_t i = 0; i < S3_LIFE_LANES; i++) {
+        bytes_free(&l->answers[i].body);
+        bytes_free(&l->lanes[i].body);
+        memset(&l->lanes[i], 0, sizeof(l->lanes[i]));
+    }
+}
+
+void s3_life_close(struct s3_life *l)
+{
+    lanes_drop(l);
+    if (l->begun)
+        s3_kind.end(&l->job);
+    s3_kind.close(&l->sink);
+    sigv4_fini(&l->sink.sign);
+    s3_model_close(l->model);
+}
+
+/* The part's hashes, and how the file comes along. */
+static void lane_read(struct s3_life *l, struct remote_lane *lane)
+{
+    struct remote_job *job = &l->job;
+
+    lane->crc32c = crc32c(0, l->file + lane->file_at, lane->file_len);
+    if (lane->sha256_wanted)
+        (void)sigv4_hash(l->file + lane->file_at, lane->file_len, lane->sha256);
+    if (job->file != REMOTE_FILE_UNREAD || job->file_read != lane->file_at)
+        return;
+    job->file_crc32c = crc32c(job->file_crc32c, l->file + lane->file_at, lane->file_len);
+    job->file_read += lane->file_len;
+    if (job->file_read == job->file_bytes)
+        job->file = job->file_crc32c == job->crc32c ? REMOTE_FILE_SOUND : REMOTE_FILE_DAMAGED;
+}
+
+static void lane_plan(struct s3_life *l, struct remote_lane *lane)
+{
+    enum remote_plan plan;
+
+    lane->job = &l->job;
+    plan = s3_kind.plan(&l->job, lane);
+    INVARIANT(plan != REMOTE_WAIT || l->job.lanes_out > 0);
+    INVARIANT(plan != REMOTE_OVER || l->job.lanes_out == 0);
+    l->over = plan == REMOTE_OVER;
+    if (plan != REMOTE_SEND)
+        return;
+    if (lane->hash && lane->file_len > 0)
+        lane_read(l, lane);
+    if (lane->hash && l->job.file == REMOTE_FILE_DAMAGED)
+        return;
+    lane->state = REMOTE_LANE_READY;
+    l->job.lanes_out++;
+}
+
+static void lane_make(struct s3_life *l, struct remote_lane *lane)
+{
+    struct credentials_keys keys = keys_of(l);
+    struct errmsg err;
+    int r;
+
+    /* Delivery reads the whole file once more. */
+    if (l->job.doubted && lane->hash) {
+        l->job.doubted = false;
+        if (crc32c(0, l->file, l->job.file_bytes) != l->job.crc32c) {
+            l->job.file = REMOTE_FILE_DAMAGED;
+            lane->state = REMOTE_LANE_FREE;
+            l->job.lanes_out--;
+            return;
+        }
+    }
+    bytes_clear(&lane->body);
+    r = s3_kind.make(&l->job, lane, &keys, l->utc_s, &err);
+    INVARIANT(r == 0);
+    l->made++;
+    lane->state = REMOTE_LANE_OUT;
+}
+
+static void lane_ask(struct s3_life *l, uint32_t i)
+{
+    struct remote_lane *lane = &l->lanes[i];
+    bool own = lane->body.len > 0;
+
+    l->answered[i] = s3_model_ask(l->model, &lane->request,
+                                  own ? lane->body.data : l->file + lane->file_at,
+                                  own ? lane->body.len : lane->file_len,
+                                  (uint64_t)((int64_t)l->utc_s + l->service_ahead_s),
+                                  &l->answers[i]);
+    lane->state = REMOTE_LANE_ANSWERED;
+}
+
+static void lane_take(struct s3_life *l, uint32_t i)
+{
+    struct remote_lane *lane = &l->lanes[i];
+    struct remote_outcome outcome = {.class = RETRY_AGAIN};
+
+    request_clear(&lane->request);
+    if (l->answered[i]) {
+        outcome.class = RETRY_OK;
+        s3_kind.take(&l->job, lane, &l->answers[i].reply, &outcome);
+    } else {
+        s3_kind.lost(&l->job, lane, l->answers[i].sent);
+    }
+    INVARIANT(outcome.class == RETRY_OK || !l->answered[i] || outcome.text.text[0] != '\0');
+    l->classes[outcome.class]++;
+    if (outcome.class != RETRY_OK)
+        l->last = outcome;
+    lane->state = REMOTE_LANE_READY;
+    if (outcome.class == RETRY_OK && !outcome.again) {
+        lane->state = REMOTE_LANE_FREE;
+        l->job.lanes_out--;
+    }
+}
+
+void s3_life_step(struct s3_life *l)
+{
+    uint32_t i = (uint32_t)(s3_life_random(l) % l->lanes_count);
+    struct remote_lane *lane = &l->lanes[i];
+
+    if (!l->begun)
+        job_begin(l);
+    switch (lane->state) {
+    case REMOTE_LANE_FREE:
+        lane_plan(l, lane);
+        break;
+    case REMOTE_LANE_READY:
+        lane_make(l, lane);
+        break;
+    case REMOTE_LANE_OUT:
+        lane_ask(l, i);
+        break;
+    default:
+        lane_take(l, i);
+    }
+}
+
+void s3_life_run(struct s3_life *l, uint32_t failures_max)
+{
+    memset(l->classes, 0, sizeof(l->classes));
+    while (!l->over && l->classes[RETRY_REJECT] == 0
+           && l->classes[RETRY_AGAIN] < failures_max) {
+        INVARIANT(l->classes[RETRY_OK] < 1000);     /* it would never end */
+        s3_life_step(l);
+    }
+}
+
+void s3_life_kill(struct s3_life *l)
+{
+    for (uint32_t i = 0; i < l->lanes_count; i++)
+        if (l->lanes[i].state == REMOTE_LANE_OUT && s3_life_random(l) % 2 == 0)
+            lane_ask(l, i);
+    lanes_drop(l);
+    if (l->begun)
+        s3_kind.end(&l->job);
+    l->job.resumed = true;
+    job_begin(l);
+}

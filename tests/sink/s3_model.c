@@ -1,0 +1,675 @@
+/*
+ * s3_model: see the header.
+ * Owns:   see the header.
+ * Thread: one.
+ */
+#include "s3_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+
+#include "base/crc32c.h"
+#include "base/invariant.h"
+#include "sink/sigv4.h"
+#include "sink/xml.h"
+
+enum {
+    OBJECTS_MAX = 8,
+    UPLOADS_MAX = 64,
+    PARTS_MAX = 16,
+    META_MAX = 10,
+    PART_BYTES_MIN = 5 << 20,
+    SKEW_S_MAX = 15 * 60
+};
+
+struct meta {
+    char name[64], value[128];
+};
+
+struct object {
+    char key[256];                  /* "": free */
+    struct meta meta[META_MAX];
+    uint32_t meta_count, writes;
+    struct bytes data;
+};
+
+struct upload {
+    char key[256], id[32];          /* "": free */
+    struct meta meta[META_MAX];
+    uint32_t meta_count;
+    struct bytes parts[PARTS_MAX];
+    char etags[PARTS_MAX][24];      /* "": none */
+};
+
+struct s3_model {
+    struct object objects[OBJECTS_MAX];
+    struct upload uploads[UPLOADS_MAX];
+    uint64_t random;
+    uint32_t ids, one_in;
+    bool conditional;
+    struct {
+        enum s3_model_fault fault;
+        bool always;
+    } fails[S3_MODEL_OP_COUNT];
+    char trace[1024], told[1024];
+};
+
+/* A request, taken apart. */
+struct ask {
+    enum s3_model_op op;
+    char key[256], upload_id[64];
+    uint32_t part;
+    bool conditional;
+    const struct request *r;
+    const uint8_t *body;
+    size_t len;
+    uint64_t utc_s;
+    struct s3_model_answer *a;
+};
+
+static uint64_t random_next(struct s3_model *m)
+{
+    uint64_t x = m->random += 0x9e3779b97f4a7c15u;
+
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* --- the store ------------------------------------------------------------------------------ */
+
+static struct object *object_find(const struct s3_model *m, const char *key)
+{
+    for (size_t i = 0; i < OBJECTS_MAX; i++)
+        if (strcmp(m->objects[i].key, key) == 0)
+            return (struct object *)&m->objects[i];
+    return NULL;
+}
+
+/* Under that key, there or made. */
+static struct object *object_make(struct s3_model *m, const char *key)
+{
+    struct object *o = object_find(m, key);
+
+    if (!o)
+        o = object_find(m, "");
+    INVARIANT(o);
+    (void)snprintf(o->key, sizeof(o->key), "%s", key);
+    bytes_clear(&o->data);
+    o->writes++;
+    return o;
+}
+
+static struct upload *upload_find(struct s3_model *m, const char *key, const char *id)
+{
+    for (size_t i = 0; i < UPLOADS_MAX; i++)
+        if (strcmp(m->uploads[i].id, id) == 0
+            && (id[0] == '\0' || strcmp(m->uploads[i].key, key) == 0))
+            return &m->uploads[i];
+    return NULL;
+}
+
+static void upload_drop(struct upload *u)
+{
+    for (size_t i = 0; i < PARTS_MAX; i++) {
+        bytes_clear(&u->parts[i]);
+        u->etags[i][0] = '\0';
+    }
+    u->id[0] = u->key[0] = '\0';
+}
+
+static struct upload *upload_make(struct s3_model *m, const char *key)
+{
+    struct upload *u = upload_find(m, "", "");
+
+    INVARIANT(u);
+    (void)snprintf(u->key, sizeof(u->key), "%s", key);
+    /* Ids are in no order. */
+    (void)snprintf(u->id, sizeof(u->id), "%016" PRIx64 "-%u", random_next(m), ++m->ids);
+    return u;
+}
+
+static uint32_t meta_keep(const struct request *r, struct meta *to)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < r->headers_count; i++) {
+        const struct request_header *h = &r->headers[i];
+
+        if (strncmp(h->name, "x-amz-meta-", 11) != 0 && strcmp(h->name, "content-type") != 0)
+            continue;
+        INVARIANT(count < META_MAX);
+        (void)snprintf(to[count].name, sizeof(to->name), "%s", h->name);
+        (void)snprintf(to[count++].value, sizeof(to->value), "%s", h->value);
+    }
+    return count;
+}
+
+static void append(struct bytes *to, const void *data, size_t len)
+{
+    int r = bytes_append(to, data, len);
+
+    INVARIANT(r == 0);
+}
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static void answer_header(struct s3_model_answer *a, const char *name, const char *value)
+{
+    char *at = a->text + a->text_len;
+    size_t len = strlen(name) + strlen(value) + 2;
+
+    INVARIANT(a->text_len + len <= sizeof(a->text) && a->reply.headers_count < 24);
+    memcpy(at, name, strlen(name) + 1);
+    memcpy(at + strlen(name) + 1, value, strlen(value) + 1);
+    a->headers[a->reply.headers_count++] = (struct request_header){at, at + strlen(name) + 1};
+    a->text_len += len;
+}
+
+static void answer_status(struct ask *q, unsigned status)
+{
+    struct s3_model_answer *a = q->a;
+    time_t utc_s = (time_t)q->utc_s;
+    char date[64];
+    struct tm tm;
+
+    bytes_clear(&a->body);
+    a->text_len = 0;
+    a->reply = (struct reply){.status = status, .headers = a->headers};
+    (void)gmtime_r(&utc_s, &tm);
+    (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    answer_header(a, "Date", date);
+}
+
+static void answer_text(struct ask *q, unsigned status, const char *text)
+{
+    answer_status(q, status);
+    if (q->op != S3_MODEL_HEAD)
+        append(&q->a->body, text, strlen(text));
+}
+
+static void answer_error(struct ask *q, unsigned status, const char *code)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text), "<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>"
+                   "m</Message><RequestId>R</RequestId></Error>", code);
+    answer_text(q, status, text);
+}
+
+/* --- operations ----------------------------------------------------------------------------- */
+
+static void store_refuse(struct s3_model *m, struct ask *q, bool *ret_refused)
+{
+    *ret_refused = q->conditional && (!m->conditional || object_find(m, q->key));
+    if (*ret_refused && !m->conditional)
+        answer_error(q, 501, "NotImplemented");
+    else if (*ret_refused)
+        answer_error(q, 412, "PreconditionFailed");
+}
+
+static void on_put(struct s3_model *m, struct ask *q)
+{
+    struct object *o;
+    bool refused;
+
+    store_refuse(m, q, &refused);
+    if (refused)
+        return;
+    o = object_make(m, q->key);
+    append(&o->data, q->body, q->len);
+    o->meta_count = meta_keep(q->r, o->meta);
+    answer_text(q, 200, "");
+    answer_header(q->a, "ETag", "\"put\"");
+}
+
+static void on_head(struct s3_model *m, struct ask *q)
+{
+    struct object *o = object_find(m, q->key);
+    char len[24];
+
+    answer_status(q, o ? 200 : 404);
+    if (!o)
+        return;
+    (void)snprintf(len, sizeof(len), "%zu", o->data.len);
+    answer_header(q->a, "Content-Length", len);
+    for (uint32_t i = 0; i < o->meta_count; i++)
+        answer_header(q->a, o->meta[i].name, o->meta[i].value);
+}
+
+/* The prefix is in q->key. */
+static void on_list(struct s3_model *m, struct ask *q)
+{
+    char text[512];
+
+    answer_text(q, 200, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>");
+    for (size_t i = 0; i < UPLOADS_MAX; i++) {
+        const struct upload *u = &m->uploads[i];
+
+        if (u->id[0] == '\0' || strncmp(u->key, q->key, strlen(q->key)) != 0)
+            continue;
+        (void)snprintf(text, sizeof(text), "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>",
+                       u->key, u->id);
+        append(&q->a->body, text, strlen(text));
+    }
+    append(&q->a->body, "</ListMultipartUploadsResult>", 29);
+}
+
+static void on_create(struct s3_model *m, struct ask *q)
+{
+    struct upload *u = upload_make(m, q->key);
+    char text[256];
+
+    u->meta_count = meta_keep(q->r, u->meta);
+    (void)snprintf(text, sizeof(text), "<InitiateMultipartUploadResult><UploadId>%s</UploadId>"
+                   "</InitiateMultipartUploadResult>", u->id);
+    answer_text(q, 200, text);
+}
+
+static void on_part(struct ask *q, struct upload *u)
+{
+    INVARIANT(q->part >= 1 && q->part <= PARTS_MAX);
+    bytes_clear(&u->parts[q->part - 1]);
+    append(&u->parts[q->part - 1], q->body, q->len);
+    (void)snprintf(u->etags[q->part - 1], sizeof(u->etags[0]), "\"%08x\"",
+                   crc32c(0, q->body, q->len));
+    answer_text(q, 200, "");
+    answer_header(q->a, "ETag", u->etags[q->part - 1]);
+}
+
+struct completion {
+    char number[8], etag[24], crc32c[16];
+    const struct upload *u;
+    uint32_t count;
+};
+
+static int on_listed_part(void *ctx)
+{
+    struct completion *c = ctx;
+    const struct bytes *part = &c->u->parts[c->count];
+
+    if (c->count == PARTS_MAX || strtoul(c->number, NULL, 10) != c->count + 1
+        || c->etag[0] == '\0' || strcmp(c->etag, c->u->etags[c->count]) != 0)
+        return 1;
+    if (c->count > 0 && part[-1].len < PART_BYTES_MIN)
+        return 2;
+    c->count++;
+    return 0;
+}
+
+static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
+{
+    struct completion c = {.u = u};
+    struct xml_field fields[] = {
+        {.path = "CompleteMultipartUpload/Part/PartNumber", .ret = c.number, .cap = 8},
+        {.path = "CompleteMultipartUpload/Part/ETag", .ret = c.etag, .cap = sizeof(c.etag)},
+        {.path = "CompleteMultipartUpload/Part/ChecksumCRC32C", .ret = c.crc32c, .cap = 16},
+    };
+    struct object *o;
+    bool refused;
+    int r;
+
+    store_refuse(m, q, &refused);
+    if (refused)
+        return;
+    r = xml_read((const char *)q->body, q->len, fields, 3, "CompleteMultipartUpload/Part",
+                 on_listed_part, &c);
+    if (r != 0 || c.count == 0) {
+        answer_error(q, 400, r == 2 ? "EntityTooSmall" : r == 1 ? "InvalidPart" : "MalformedXML");
+        return;
+    }
+    o = object_make(m, q->key);
+    for (uint32_t i = 0; i < c.count; i++)
+        append(&o->data, u->parts[i].data, u->parts[i].len);
+    memcpy(o->meta, u->meta, sizeof(o->meta));
+    o->meta_count = u->meta_count;
+    upload_drop(u);
+    answer_text(q, 200, "<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag>"
+                "</CompleteMultipartUploadResult>");
+}
+
+static void on_upload_op(struct s3_model *m, struct ask *q)
+{
+    struct upload *u = upload_find(m, q->key, q->upload_id);
+
+    if (q->upload_id[0] == '\0' || !u) {
+        answer_error(q, 404, "NoSuchUpload");
+    } else if (q->op == S3_MODEL_PART) {
+        on_part(q, u);
+    } else if (q->op == S3_MODEL_COMPLETE) {
+        on_complete(m, q, u);
+    } else {
+        upload_drop(u);
+        answer_text(q, 204, "");
+    }
+}
+
+static void effect(struct s3_model *m, struct ask *q)
+{
+    switch (q->op) {
+    case S3_MODEL_PUT:
+        on_put(m, q);
+        break;
+    case S3_MODEL_HEAD:
+        on_head(m, q);
+        break;
+    case S3_MODEL_LIST:
+        on_list(m, q);
+        break;
+    case S3_MODEL_CREATE:
+        on_create(m, q);
+        break;
+    default:
+        on_upload_op(m, q);
+    }
+}
+
+/* --- what is refused ------------------------------------------------------------------------ */
+
+static uint64_t signed_at(const struct request *r)
+{
+    const char *date = request_header_find(r, "x-amz-date");
+    struct tm tm = {0};
+
+    INVARIANT(date && request_header_find(r, "authorization") && request_header_find(r, "host"));
+    INVARIANT(sscanf(date, "%4d%2d%2dT%2d%2d%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec) == 6);
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    return (uint64_t)timegm(&tm);
+}
+
+/* What is said of the body is true. */
+static bool body_is(const struct ask *q)
+{
+    const char *crc = request_header_find(q->r, "x-amz-checksum-crc32c");
+    const char *sha = request_header_find(q->r, "x-amz-content-sha256");
+    uint32_t value = crc32c(0, q->body, q->len);
+    uint8_t big[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                      (uint8_t)value};
+    char text[SIGV4_HEX_BYTES];
+
+    INVARIANT(sha);
+    (void)EVP_EncodeBlock((uint8_t *)text, big, 4);
+    if (crc && strcmp(crc, text) != 0)
+        return false;
+    return strcmp(sha, SIGV4_UNSIGNED_PAYLOAD) == 0
+           || (sigv4_hash(q->body, q->len, text) == 0 && strcmp(sha, text) == 0);
+}
+
+static bool is_refused(struct ask *q)
+{
+    int64_t skew_s = (int64_t)signed_at(q->r) - (int64_t)q->utc_s;
+
+    if (skew_s > SKEW_S_MAX || skew_s < -SKEW_S_MAX)
+        answer_error(q, 403, "RequestTimeTooSkewed");
+    else if (!body_is(q))
+        answer_error(q, 400, "BadDigest");
+    else
+        return false;
+    return true;
+}
+
+/* --- faults --------------------------------------------------------------------------------- */
+
+static bool makes_sense(const struct ask *q, enum s3_model_fault fault)
+{
+    switch (fault) {
+    case S3_MODEL_DIGEST:
+        return q->op == S3_MODEL_PUT || q->op == S3_MODEL_PART;
+    case S3_MODEL_CONFLICT:
+        return q->conditional;
+    case S3_MODEL_GONE:
+        return q->upload_id[0] != '\0';
+    case S3_MODEL_ERROR_IN_200:
+    case S3_MODEL_INVALID_PART:
+        return q->op == S3_MODEL_COMPLETE;
+    case S3_MODEL_GARBAGE_AFTER:
+        return q->op != S3_MODEL_HEAD && q->op != S3_MODEL_PUT && q->op != S3_MODEL_ABORT;
+    default:
+        return true;
+    }
+}
+
+static enum s3_model_fault fault_choose(struct s3_model *m, const struct ask *q)
+{
+    enum s3_model_fault fault = m->fails[q->op].fault;
+
+    if (fault != S3_MODEL_NONE) {
+        if (!m->fails[q->op].always)
+            m->fails[q->op].fault = S3_MODEL_NONE;
+        return fault;
+    }
+    if (m->one_in == 0 || random_next(m) % m->one_in != 0)
+        return S3_MODEL_NONE;
+    do
+        fault = (enum s3_model_fault)(random_next(m) % S3_MODEL_SEEDED_COUNT);
+    while (!makes_sense(q, fault));
+    return fault;
+}
+
+/* Instead of what the request would do. True: there is an answer. */
+static bool fault_answer(struct s3_model *m, struct ask *q, enum s3_model_fault fault)
+{
+    static const struct {
+        unsigned status;
+        const char *code;
+    } errors[] = {
+        [S3_MODEL_500] = {500, "InternalError"},
+        [S3_MODEL_SLOW_DOWN] = {503, "SlowDown"},
+        [S3_MODEL_EXPIRED] = {400, "ExpiredToken"},
+        [S3_MODEL_DIGEST] = {400, "BadDigest"},
+        [S3_MODEL_CONFLICT] = {409, "ConditionalRequestConflict"},
+        [S3_MODEL_ERROR_IN_200] = {200, "InternalError"},
+        [S3_MODEL_INVALID_PART] = {400, "InvalidPart"},
+        [S3_MODEL_DENIED] = {403, "AccessDenied"},
+        [S3_MODEL_NOT_IMPLEMENTED] = {501, "NotImplemented"},
+        [S3_MODEL_MOVED] = {301, "PermanentRedirect"},
+    };
+    struct upload *u = upload_find(m, q->key, q->upload_id);
+
+    if (fault == S3_MODEL_GONE && u && u->id[0] != '\0')
+        upload_drop(u);
+    if (!errors[fault].code)
+        return false;
+    answer_error(q, errors[fault].status, errors[fault].code);
+    if (fault == S3_MODEL_MOVED)
+        answer_header(q->a, "x-amz-bucket-region", "eu-west-3");
+    if (fault == S3_MODEL_SLOW_DOWN)
+        answer_header(q->a, "Retry-After", "7");
+    return true;
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static void decode(const char *from, size_t len, char *to, size_t cap)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        char hex[3] = {0};
+        char c = from[i];
+
+        if (c == '%') {
+            memcpy(hex, from + i + 1, 2);
+            c = (char)strtoul(hex, NULL, 16);
+            i += 2;
+        }
+        INVARIANT(n + 1 < cap);
+        to[n++] = c;
+    }
+    to[n] = '\0';
+}
+
+static bool query_find(const char *query, const char *name, char *to, size_t cap)
+{
+    const char *at = query;
+
+    while ((at = strstr(at, name)) != NULL) {
+        const char *value = at + strlen(name);
+
+        if (at > query && (at[-1] == '?' || at[-1] == '&')) {
+            if (*value == '=')
+                decode(value + 1, strcspn(value + 1, "&"), to, cap);
+            return true;
+        }
+        at = value;
+    }
+    return false;
+}
+
+/* "http://host/bucket/key?query" */
+static void ask_read(struct ask *q)
+{
+    const char *path = strchr(strstr(q->r->url, "//") + 2, '/');
+    const char *key = strchr(path + 1, '/'), *query = strchr(path, '?');
+    const char *method = q->r->method;
+    char part[16] = "0", none[8];
+
+    query = query ? query : path + strlen(path);
+    if (key && key < query)
+        decode(key + 1, (size_t)(query - key - 1), q->key, sizeof(q->key));
+    (void)query_find(query, "uploadId", q->upload_id, sizeof(q->upload_id));
+    (void)query_find(query, "partNumber", part, sizeof(part));
+    (void)query_find(query, "prefix", q->key, sizeof(q->key));
+    q->part = (uint32_t)strtoul(part, NULL, 10);
+    q->conditional = request_header_find(q->r, "if-none-match") != NULL;
+    if (strcmp(method, "PUT") == 0)
+        q->op = q->part > 0 ? S3_MODEL_PART : S3_MODEL_PUT;
+    else if (strcmp(method, "POST") == 0)
+        q->op = query_find(query, "uploads", none, 8) ? S3_MODEL_CREATE : S3_MODEL_COMPLETE;
+    else
+        q->op = strcmp(method, "HEAD") == 0 ? S3_MODEL_HEAD
+                : strcmp(method, "GET") == 0 ? S3_MODEL_LIST : S3_MODEL_ABORT;
+}
+
+static void trace(struct s3_model *m, enum s3_model_op op)
+{
+    static const char *const names[] = {"PUT", "HEAD", "LIST", "CREATE", "PART", "COMPLETE",
+                                        "ABORT"};
+    size_t len = strlen(m->trace);
+
+    (void)snprintf(m->trace + len, sizeof(m->trace) - len, "%s ", names[op]);
+}
+
+bool s3_model_ask(struct s3_model *m, const struct request *r, const void *body, size_t len,
+                  uint64_t utc_s, struct s3_model_answer *ret_answer)
+{
+    struct ask q = {.r = r, .body = body, .len = len, .utc_s = utc_s, .a = ret_answer};
+    enum s3_model_fault fault;
+
+    ask_read(&q);
+    trace(m, q.op);
+    fault = fault_choose(m, &q);
+    ret_answer->sent = len;
+    if (fault == S3_MODEL_LOST) {
+        ret_answer->sent = random_next(m) % (len + 1);
+        return false;
+    }
+    if (!fault_answer(m, &q, fault) && !is_refused(&q))
+        effect(m, &q);
+    if (fault == S3_MODEL_LOST_AFTER)
+        return false;
+    if (fault == S3_MODEL_500_AFTER)
+        answer_error(&q, 500, "InternalError");
+    if (fault == S3_MODEL_GARBAGE_AFTER)
+        answer_text(&q, 200, "<html>Welcome</html>");
+    ret_answer->reply.body = (const char *)ret_answer->body.data;
+    ret_answer->reply.body_len = ret_answer->body.len;
+    return true;
+}
+
+/* --- from outside --------------------------------------------------------------------------- */
+
+struct s3_model *s3_model_open(uint64_t seed)
+{
+    struct s3_model *m = calloc(1, sizeof(*m));
+
+    INVARIANT(m);
+    m->random = seed;
+    m->conditional = true;
+    return m;
+}
+
+void s3_model_close(struct s3_model *m)
+{
+    for (size_t i = 0; i < OBJECTS_MAX; i++)
+        bytes_free(&m->objects[i].data);
+    for (size_t i = 0; i < UPLOADS_MAX; i++)
+        for (size_t k = 0; k < PARTS_MAX; k++)
+            bytes_free(&m->uploads[i].parts[k]);
+    free(m);
+}
+
+void s3_model_set_conditional(struct s3_model *m, bool conditional)
+{
+    m->conditional = conditional;
+}
+
+void s3_model_set_faults(struct s3_model *m, uint32_t one_in)
+{
+    m->one_in = one_in;
+}
+
+void s3_model_fail(struct s3_model *m, enum s3_model_op op, enum s3_model_fault fault, bool always)
+{
+    m->fails[op].fault = fault;
+    m->fails[op].always = always;
+}
+
+void s3_model_put(struct s3_model *m, const char *key, const char *content)
+{
+    struct object *o = object_make(m, key);
+
+    append(&o->data, content, strlen(content));
+    o->meta_count = 0;
+}
+
+void s3_model_delete(struct s3_model *m, const char *key)
+{
+    struct object *o = object_find(m, key);
+
+    INVARIANT(o);
+    o->key[0] = '\0';
+    o->writes = 0;
+}
+
+void s3_model_begin(struct s3_model *m, const char *key)
+{
+    (void)upload_make(m, key);
+}
+
+const struct bytes *s3_model_find(const struct s3_model *m, const char *key)
+{
+    const struct object *o = object_find(m, key);
+
+    return o ? &o->data : NULL;
+}
+
+uint32_t s3_model_writes(const struct s3_model *m, const char *key)
+{
+    const struct object *o = object_find(m, key);
+
+    return o ? o->writes : 0;
+}
+
+uint32_t s3_model_uploads(const struct s3_model *m, const char *key)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < UPLOADS_MAX; i++)
+        count += m->uploads[i].id[0] != '\0' && strcmp(m->uploads[i].key, key) == 0;
+    return count;
+}
+
+const char *s3_model_trace(struct s3_model *m)
+{
+    memcpy(m->told, m->trace, sizeof(m->told));
+    m->trace[0] = '\0';
+    return m->told;
+}

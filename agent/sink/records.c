@@ -101,8 +101,8 @@ static int line_get(struct records *r, uint64_t at, struct record *ret, struct e
     }
     if ((uint64_t)n == r->file_bytes - at)
         return errmsg_set(err, -EBADMSG, "the batch's file ends within a line");
-    return errmsg_set(err, -EOPNOTSUPP, "a line of the batch is longer than a record may be, %d bytes",
-                      FRAMING_RECORD_BYTES_MAX);
+    return errmsg_set(err, -EOPNOTSUPP, "a line of the batch is longer than a record may be, %d "
+                      "bytes", FRAMING_RECORD_BYTES_MAX);
 }
 
 int records_get(struct records *r, uint64_t at, struct record *ret_record, struct errmsg *err)

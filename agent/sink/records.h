@@ -40,8 +40,8 @@ void records_close(struct records *r);      /* zeroed is fine */
 
 /*
  * The event that begins at `at`, which is below file_bytes. -EBADMSG: the file is damaged,
- * -EOPNOTSUPP: a line is longer than a record may be, -ENOMEM or what reading it failed with; with a
- * text.
+ * -EOPNOTSUPP: a line is longer than a record may be, -ENOMEM, or what reading it failed with; with
+ * a text.
  */
 int records_get(struct records *r, uint64_t at, struct record *ret_record, struct errmsg *err);
 

@@ -336,8 +336,8 @@ enum {
                       + sizeof("x0 = 1") - 1,
     AT_EVENT_CLOCK = AT_PARTITION_BY + 4, AT_VALIDATE = AT_EVENT_CLOCK + 1,
     AT_MISSING = AT_VALIDATE + 1, AT_COMPRESSION = AT_MISSING + 1,
-    AT_FRAMING = AT_COMPRESSION + 2, AT_TARGETS = AT_FRAMING + 1 + 4 + 16, AT_TYPE = AT_TARGETS + 2, AT_FLAT = AT_TYPE + 1,
-    AT_SINK = AT_FLAT + 1,
+    AT_FRAMING = AT_COMPRESSION + 2, AT_TARGETS = AT_FRAMING + 1 + 4 + 16,
+    AT_TYPE = AT_TARGETS + 2, AT_FLAT = AT_TYPE + 1, AT_SINK = AT_FLAT + 1,
     AT_ERROR_TARGETS = AT_SINK + 4 + sizeof("sink-0") - 1 + 4 + sizeof("/data/out0") - 1,
     AT_ERROR_TYPE = AT_ERROR_TARGETS + 2
 };
@@ -349,7 +349,8 @@ static void values_that_nobody_writes_are_refused(void **state)
         uint8_t value;
     } bad[] = {
         { AT_VERSION, 0 }, { AT_VERSION, 1 }, { AT_VERSION, 2 }, { AT_VERSION, 4 },
-        { AT_OUTPUTS, 0 }, { AT_OUTPUTS, 2 }, { AT_OUTPUTS, WAL_OUTPUTS_MAX + 1 }, { AT_OUTPUTS + 1, 1 },
+        { AT_OUTPUTS, 0 }, { AT_OUTPUTS, 2 }, { AT_OUTPUTS, WAL_OUTPUTS_MAX + 1 },
+        { AT_OUTPUTS + 1, 1 },
         { AT_FORMAT + 3, 0x80 }, { AT_FORMAT, 5 }, { AT_FORMAT + 4, 0 }, { AT_DELIMITER + 2, 1 },
         { AT_EPOCH, 2 }, { AT_ERROR_PREFIX + 1, 0x11 }, { AT_ERROR_PREFIX + 4, 0 },
         { AT_COLUMNS + 2, 2 }, { AT_COLUMNS + 4, 0 }, { AT_FIELDS, 5 }, { AT_PARTITION_BY, 9 },

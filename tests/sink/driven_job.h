@@ -1,6 +1,6 @@
 /*
- * driven_job: a batch's file in memory and one lane of a kind, driven by hand: what delivery.c does,
- * without its reading, waiting and sending.
+ * driven_job: a batch's file in memory and one lane of a kind, driven by hand: what delivery.c
+ * does, without its reading, waiting and sending.
  *
  * Owns:   a struct driven all that it has; driven_close().
  * Thread: one.

@@ -284,8 +284,8 @@ static void each_error_has_its_class_and_says_what_to_do(void **state)
 static void a_wrong_clock_is_put_right(void **state)
 {
     static const char *const date[] = {"Date", "Tue, 03 Feb 2026 05:05:06 GMT", NULL};
-    static const char skewed[] = "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature "
-                                 "expired\"}";
+    static const char skewed[] = "{\"__type\":\"InvalidSignatureException\","
+                                 "\"message\":\"Signature expired\"}";
 
     (void)state;
     opened(1);
@@ -294,7 +294,8 @@ static void a_wrong_clock_is_put_right(void **state)
     assert_int_equal(d.sink.clock_offset_s, 3600);
     send_count();
     assert_string_equal(driven_header(&d, "x-amz-date"), "20260203T050506Z");
-    assert_int_equal(driven_answer(&d, 400, skewed, date), RETRY_REJECT);   /* it is not the clock */
+    /* It is not the clock. */
+    assert_int_equal(driven_answer(&d, 400, skewed, date), RETRY_REJECT);
     closed();
 }
 

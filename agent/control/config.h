@@ -136,6 +136,7 @@ struct sink_config {
     } s3;
     struct {
         char *delivery_stream;
+        bool pack;
     } firehose;
     struct { /* s3, firehose */
         char *region;
@@ -249,8 +250,9 @@ const struct sink_config *config_find_sink(const struct config *c, const char *n
 
 /*
  * Effective settings of an output: the stream's, overridden by the sink's. A firehose sink brings
- * format raw and buffer_time 1s where no [stream] section and no sink sets them; a sink that sets
- * compression does not take the stream's level, which may belong to another. Strings are borrowed.
+ * format raw and buffer_time 1s, an http sink with body raw format raw, where no [stream] section
+ * and no sink sets them; a sink that sets compression does not take the stream's level, which may
+ * belong to another. Strings are borrowed.
  * -EINVAL with the reason when nothing would ever seal a batch.
  */
 int config_resolve_output(const struct stream_config *stream, const struct sink_config *sink,

@@ -8,18 +8,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "control/address.h"
 #include "control/checker.h"
 #include "control/routing.h"
 #include "flow/name.h"
 #include "flow/object_name.h"
+#include "sink/endpoint.h"
+#include "sink/request.h"
 
 #define NAME_RULE "a name is 1 to 64 of A-Z a-z 0-9 _ . - and begins with a letter or digit"
 
 /* Several segments are always in use: one written, one in reserve, one recycled. */
 #define SEGMENTS_MIN 4
 #define LOG_BLOCK_BYTES 4096
+/* Of an http sink's own, beside those of the agent. */
+#define HEADERS_MAX 16
 /* Of memory_limit and of the log: what shards divide among them. */
 #define SHARD_BYTES_MIN (8 << 20)
 
@@ -108,12 +113,10 @@ static void check_intake(const struct checker *k)
 }
 
 static void check_url(const struct checker *k, const char *section, const char *key,
-                      const char *url, bool required)
+                      const char *url)
 {
     const char *host = strstr(url, "://");
 
-    if (url[0] == '\0' && !required)
-        return;
     if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) || host[3] == '\0' ||
         host[3] == '/')
         checker_fail(k, section, key, "%s http:// or https:// URL is needed",
@@ -123,10 +126,73 @@ static void check_url(const struct checker *k, const char *section, const char *
 static void check_sink_cloud(const struct checker *k, const struct sink_config *s,
                              const char *section)
 {
-    check_url(k, section, "endpoint", s->cloud.endpoint, false);
+    struct endpoint endpoint;
+    struct errmsg err;
+
+    if (s->cloud.endpoint[0] != '\0' && endpoint_parse(s->cloud.endpoint, &endpoint, &err) < 0)
+        checker_fail(k, section, "endpoint", "%s", err.text);
     if ((s->cloud.access_key[0] == '\0') != (s->cloud.secret_key[0] == '\0'))
         checker_fail(k, section, s->cloud.access_key[0] != '\0' ? "access_key" : "secret_key",
                      "access_key and secret_key need each other");
+}
+
+/* A name is that of HTTP, and what the agent has to say itself it says itself. */
+static bool header_ok(const char *header, char *ret_reserved, size_t cap)
+{
+    static const char *const reserved[] = {
+        "content-length", "content-encoding", "transfer-encoding", "connection", "expect", "te",
+        "x-hydrant-batch", "idempotency-key", "x-amz-firehose-request-id",
+        "x-amz-firehose-protocol-version", "x-amz-firehose-source-arn",
+        "x-amz-firehose-access-key"
+    };
+    size_t len = strspn(header, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "!#$%&'*+-.^_`|~");
+
+    ret_reserved[0] = '\0';
+    if (len == 0 || header[len] != ':' || len >= REQUEST_NAME_BYTES
+        || strpbrk(header, "\r\n") != NULL)
+        return false;
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+        if (len == strlen(reserved[i]) && strncasecmp(header, reserved[i], len) == 0)
+            (void)snprintf(ret_reserved, cap, "%s", reserved[i]);
+    return ret_reserved[0] == '\0';
+}
+
+static void check_sink_web(const struct checker *k, const struct sink_config *s,
+                           const char *section)
+{
+    bool firehose = s->web.protocol == CONFIG_PROTOCOL_FIREHOSE;
+    char reserved[REQUEST_NAME_BYTES];
+
+    check_url(k, section, "url", s->web.url);
+    if (s->web.headers.count > HEADERS_MAX)
+        checker_fail(k, section, "headers", "more than %d", HEADERS_MAX);
+    for (size_t i = 0; i < s->web.headers.count; i++) {
+        if (header_ok(s->web.headers.items[i], reserved, sizeof(reserved)))
+            continue;
+        if (reserved[0] != '\0')
+            checker_fail(k, section, "headers", "%s is set by the agent itself", reserved);
+        else
+            checker_fail(k, section, "headers", "a header is written Name: value");
+    }
+    if (firehose && s->web.method != CONFIG_METHOD_POST)
+        checker_fail(k, section, "method", "protocol = firehose is done by POST");
+    if (firehose && config_is_set(&s->set, OPTION_web_body))
+        checker_fail(k, section, "body", "protocol = firehose has a body of its own; leave it out");
+    if (firehose && config_is_set(&s->set, OPTION_output_compression_level))
+        checker_fail(k, section, "compression_level", "requests of protocol = firehose are "
+                     "compressed at the usual level; leave it out");
+}
+
+static void check_sink_firehose(const struct checker *k, const struct sink_config *s,
+                                const char *section)
+{
+    const char *name = s->firehose.delivery_stream;
+
+    check_sink_cloud(k, s, section);
+    if (name[0] != '\0' && !name_ok(name))
+        checker_fail(k, section, "delivery_stream", "'%s' is not the name of one: %s", name,
+                     NAME_RULE);
 }
 
 static void check_sink(const struct checker *k, const struct sink_config *s)
@@ -155,13 +221,10 @@ static void check_sink(const struct checker *k, const struct sink_config *s)
         check_sink_cloud(k, s, section);
         break;
     case CONFIG_SINK_FIREHOSE:
-        check_sink_cloud(k, s, section);
+        check_sink_firehose(k, s, section);
         break;
     case CONFIG_SINK_HTTP:
-        check_url(k, section, "url", s->web.url, true);
-        for (size_t i = 0; i < s->web.headers.count; i++)
-            if (strchr(s->web.headers.items[i], ':') == NULL)
-                checker_fail(k, section, "headers", "a header is written Name: value");
+        check_sink_web(k, s, section);
         break;
     case CONFIG_SINK_RELAY:
         if (address_check_peer(s->relay.address, &err) < 0)

@@ -233,6 +233,58 @@ static void check_partitions(const struct pair *p, const struct texts *t)
                      PREFIX_PARTITIONED_BYTES_MAX);
 }
 
+/* What a sink that takes records, or an http sink, can be given. */
+static void check_records(const struct pair *p)
+{
+    const struct output_config *o = p->output;
+    bool http = p->sink->type == CONFIG_SINK_HTTP;
+
+    if (o->format != CONFIG_FORMAT_JSON && o->format != CONFIG_FORMAT_RAW)
+        pair_fail(p, OPTION_output_format, "sink '%s' sends each event as a record, which is json "
+                  "or raw; set one of them in [sink %s]", p->sink->name, p->sink->name);
+    if (o->compression == CONFIG_COMPRESSION_NONE)
+        return;
+    if (!http)
+        pair_fail(p, OPTION_output_compression, "what a delivery stream is given it stores: its "
+                  "records are not compressed; set compression = none in [sink %s]", p->sink->name);
+    else if (o->compression != CONFIG_COMPRESSION_GZIP)
+        pair_fail(p, OPTION_output_compression, "requests of protocol = firehose are compressed by "
+                  "gzip or not at all; set compression in [sink %s]", p->sink->name);
+    else if (!config_is_set(&p->sink->set, OPTION_output_compression))
+        pair_fail(p, OPTION_output_compression, "sink '%s' compresses requests, for all streams "
+                  "alike; set compression = gzip or none in [sink %s]", p->sink->name,
+                  p->sink->name);
+}
+
+static void check_body(const struct pair *p)
+{
+    const struct output_config *o = p->output;
+
+    if (p->sink->web.body != CONFIG_BODY_RAW && o->format != CONFIG_FORMAT_JSON)
+        pair_fail(p, OPTION_output_format, "sink '%s' has body = %s, which is JSON; set format = "
+                  "json in [sink %s], or body = raw, which sends the file that format makes",
+                  p->sink->name, p->sink->web.body == CONFIG_BODY_ARRAY ? "array" : "ndjson",
+                  p->sink->name);
+    if (o->format != CONFIG_FORMAT_PARQUET
+        && (o->compression == CONFIG_COMPRESSION_SNAPPY
+            || o->compression == CONFIG_COMPRESSION_LZ4))
+        pair_fail(p, OPTION_output_compression, "HTTP has no name for %s; use gzip, zstd or none "
+                  "in [sink %s]", config_compression_name(o->compression), p->sink->name);
+}
+
+/* Packed events are told apart by what ends each. */
+static void check_service(const struct pair *p)
+{
+    if (p->sink->type == CONFIG_SINK_HTTP && p->sink->web.protocol == CONFIG_PROTOCOL_PLAIN)
+        check_body(p);
+    else if (p->sink->type == CONFIG_SINK_HTTP || p->sink->type == CONFIG_SINK_FIREHOSE)
+        check_records(p);
+    if (p->sink->type == CONFIG_SINK_FIREHOSE && p->sink->firehose.pack
+        && p->output->format == CONFIG_FORMAT_RAW && p->output->delimiter[0] == '\0')
+        pair_fail(p, OPTION_output_delimiter, "with pack_records events could not be told apart; "
+                  "set a delimiter in [sink %s], or leave pack_records out", p->sink->name);
+}
+
 static struct pair pair_make(const struct checker *k, const struct stream_config *stream,
                              const struct sink_config *sink, const struct output_config *output)
 {
@@ -250,6 +302,7 @@ void checker_output(const struct checker *k, const struct stream_config *stream,
     struct texts t;
 
     check_compression(&p);
+    check_service(&p);
     if (texts_read(&p, &t)) {
         check_raw(&p, &t);
         check_fields(&p, &t);

@@ -32,12 +32,13 @@ int config_resolve_output(const struct stream_config *stream, const struct sink_
                           struct output_config *ret_output, struct errmsg *err)
 {
     *ret_output = stream->output;
-    if (sink->type == CONFIG_SINK_FIREHOSE) {
-        if (!config_is_set(&stream->set, OPTION_output_format))
-            ret_output->format = CONFIG_FORMAT_RAW;
-        if (!config_is_set(&stream->set, OPTION_output_buffer_time))
-            ret_output->buffer_time_ns = FIREHOSE_BUFFER_TIME_NS;
-    }
+    if (sink->type == CONFIG_SINK_FIREHOSE
+        && !config_is_set(&stream->set, OPTION_output_buffer_time))
+        ret_output->buffer_time_ns = FIREHOSE_BUFFER_TIME_NS;
+    if ((sink->type == CONFIG_SINK_FIREHOSE
+         || (sink->type == CONFIG_SINK_HTTP && sink->web.body == CONFIG_BODY_RAW))
+        && !config_is_set(&stream->set, OPTION_output_format))
+        ret_output->format = CONFIG_FORMAT_RAW;
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (option_table[i].in_output && config_is_set(&sink->set, option_table[i].id))
             option_borrow(&option_table[i], ret_output, &sink->output);

@@ -98,6 +98,18 @@ static char *columns_text(const char *text)
     return ret;
 }
 
+/* How a kind of sink wants events to be told apart. */
+static enum settings_framing framing_of(const struct sink_config *sink)
+{
+    bool http = sink->type == CONFIG_SINK_HTTP;
+
+    if (sink->type == CONFIG_SINK_FIREHOSE
+        || (http && sink->web.protocol == CONFIG_PROTOCOL_FIREHOSE))
+        return SETTINGS_FRAMING_RECORDS;
+    return http && sink->web.body == CONFIG_BODY_ARRAY ? SETTINGS_FRAMING_ARRAY
+                                                       : SETTINGS_FRAMING_NONE;
+}
+
 /* config_check has passed the texts: what fails is memory. What has no effect gets one value. */
 static int output_fill(struct output_settings *o, const struct stream_config *stream,
                        const struct sink_config *sink, const struct output_config *from)
@@ -119,8 +131,11 @@ static int output_fill(struct output_settings *o, const struct stream_config *st
     o->delimiter = (uint8_t *)strdup(raw ? from->delimiter : "");
     o->delimiter_len = o->delimiter ? (uint32_t)strlen((char *)o->delimiter) : 0;
     o->epoch_name = from->filename == CONFIG_FILENAME_EPOCH;
-    o->compression = (uint8_t)from->compression;
-    o->compression_level = from->compression == CONFIG_COMPRESSION_NONE
+    o->framing = (uint8_t)framing_of(sink);
+    /* Requests that are made of records are compressed themselves, if at all. */
+    o->compression = o->framing == SETTINGS_FRAMING_RECORDS ? SETTINGS_COMPRESSION_NONE
+                                                            : (uint8_t)from->compression;
+    o->compression_level = o->compression == SETTINGS_COMPRESSION_NONE
                                ? -1
                                : (int8_t)from->compression_level;
     o->columns = columns_text(table ? from->columns : "");

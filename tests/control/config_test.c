@@ -289,6 +289,15 @@ static void firehose_sinks_bring_defaults_that_streams_and_sinks_override(void *
     assert_int_equal(output.buffer_time_ns, 5 * SECOND);
     assert_int_equal(config_resolve_output(config_find_stream(c, "b"), &hose, &output, NULL), 0);
     assert_int_equal(output.buffer_time_ns, SECOND);
+    hose.type = CONFIG_SINK_HTTP;
+    hose.web.body = CONFIG_BODY_RAW;        /* the file as it is: of payloads, if nothing is said */
+    assert_int_equal(config_resolve_output(config_find_stream(c, "b"), &hose, &output, NULL), 0);
+    assert_int_equal(output.format, CONFIG_FORMAT_RAW);
+    assert_int_equal(output.buffer_time_ns, 60 * SECOND);
+    hose.web.body = CONFIG_BODY_ARRAY;
+    assert_int_equal(config_resolve_output(config_find_stream(c, "b"), &hose, &output, NULL), 0);
+    assert_int_equal(output.format, CONFIG_FORMAT_JSON);
+    hose.type = CONFIG_SINK_FIREHOSE;
     hose.set.bits[OPTION_output_buffer_time / 64] |= 1ULL << (OPTION_output_buffer_time % 64);
     hose.output.buffer_time_ns = 9 * SECOND;
     assert_int_equal(config_resolve_output(config_find_stream(c, "b"), &hose, &output, NULL), 0);

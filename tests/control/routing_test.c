@@ -332,6 +332,41 @@ static void as_many_sinks_as_the_log_can_hold(void **state)
         }
 }
 
+/* Each service has its own way of telling events apart; what shares none shares no batches. */
+static void sinks_share_batches_only_with_sinks_of_their_framing(void **state)
+{
+    struct config *c = load("[stream a]\nsinks = f, h, w, p, y\n"
+                            "[sink f]\ntype = file\ndirectory = /f\n"
+                            "[sink h]\ntype = file\ndirectory = /h\ncompression = gzip\n"
+                            "[sink w]\ntype = file\ndirectory = /w\ncompression = gzip\n"
+                            "[sink p]\ntype = file\ndirectory = /p\n"
+                            "[sink y]\ntype = file\ndirectory = /y\n");
+    struct sink_config *sinks = &c->sinks[1];
+    struct stream_settings set;
+    struct errmsg err;
+
+    (void)state;
+    /* Stands for sections of their types; places are of no account here. */
+    sinks[2].type = CONFIG_SINK_HTTP;
+    sinks[2].web.protocol = CONFIG_PROTOCOL_FIREHOSE;
+    sinks[3].type = CONFIG_SINK_HTTP;
+    sinks[4].type = CONFIG_SINK_HTTP;
+    sinks[4].web.body = CONFIG_BODY_ARRAY;
+    assert_int_equal(routing_resolve(c, "a", &set, &err), 0);
+    assert_int_equal(set.outputs, 4);
+    assert_int_equal(set.output[0].framing, SETTINGS_FRAMING_NONE);
+    assert_int_equal(set.output[0].targets, 2);     /* f and p */
+    assert_int_equal(set.output[1].framing, SETTINGS_FRAMING_NONE);
+    assert_int_equal(set.output[1].compression, SETTINGS_COMPRESSION_GZIP);
+    assert_int_equal(set.output[2].framing, SETTINGS_FRAMING_RECORDS);
+    assert_int_equal(set.output[2].compression, SETTINGS_COMPRESSION_NONE);
+    assert_int_equal(set.output[3].framing, SETTINGS_FRAMING_ARRAY);
+    stream_settings_fini(&set);
+    for (size_t i = 1; i < c->sinks_count; i++)
+        c->sinks[i].type = CONFIG_SINK_FILE;
+    config_free(c);
+}
+
 static void a_stream_without_a_sink_is_an_error_that_names_both(void **state)
 {
     char name[] = "nowhere";
@@ -405,6 +440,7 @@ int main(void)
         cmocka_unit_test(what_has_no_effect_parts_no_sinks),
         cmocka_unit_test(errors_of_other_sinks_go_to_local),
         cmocka_unit_test(as_many_sinks_as_the_log_can_hold),
+        cmocka_unit_test(sinks_share_batches_only_with_sinks_of_their_framing),
         cmocka_unit_test(a_stream_without_a_sink_is_an_error_that_names_both),
         cmocka_unit_test(the_same_configuration_gives_the_same_bytes),
         cmocka_unit_test(relative_directories_start_where_the_agent_does),

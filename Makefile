@@ -114,7 +114,7 @@ TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_dis
                  sink_away.py large_log.py)
 
 # These run on simulated I/O: tests/support stands in for agent/io, but for file_mkdirs.c, which is
-# made of other calls of file.h alone.
+# made of other calls of file.h alone, and for agent/sink/http_pool.c.
 SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
   $(shell grep -ls '^\#include "support/sim.h"' $(TEST_SRC) $(FUZZ_SRC)))
 
@@ -124,7 +124,8 @@ BENCH_SUPPORT_CC  := $(wildcard benchmarks/*.cc)
 
 LIB_OBJ      := $(LIB_SRC:%.c=$(B)/%.o)
 AGENT_OBJ    := $(AGENT_C:%.c=$(B)/%.o) $(AGENT_CC:%.cc=$(B)/%.o)
-AGENT_NOIO   := $(filter-out $(B)/agent/io/%,$(AGENT_OBJ)) $(B)/agent/io/file_mkdirs.o
+AGENT_NOIO   := $(filter-out $(B)/agent/io/% $(B)/agent/sink/http_pool.o,$(AGENT_OBJ)) \
+                $(B)/agent/io/file_mkdirs.o
 MAIN_OBJ     := $(MAIN_SRC:%.c=$(B)/%.o)
 SUPPORT_OBJ  := $(SUPPORT_SRC:%.c=$(B)/%.o)
 BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o) $(BENCH_SUPPORT_CC:%.cc=$(B)/%.o)

@@ -29,9 +29,6 @@ static const struct unbuilt unbuilt_table[] = {
     { OPTION_intake_unix, NULL, PRODUCERS },
     { OPTION_intake_udp, NULL, PRODUCERS },
     { OPTION_intake_relay, NULL, PRODUCERS },
-    { OPTION_sink_type, "s3", SINKS },
-    { OPTION_sink_type, "firehose", SINKS },
-    { OPTION_sink_type, "http", SINKS },
     { OPTION_sink_type, "relay", SINKS },
 };
 

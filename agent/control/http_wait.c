@@ -106,7 +106,7 @@ static void wait_free(struct http_wait *wait)
 }
 
 /* Shard's thread. */
-static void on_request_done(struct request *req, int result)
+static void on_request_done(struct shard_request *req, int result)
 {
     struct http_wait *wait = (struct http_wait *)req->ctx;
     struct http_hub *hub = wait->hub;

@@ -26,7 +26,7 @@ enum { HTTP_WAITS_MAX = 64 }; /* of each kind: flushes that hang leave room for 
 struct http_hub;
 
 struct http_wait {
-    struct request req;         /* the shard's until it is done */
+    struct shard_request req;         /* the shard's until it is done */
     struct http_hub *hub;       /* owned: one reference */
     void *ctx;                  /* borrowed: the poster's */
     int result;                 /* of http_hub_next() */

@@ -16,6 +16,7 @@
 
 #include "base/version.h"
 #include "control/http_server.h"
+#include "control/remote_config.h"
 #include "control/routing.h"
 #include "pipeline/crash_note.h"
 #include "pipeline/shards.h"
@@ -29,7 +30,7 @@ struct life {
     const struct config_overrides *overrides;
     struct config *config;          /* owned */
     struct config *fresh;           /* owned; read, and being taken over by the shards */
-    struct request reload;          /* which the shards have then */
+    struct shard_request reload;          /* which the shards have then */
     _Atomic bool reload_answered;   /* L1: and its result is there */
     int reload_result;
     struct shards *shards;          /* owned */
@@ -150,6 +151,20 @@ static int agent_open(struct life *life, struct errmsg *err)
     return shards_open(&opt, &life->shards, err);
 }
 
+/* Before the shards hear of the configuration: they send to its sinks. */
+static int remote_sinks(struct shards *shards, const struct config *config, struct errmsg *err)
+{
+    struct remote_settings *settings;
+    uint32_t count;
+    int r = remote_config(config, &settings, &count);
+
+    if (r)
+        return errmsg_set(err, r, "no memory");
+    r = shards_remote(shards, settings, count, err);
+    free(settings);
+    return r;
+}
+
 static int http_start(struct life *life, struct errmsg *err)
 {
     struct http_server_options opt = {
@@ -165,7 +180,7 @@ static int http_start(struct life *life, struct errmsg *err)
 }
 
 /* On the thread of the shard that was the last to take it over. */
-static void on_reloaded(struct request *req, int result)
+static void on_reloaded(struct shard_request *req, int result)
 {
     struct life *life = req->ctx;
 
@@ -188,7 +203,13 @@ static void reload_begin(struct life *life)
     }
     if (config_restart_needed(life->config, life->fresh, &why))
         log_warn("reload: these wait for the next start: %s", why.text);
-    life->reload = (struct request){
+    if (remote_sinks(life->shards, life->fresh, &why)) {
+        log_error("reload: %s; the old settings stay", why.text);
+        config_free(life->fresh);
+        life->fresh = NULL;
+        return;
+    }
+    life->reload = (struct shard_request){
         .kind = REQUEST_RELOAD, .settings_ctx = life->fresh, .done = on_reloaded, .ctx = life,
     };
     r = mailbox_post(shards_mailbox(life->shards), &life->reload);
@@ -266,7 +287,8 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
         goto out;
     }
     signalled_shard = shards_at(life.shards, 0);
-    if (shards_start(life.shards, &err) || http_start(&life, &err)) {
+    if (remote_sinks(life.shards, life.config, &err) || shards_start(life.shards, &err)
+        || http_start(&life, &err)) {
         log_error("%s", err.text);
         goto out;
     }

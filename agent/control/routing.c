@@ -38,33 +38,71 @@ char *routing_absolute(const char *directory)
     return bytes_take_cstr(&path);
 }
 
-static int target_fill(struct target_settings *t, const struct sink_config *sink)
+/* "bucket/prefix": one slash will follow the prefix, an empty one adds none. */
+static char *bucket_place(const struct sink_config *sink)
 {
+    size_t len = strlen(sink->s3.prefix);
+    struct bytes place = BYTES_INIT;
+
+    while (len > 0 && sink->s3.prefix[len - 1] == '/')
+        len--;
+    if (bytes_printf(&place, "%s%s%.*s", sink->s3.bucket, len > 0 ? "/" : "", (int)len,
+                     sink->s3.prefix)) {
+        bytes_free(&place);
+        return NULL;
+    }
+    return bytes_take_cstr(&place);
+}
+
+static int target_fill(struct target_settings *t, const char *stream,
+                       const struct sink_config *sink)
+{
+    const char *delivery_stream = sink->firehose.delivery_stream;
+
     t->sink = strdup(sink->name);
-    t->directory = routing_absolute(sink->file.directory);
-    t->type = TARGET_FILE;
     t->flat = sink->layout == CONFIG_LAYOUT_FLAT;
+    switch (sink->type) {
+    case CONFIG_SINK_S3:
+        t->type = TARGET_S3;
+        t->directory = bucket_place(sink);
+        break;
+    case CONFIG_SINK_FIREHOSE:
+        t->type = TARGET_FIREHOSE;
+        t->directory = strdup(delivery_stream[0] ? delivery_stream : stream);
+        break;
+    case CONFIG_SINK_HTTP:
+        t->type = TARGET_HTTP;
+        t->directory = strdup(sink->name);      /* where that is, is a secret at times */
+        break;
+    default:
+        t->type = TARGET_FILE;
+        t->directory = routing_absolute(sink->file.directory);
+    }
     return t->sink && t->directory ? 0 : -ENOMEM;
 }
 
-/* What cannot be encoded goes below the same directory; of a sink without one, below `local`. */
+/*
+ * What cannot be encoded goes below the same directory or into the same bucket; of a sink that has
+ * neither, below `local`.
+ */
 static int error_target_add(struct output_settings *o, const struct config *config,
-                            const struct sink_config *sink)
+                            const char *stream, const struct sink_config *sink)
 {
-    const struct sink_config *to = sink->type == CONFIG_SINK_FILE ? sink : &config->sinks[0];
+    bool place = sink->type == CONFIG_SINK_FILE || sink->type == CONFIG_SINK_S3;
+    const struct sink_config *to = place ? sink : &config->sinks[0];
 
     for (uint16_t i = 0; i < o->error_targets; i++)
         if (strcmp(o->error_target[i].sink, to->name) == 0)
             return 0;
-    return target_fill(&o->error_target[o->error_targets++], to);
+    return target_fill(&o->error_target[o->error_targets++], stream, to);
 }
 
-static int target_add(struct output_settings *o, const struct config *config,
+static int target_add(struct output_settings *o, const struct config *config, const char *stream,
                       const struct sink_config *sink)
 {
-    int r = target_fill(&o->target[o->targets++], sink);
+    int r = target_fill(&o->target[o->targets++], stream, sink);
 
-    return r ? r : error_target_add(o, config, sink);
+    return r ? r : error_target_add(o, config, stream, sink);
 }
 
 /* In one way of writing, so that equal settings have equal bytes. */
@@ -185,7 +223,8 @@ static int output_find(struct stream_settings *set, struct bytes *shared,
 }
 
 static int sink_add(struct stream_settings *set, struct bytes *shared, const struct config *config,
-                    const struct stream_config *stream, const char *sink_name, struct errmsg *err)
+                    const char *stream_name, const struct stream_config *stream,
+                    const char *sink_name, struct errmsg *err)
 {
     const struct sink_config *sink = config_find_sink(config, sink_name);
     struct output_settings *o;
@@ -199,7 +238,7 @@ static int sink_add(struct stream_settings *set, struct bytes *shared, const str
         return r;
     r = output_find(set, shared, stream, sink, &from, &o);
     if (!r)
-        r = target_add(o, config, sink);
+        r = target_add(o, config, stream_name, sink);
     return r ? errmsg_set(err, r, "sink '%s': %s", sink_name, strerror(-r)) : 0;
 }
 
@@ -217,7 +256,7 @@ int routing_resolve(const struct config *config, const char *stream_name,
     if (stream->sinks.count > WAL_OUTPUTS_MAX)
         r = errmsg_set(err, -E2BIG, "more than %d sinks", WAL_OUTPUTS_MAX);
     for (size_t i = 0; !r && i < stream->sinks.count; i++)
-        r = sink_add(ret_set, shared, config, stream, stream->sinks.items[i], err);
+        r = sink_add(ret_set, shared, config, stream_name, stream, stream->sinks.items[i], err);
     if (!r && ret_set->outputs == 0)
         r = errmsg_set(err, -EINVAL, "no sinks");
     for (size_t i = 0; i < WAL_OUTPUTS_MAX; i++)

@@ -213,7 +213,7 @@ static void code_output(struct codec *c, struct output_settings *o)
     code_shared(c, o);
     code_targets(c, &o->targets, o->target, TARGET_TYPE_END);
     if (c->version > 1)
-        code_targets(c, &o->error_targets, o->error_target, TARGET_FILE + 1);
+        code_targets(c, &o->error_targets, o->error_target, TARGET_S3 + 1);
     else if (!c->err)
         old_error_targets(c, o);
 }

@@ -4,7 +4,8 @@
  *   (VERIFY)          of an earlier start: its file is read and compared; if it is damaged, the
  *                     batch goes back to be made again from the log
  *   (COPY, STAGED)    what could not be linked into staging is copied there, and STAGED synced
- *   DELIVER           renamed to its key; from here on it is visible
+ *   DELIVER           renamed to its key; from here on it is visible. To a service: the delivery
+ *                     thread verifies and sends it (deliver_remote.c)
  *   ACK               in the log; the seal waits for its sync
  *
  * What fails is tried again, later and later; a file whose name somebody else has, now and then.
@@ -34,6 +35,10 @@ static void failure_say(struct seal_target *t, uint64_t now)
         LOG_LIMIT_INIT("batches refused", 5, 10 * 1000000000ULL);
     bool own = t->job.result == SINK_REJECT && t->attempt == 0;
 
+    if (!t->sink) {                 /* the delivery thread says what a service does */
+        log_debug("sink '%s': %s", t->name, t->job.err.text);
+        return;
+    }
     if (!t->sink->failing || (own && log_limit_allow(&limit, now)))
         log_warn("back pressure: %s: sink '%s': %s; what waits is tried again",
                  backpressure_names[BACKPRESSURE_SINK_ERROR], t->name, t->job.err.text);
@@ -81,10 +86,15 @@ static void on_job(struct sink_job *job)
     default:
         INVARIANT(t->state == TARGET_DELIVER);
         if (t->attempt > 0)
-            log_debug("sink '%s': delivered %s/%s after %u attempts", t->name, t->sink->directory,
+            log_debug("sink '%s': delivered %s/%s after %u attempts", t->name, deliver_place(t),
                       t->key, t->attempt + 1);
         t->state = TARGET_ACK;
     }
+}
+
+const char *deliver_place(const struct seal_target *t)
+{
+    return t->sink ? t->sink->directory : t->place;
 }
 
 static bool target_item(struct seal_target *t, enum wal_item_type type, enum wal_ack_how how)
@@ -121,7 +131,7 @@ static bool target_abandon(struct seal_target *t)
 
 static void target_unstage(struct seal_target *t)
 {
-    int err = file_sink_unstage(t->sink, &t->job);
+    int err = t->sink ? file_sink_unstage(t->sink, &t->job) : 0;
 
     if (err)
         log_warn("%s/" FILE_SINK_STAGING "/%s: abandoned, but cannot be removed: %s",
@@ -145,9 +155,12 @@ static bool target_step(struct seal_target *t)
         t->state = TARGET_READY;
         return true;
     case TARGET_READY:
-        if (t->removed && !file_sink_took(t->sink, &t->job))
+        if (t->removed && !(t->sink && file_sink_took(t->sink, &t->job)))
             return target_abandon(t);
-        if (!t->verified) {
+        if (!t->sink) {
+            t->state = TARGET_DELIVER;
+            deliver_remote_begin(t);
+        } else if (!t->verified) {
             t->state = TARGET_VERIFY;
             file_sink_verify(t->sink, &t->job);
         } else if (t->job.staging_id == 0) {
@@ -206,7 +219,7 @@ bool deliver_step(struct seal_batch *sb)
         /* What is on its way comes to its end; nothing new begins from a damaged file. */
         if (!damaged || !target_rests(t))
             moved |= target_step(t);
-        if (t->attempt > 0 && t->state != TARGET_DONE)
+        if (t->attempt > 0 && t->state != TARGET_DONE && t->sink)
             t->sink->failing_ns = loop_now_ns(sb->shard->loop);
         all = all && t->state == TARGET_DONE;
         rest = rest && (target_rests(t) || t->state == TARGET_DONE || t->state == TARGET_DAMAGED);
@@ -218,6 +231,20 @@ bool deliver_step(struct seal_batch *sb)
     else if (damaged && rest)
         room_shed(sb, 0);
     return moved || all || sb->state != SEAL_DELIVER;
+}
+
+bool deliver_rests(const struct seal_batch *sb)
+{
+    bool some = false;
+
+    for (uint16_t i = 0; i < sb->targets; i++) {
+        const struct seal_target *t = &sb->target[i];
+
+        if (t->state != TARGET_DONE && (t->state != TARGET_DELIVER || t->sink))
+            return false;
+        some |= t->state == TARGET_DELIVER;
+    }
+    return some;
 }
 
 void deliver_resealed(struct seal_batch *sb)
@@ -246,7 +273,7 @@ void deliver_parked(struct seal_batch *sb, const char *why)
 
         if (t->state != TARGET_DAMAGED)
             continue;
-        errmsg_set(&t->job.err, -EBADMSG, "%s/%s: its file is damaged and %s", t->sink->directory,
+        errmsg_set(&t->job.err, -EBADMSG, "%s/%s: its file is damaged and %s", deliver_place(t),
                    t->key, why);
         t->job.result = SINK_REJECT;
         t->attempt++;
@@ -259,7 +286,8 @@ void deliver_parked(struct seal_batch *sb, const char *why)
 void deliver_turn_end(struct shard *s)
 {
     uint64_t now = loop_now_ns(s->loop);
-    bool failing = false;
+    const struct delivery *remote = shards_delivery(s->all);
+    bool failing = remote && delivery_failing(remote);
 
     if (s->abandoned.batches > 0)
         log_warn("the configuration has no sink '%s'%s any more: %" PRIu64 " batches with %" PRIu64
@@ -280,9 +308,9 @@ void deliver_turn_end(struct shard *s)
     s->backpressure_said[BACKPRESSURE_SINK_ERROR] = failing;
 }
 
-void deliver_sinks_changed(struct shard *s)
+static void sinks_ask(struct shard *s, struct seal_batch *sb)
 {
-    for (struct seal_batch *sb = s->seals; sb; sb = sb->next)
+    for (; sb; sb = sb->next)
         for (uint16_t i = 0; i < sb->targets; i++) {
             struct seal_target *t = &sb->target[i];
 
@@ -290,4 +318,10 @@ void deliver_sinks_changed(struct shard *s)
             if (t->removed)
                 t->retry_ns = 0;    /* to be given up at once */
         }
+}
+
+void deliver_sinks_changed(struct shard *s)
+{
+    sinks_ask(s, s->seals);
+    sinks_ask(s, s->resting);
 }

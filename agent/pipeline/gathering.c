@@ -12,12 +12,12 @@
 #include "pipeline/parts.h"
 
 struct part {
-    struct request req;             /* first */
+    struct shard_request req;             /* first */
     int result;
 };
 
 struct gathering {
-    struct request *whole;
+    struct shard_request *whole;
     uint32_t count;
     _Atomic uint32_t left;
     struct part part[];
@@ -52,7 +52,7 @@ static int result_of(const struct gathering *g)
     return missing == g->count ? -ENOENT : 0;
 }
 
-static void on_part_done(struct request *req, int result)
+static void on_part_done(struct shard_request *req, int result)
 {
     struct gathering *g = req->ctx;
     int r;
@@ -70,8 +70,8 @@ static void on_part_done(struct request *req, int result)
     free(g);
 }
 
-void gathering_begin(struct shard *s, struct request *req,
-                     void (*take)(struct shard *s, struct request *req))
+void gathering_begin(struct shard *s, struct shard_request *req,
+                     void (*take)(struct shard *s, struct shard_request *req))
 {
     uint32_t count = s->all->count;
     struct gathering *g = calloc(1, sizeof(*g) + count * sizeof(g->part[0]));
@@ -84,7 +84,7 @@ void gathering_begin(struct shard *s, struct request *req,
     g->count = count;
     atomic_init(&g->left, count);
     for (uint32_t i = 0; i < count; i++) {
-        struct request *part = &g->part[i].req;
+        struct shard_request *part = &g->part[i].req;
 
         part->kind = req->kind;
         memcpy(part->stream, req->stream, sizeof(part->stream));

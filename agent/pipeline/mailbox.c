@@ -18,7 +18,7 @@ void mailbox_init(struct mailbox *box, struct io_loop *loop)
     box->loop = loop;
 }
 
-int mailbox_post(struct mailbox *box, struct request *req)
+int mailbox_post(struct mailbox *box, struct shard_request *req)
 {
     int res = 0;
 
@@ -49,9 +49,9 @@ void mailbox_wake(struct mailbox *box)
 }
 
 /* Empties the queue; the mutex is held. */
-static struct request *mailbox_empty(struct mailbox *box)
+static struct shard_request *mailbox_empty(struct mailbox *box)
 {
-    struct request *list = box->first;
+    struct shard_request *list = box->first;
 
     box->first = NULL;
     box->last = &box->first;
@@ -60,9 +60,9 @@ static struct request *mailbox_empty(struct mailbox *box)
     return list;
 }
 
-struct request *mailbox_take(struct mailbox *box)
+struct shard_request *mailbox_take(struct mailbox *box)
 {
-    struct request *list;
+    struct shard_request *list;
 
     /*
      * Relaxed: the flag only says that a look is worth it, the mutex orders the contents. A flag
@@ -78,7 +78,7 @@ struct request *mailbox_take(struct mailbox *box)
 
 void mailbox_close(struct mailbox *box)
 {
-    struct request *list;
+    struct shard_request *list;
 
     pthread_mutex_lock(&box->mutex);
     box->closed = true;
@@ -86,7 +86,7 @@ void mailbox_close(struct mailbox *box)
     pthread_mutex_unlock(&box->mutex);
 
     while (list != NULL) {
-        struct request *req = list;
+        struct shard_request *req = list;
 
         list = req->next; /* done may free it */
         req->done(req, -ESHUTDOWN);

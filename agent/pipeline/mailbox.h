@@ -19,17 +19,17 @@
 
 enum request_kind { REQUEST_STATUS, REQUEST_FLUSH, REQUEST_RELOAD, REQUEST_KIND_COUNT };
 
-struct request;
-typedef void (*request_done_fn)(struct request *req, int result);
+struct shard_request;
+typedef void (*request_done_fn)(struct shard_request *req, int result);
 
-struct request {
+struct shard_request {
     enum request_kind kind;
     char stream[STREAM_NAME_MAX + 1];   /* FLUSH: "" = every stream */
     struct status *status;              /* STATUS: made by the shard; status_free() it */
     void *settings_ctx;                 /* RELOAD: from now on; see shard.h */
     request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
     void *ctx;
-    struct request *next;               /* the mailbox's */
+    struct shard_request *next;               /* the mailbox's */
     uint64_t scans_max, flush_lsn;      /* the shard's, all four */
     int step;
     bool gathers;                       /* one of several that make up another */
@@ -39,7 +39,7 @@ enum { MAILBOX_MAX = 256 };
 
 struct mailbox {
     pthread_mutex_t mutex;
-    struct request *first, **last;
+    struct shard_request *first, **last;
     unsigned count;
     bool closed;
     _Atomic bool waiting;               /* set: the shard looks inside */
@@ -49,13 +49,13 @@ struct mailbox {
 void mailbox_init(struct mailbox *box, struct io_loop *loop);
 
 /* Any thread. 0, -EAGAIN when full, -ESHUTDOWN once closed. */
-int mailbox_post(struct mailbox *box, struct request *req);
+int mailbox_post(struct mailbox *box, struct shard_request *req);
 
 /* Any thread: ends the wait of the shard's turn. Once closed it does nothing. */
 void mailbox_wake(struct mailbox *box);
 
 /* Shard: takes everything posted so far as a list (NULL: nothing). One relaxed load when idle. */
-struct request *mailbox_take(struct mailbox *box);
+struct shard_request *mailbox_take(struct mailbox *box);
 
 /* Shard, at the end: later posts fail; what is queued is answered with -ESHUTDOWN. */
 void mailbox_close(struct mailbox *box);

@@ -7,7 +7,7 @@
  *   seal.c      batches -> sealed       snapshot.c  this state -> status
  *   deliver.c   sealed -> delivered     room.c      what is short, and who gives up what
  *   rebuild.c   the log -> a file       shard.c     the turn
- *   crash_note.c  the span that the agent dies of
+ *   crash_note.c  the span that the agent dies of    deliver_remote.c  to the delivery thread
  *
  * and what all shards share:
  *
@@ -36,6 +36,7 @@
 #include "ring/attach.h"
 #include "ring/discover.h"
 #include "ring/frames.h"
+#include "sink/delivery.h"
 #include "sink/file.h"
 #include "sink/spool.h"
 #include "wal/wal_dir.h"
@@ -44,7 +45,9 @@
 #include "wal/wal_writer.h"
 
 enum {
-    SEALS_MAX = 1024,               /* batches between full and acknowledged */
+    SEALS_MIN = 1024,               /* batches between full and acknowledged: at least, at most */
+    SEALS_MAX = 8192,
+    SEALS_MANY = 256,               /* rooms are not looked for each turn, beyond */
     PIECE_BYTES = 128 * 1024,       /* read, checked and summed while in the cache */
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
     OUTSIDERS_MAX = 256,            /* ring files not taken that are remembered, half each kind */
@@ -108,7 +111,7 @@ enum target_state {
     TARGET_VERIFY,                  /* of an earlier start: being read and compared */
     TARGET_COPY,
     TARGET_STAGED,                  /* STAGED is being synced */
-    TARGET_DELIVER,
+    TARGET_DELIVER,                 /* a file: being renamed; else the delivery thread has it */
     TARGET_RETRY,
     TARGET_DAMAGED,                 /* its file is not what was sealed: has to be made again */
     TARGET_ACK,                     /* delivered; ACK not yet appended */
@@ -120,7 +123,11 @@ struct seal_target {
     struct sink_job job;
     struct seal_batch *seal;
     enum target_state state;
-    struct file_sink *sink;
+    enum target_type type;
+    struct file_sink *sink;         /* NULL: a remote one, and these three are set */
+    struct remote_job *remote;      /* owned; the delivery thread's in TARGET_DELIVER */
+    char *place;                    /* owned; as target_settings.directory */
+    char batch[BATCH_ID_MAX];
     char *name;                     /* owned; of the sink */
     char *key;                      /* owned */
     bool removed;                   /* the configuration has no such sink any more */
@@ -159,6 +166,8 @@ struct seal_batch {
     int error;                      /* enum encoding_error: an error output, or -1 */
     enum seal_state state;
     struct seal_batch *next;        /* in the order of sealing */
+    struct seal_batch *rest_prev;   /* of those at rest, where `next` is in no order */
+    bool resting;
     uint32_t version;               /* of the stream's settings */
     uint16_t output;                /* which of them */
     bool sealed;                    /* its SEAL is synced */
@@ -218,7 +227,9 @@ struct shards {
     uint32_t rings_at_start[WAL_SHARDS_END];    /* by number: ids below it were given before */
     struct status *past;            /* owned; books of logs without a shard; NULL: none */
     struct quota quota;             /* any thread */
+    _Atomic(struct delivery *) delivery;    /* owned; shards_delivery() */
     uint32_t threads;               /* running, of the shards behind the first */
+    bool started;                   /* and that of delivery, if there is one */
     _Atomic uint64_t stop_by_ns;    /* boot clock; 0: nobody has asked to stop */
     _Atomic uint32_t stopped;       /* shards that have */
     _Atomic bool ending;            /* no turn any more */
@@ -302,11 +313,13 @@ struct shard {
     struct spool_queue spool_queue;
     struct ack_list unfinished;
     uint64_t batch_number, last_name_time_ns;
-    struct seal_batch *seals, **seals_last;
+    struct seal_batch *seals, **seals_last;     /* but for those at rest */
+    struct seal_batch *resting;     /* sealed; nothing to do until the delivery thread is heard of */
     uint32_t seals_count;
     uint64_t batches_finished;      /* since the start */
     uint64_t batches_rebuilt;       /* files made again from the log, since the start */
     struct file_sink *sinks;
+    _Atomic(struct remote_job *) remote_done;   /* back from the delivery thread; a stack */
     struct {                        /* in this turn, to be said in one line */
         uint64_t batches, events;
         char sink[STATUS_SINK_NAME_MAX + 1];
@@ -314,10 +327,12 @@ struct shard {
     } abandoned;
     uint64_t batches_due_ns;        /* no open batch is due before */
     struct rebuild rebuild;
+    uint64_t room_ns;               /* where there are many batches, the next look for room */
+    uint64_t sealed_below;          /* what is open begins beyond, as far as the log is short */
     bool spool_full;                /* a batch waits for room: encode nothing more */
     uint64_t spool_bytes, spool_open_bytes; /* of all files of batches; of those not sealed */
 
-    struct request *flushes;        /* being carried out */
+    struct shard_request *flushes;        /* being carried out */
     bool backpressure[BACKPRESSURE_COUNT];      /* as of now */
     bool backpressure_said[BACKPRESSURE_COUNT]; /* met, and not yet over */
     uint64_t backpressure_ns[BACKPRESSURE_COUNT];   /* boot clock when it was last on */
@@ -425,6 +440,7 @@ bool seal_end(struct shard *s, struct batch *b);
 void seal_encode(struct seal_batch *sb);
 void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn);
 bool seal_turn(struct shard *s);                /* true: something moved */
+void seal_wake(struct seal_batch *sb);          /* if it rests: there is something to do */
 int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err);
 struct file_sink *seal_sink(struct shard *s, const char *directory);
 void seal_close(struct shard *s);
@@ -436,10 +452,20 @@ void seal_staging_prefix(const struct shard *s, char *ret_prefix);
 /* deliver.c */
 bool deliver_step(struct seal_batch *sb);       /* true: something moved */
 void deliver_turn_end(struct shard *s);         /* says what became of sinks */
+/* All its targets are delivered, or the delivery thread's. */
+bool deliver_rests(const struct seal_batch *sb);
 void deliver_sinks_changed(struct shard *s);    /* asks again which ones are configured */
 void deliver_resealed(struct seal_batch *sb);   /* its file is whole again */
 void deliver_parked(struct seal_batch *sb, const char *why);    /* it cannot be made again */
 uint16_t deliver_damaged(const struct seal_batch *sb);          /* bit i: target i */
+/* Where it goes, as the log and people have it. */
+const char *deliver_place(const struct seal_target *t);
+
+/* deliver_remote.c */
+int deliver_remote_init(struct seal_target *t, const char *place);
+void deliver_remote_fini(struct seal_target *t);    /* the delivery thread does not have it */
+void deliver_remote_begin(struct seal_target *t);   /* ends in t->job.done() in a later turn */
+bool deliver_remote_turn(struct shard *s);          /* true: something came back */
 
 /* room.c */
 /* More may be encoded: what is encoded is compressed and written fast enough. */
@@ -489,8 +515,8 @@ int place_clear(int dir, const char *path, const char *name, uint32_t type);
 
 /* gathering.c */
 /* The first shard's: asks all, itself too by take(), and answers when they have. */
-void gathering_begin(struct shard *s, struct request *req,
-                     void (*take)(struct shard *s, struct request *req));
+void gathering_begin(struct shard *s, struct shard_request *req,
+                     void (*take)(struct shard *s, struct shard_request *req));
 
 /* snapshot.c */
 /* Of the first shard: with the books of logs that have none. */

@@ -205,8 +205,11 @@ static void on_directory(void *ctx, const char *directory)
 /* The directory of a sink that is not configured any more is not made again. */
 static void on_target(struct shard *s, const struct wal_seal_target *t)
 {
-    struct file_sink *sink = seal_sink(s, t->directory);
+    struct file_sink *sink;
 
+    if (t->type != TARGET_FILE)
+        return;
+    sink = seal_sink(s, t->directory);
     if (s->opt.sink(s->opt.settings_ctx, t->sink) || (sink && file_sink_there(sink)))
         on_directory(s, t->directory);
 }

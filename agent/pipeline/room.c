@@ -10,6 +10,7 @@
 
 #include "pipeline/parts.h"
 
+#define LOOK_NS_A_BATCH   2000ULL   /* of the time, a few hundredths */
 #define SHED_RETRY_NS     1000000000ULL
 #define SHED_RETRY_NS_MAX 60000000000ULL
 
@@ -87,6 +88,10 @@ void room_look(struct shard *s)
     uint64_t now = loop_now_ns(s->loop);
     bool waits = false;
 
+    /* Each batch is looked at: thousands that wait for a service are not to fill the turns. */
+    if (s->seals_count > SEALS_MANY && now < s->room_ns)
+        return;
+    s->room_ns = now + s->seals_count * LOOK_NS_A_BATCH;
     s->spool_bytes = s->spool_open_bytes = 0;
     for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
         struct seal_batch *sb = seal_of(b);
@@ -177,10 +182,14 @@ void room_seal_due(struct shard *s)
               || wal_dir_bytes(&s->dir) > s->opt.wal_bytes_max / 2)
              && s->dir.count > 2)
         middle = log_middle(&s->dir);
-    for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
-        after = b->all.next;
-        if (seal_of(b)->state == SEAL_OPEN)
-            seal_begin(s, b);
+    if (middle > s->sealed_below) {
+        for (b = s->unfinished.first; b && b->first_lsn < middle; b = after) {
+            after = b->all.next;
+            if (seal_of(b)->state == SEAL_OPEN)
+                seal_begin(s, b);
+        }
+        /* Once routing is beyond, nothing is opened there any more. */
+        s->sealed_below = shard_routed_lsn(s) >= middle ? middle : 0;
     }
     if (now < s->batches_due_ns)
         return;

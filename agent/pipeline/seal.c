@@ -5,10 +5,10 @@
  *   (REBUILD) the file had to be given up, or was found damaged: it is made again from the log
  *   PACK     the rest is compressed, beside the loop where that is slow
  *   SPOOL    the rest is written, the file cut to length and synced
- *   STAGE    every file sink gets a synced staging name
+ *   STAGE    every file sink gets a synced staging name; remote ones are sent the spool file
  *   LOG      in the order of sealing of its output, the SEAL item is appended
  *   SYNC     it is synced; only now may the first byte be delivered
- *   DELIVER  each target: (verify,) (copy, STAGED,) rename, ACK; or ACK(abandoned)
+ *   DELIVER  each target: (verify,) (copy, STAGED,) rename or upload, ACK; or ACK(abandoned)
  *   ACKED    the last ACK is synced, the spool file goes
  *
  * Owns:   batches, spool files, destinations.
@@ -22,6 +22,8 @@
 
 #include "base/invariant.h"
 #include "pipeline/parts.h"
+
+enum { SEAL_ITEM_BYTES = 512 };     /* of one in the log, about */
 
 static struct seal_batch *seal_of(struct batch *b)
 {
@@ -60,6 +62,16 @@ void seal_staging_name(const struct shard *s, const struct batch_id *id, char *r
 
 /* --- open ----------------------------------------------------------------------------------- */
 
+/* A CHECKPOINT repeats what is sealed: it is to take no more than an eighth of a segment. */
+static uint32_t seals_max(const struct shard *s)
+{
+    uint64_t max = s->opt.segment_size / 8 / SEAL_ITEM_BYTES;
+
+    if (max > SEALS_MAX)
+        return SEALS_MAX;
+    return max < SEALS_MIN ? SEALS_MIN : (uint32_t)max;
+}
+
 struct seal_batch *seal_open(struct shard *s, struct output *o, const char *partition,
                              uint32_t len, uint32_t hash, uint64_t lsn, uint64_t arrival_ns)
 {
@@ -68,7 +80,7 @@ struct seal_batch *seal_open(struct shard *s, struct output *o, const char *part
     char name[SPOOL_NAME_MAX];
     struct seal_batch *sb;
 
-    if (s->seals_count >= SEALS_MAX) {
+    if (s->seals_count >= seals_max(s)) {
         shard_pressure(s, BACKPRESSURE_SEALS_MAX, true, "sinks have not taken what is sealed");
         return NULL;
     }
@@ -164,17 +176,22 @@ struct file_sink *seal_sink(struct shard *s, const char *directory)
     return sink;
 }
 
-static int target_init(struct seal_batch *sb, uint16_t i, const char *name, const char *directory,
-                       const char *key)
+static int target_init(struct seal_batch *sb, uint16_t i, enum target_type type, const char *name,
+                       const char *place, const char *key)
 {
     struct seal_target *t = &sb->target[i];
+    int r = 0;
 
     t->seal = sb;
     t->removed = !sb->shard->opt.sink(sb->shard->opt.settings_ctx, name);
-    t->sink = seal_sink(sb->shard, directory);
+    t->type = type;
+    if (type == TARGET_FILE)
+        t->sink = seal_sink(sb->shard, place);
+    else
+        r = deliver_remote_init(t, place);
     t->name = strdup(name);
     t->key = strdup(key);
-    if (!t->sink || !t->name || !t->key)
+    if (r || (type == TARGET_FILE && !t->sink) || !t->name || !t->key)
         return -ENOMEM;
     t->job = (struct sink_job){
         .loop = sb->shard->loop,
@@ -210,6 +227,24 @@ static int prefix_make(struct seal_batch *sb, char prefix[OBJECT_KEY_MAX])
                          OBJECT_KEY_MAX);
 }
 
+/* An object's key begins with the sink's place in its bucket. */
+static int target_place(struct seal_batch *sb, uint16_t i, const struct target_settings *set,
+                        const char *key)
+{
+    char bucket[OBJECT_KEY_MAX], whole[OBJECT_KEY_MAX];
+    const char *prefix = strchr(set->directory, '/');
+    size_t len = prefix ? (size_t)(prefix - set->directory) : 0;
+
+    if (set->type != TARGET_S3 || !prefix)
+        return target_init(sb, i, set->type, set->sink, set->directory, key);
+    if (len >= sizeof(bucket)
+        || snprintf(whole, sizeof(whole), "%s/%s", prefix + 1, key) >= (int)sizeof(whole))
+        return -ENAMETOOLONG;
+    memcpy(bucket, set->directory, len);
+    bucket[len] = '\0';
+    return target_init(sb, i, set->type, set->sink, bucket, whole);
+}
+
 /* K1: rendered once, here, and logged. */
 static int keys_render(struct seal_batch *sb)
 {
@@ -233,7 +268,7 @@ static int keys_render(struct seal_batch *sb)
 
         err = object_name_render(&parts, key, sizeof(key));
         if (!err)
-            err = target_init(sb, i, target[i].sink, target[i].directory, key);
+            err = target_place(sb, i, &target[i], key);
     }
     return err;
 }
@@ -375,11 +410,13 @@ static bool stage_step(struct seal_batch *sb)
         struct seal_target *t = &sb->target[i];
 
         if (t->job.done == NULL) {
+            bool staged = t->sink && !t->removed;
+
             t->job.done = on_staged;
             t->job.file_bytes = sb->file_bytes;
             t->job.crc32c = sb->crc32c;
-            t->state = t->removed ? TARGET_WAIT : TARGET_STAGE;
-            if (!t->removed)
+            t->state = staged ? TARGET_STAGE : TARGET_WAIT;
+            if (staged)
                 file_sink_stage(t->sink, &t->job);
         }
         all = all && t->state == TARGET_WAIT;
@@ -431,12 +468,13 @@ static bool seal_log(struct seal_batch *sb)
     it.u.seal.partition = (struct wal_str){b->partition, b->partition_len};
     for (uint16_t i = 0; i < sb->targets; i++) {
         const struct seal_target *t = &sb->target[i];
+        const char *place = deliver_place(t);
 
         it.u.seal.target[i] = (struct wal_target){
             .sink = {t->name, (uint32_t)strlen(t->name)},
-            .directory = {t->sink->directory, (uint32_t)strlen(t->sink->directory)},
+            .directory = {place, (uint32_t)strlen(place)},
             .key = {t->key, (uint32_t)strlen(t->key)},
-            .type = TARGET_FILE,
+            .type = (uint8_t)t->type,
             .staging_id = t->job.staging_id,
         };
     }
@@ -454,6 +492,7 @@ static void seal_free(struct seal_batch *sb)
 {
     for (uint16_t i = 0; sb->target && i < sb->targets; i++) {
         file_sink_job_fini(&sb->target[i].job);
+        deliver_remote_fini(&sb->target[i]);
         free(sb->target[i].name);
         free(sb->target[i].key);
     }
@@ -524,10 +563,36 @@ static bool seal_step(struct shard *s, struct seal_batch *sb)
     }
 }
 
+/* Thousands may wait for a service that is away: they are taken out of the turn's way. */
+static void seal_rest(struct shard *s, struct seal_batch *sb)
+{
+    sb->resting = true;
+    sb->rest_prev = NULL;
+    sb->next = s->resting;
+    if (s->resting)
+        s->resting->rest_prev = sb;
+    s->resting = sb;
+}
+
+void seal_wake(struct seal_batch *sb)
+{
+    struct shard *s = sb->shard;
+
+    if (!sb->resting)
+        return;
+    sb->resting = false;
+    *(sb->rest_prev ? &sb->rest_prev->next : &s->resting) = sb->next;
+    if (sb->next)
+        sb->next->rest_prev = sb->rest_prev;
+    sb->next = NULL;
+    *s->seals_last = sb;
+    s->seals_last = &sb->next;
+}
+
 bool seal_turn(struct shard *s)
 {
     struct seal_batch **at = &s->seals, *sb;
-    bool moved = false;
+    bool moved = false, rests;
     int blocked = wal_writer_blocked(&s->writer);
 
     shard_pressure(s, BACKPRESSURE_DISK_FULL, blocked == -ENOSPC || blocked == -EDQUOT,
@@ -535,17 +600,24 @@ bool seal_turn(struct shard *s)
     shard_pressure(s, BACKPRESSURE_LOG_ERROR, blocked && !s->backpressure[BACKPRESSURE_DISK_FULL],
                    "the next log segment cannot be made");
     room_look(s);
+    moved |= deliver_remote_turn(s);
     while ((sb = *at)) {
         moved |= seal_step(s, sb);
-        if (sb->state != SEAL_ACKED || !wal_writer_barrier_synced(&s->writer, sb->barrier)) {
+        rests = sb->state == SEAL_DELIVER && deliver_rests(sb);
+        if (!rests && (sb->state != SEAL_ACKED
+                       || !wal_writer_barrier_synced(&s->writer, sb->barrier))) {
             at = &sb->next;
+            continue;
+        }
+        *at = sb->next;
+        if (!*at)
+            s->seals_last = at;
+        if (rests) {
+            seal_rest(s, sb);
             continue;
         }
         /* D8: the ACK is synced, only now the spool file goes. */
         file_unlink(s->spool_dir, sb->spool.name);
-        *at = sb->next;
-        if (!*at)
-            s->seals_last = at;
         s->seals_count--;
         ack_remove(&s->unfinished, &sb->batch);
         s->batches_finished++;
@@ -618,7 +690,7 @@ int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err
     for (uint16_t i = 0; !r && i < sb->targets; i++) {
         const struct wal_seal_target *from = &seal->target[i];
 
-        r = target_init(sb, i, from->sink, from->directory, from->key);
+        r = target_init(sb, i, from->type, from->sink, from->directory, from->key);
         sb->target[i].job.staging_id = from->staging_id;
         sb->target[i].job.file_bytes = seal->file_bytes;
         sb->target[i].job.crc32c = seal->crc32c;

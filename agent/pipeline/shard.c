@@ -80,7 +80,7 @@ uint64_t shard_low_water(const struct shard *s)
 
 enum { FLUSH_DISCOVER, FLUSH_DRAIN, FLUSH_ROUTE, FLUSH_DELIVER };
 
-static void request_take(struct shard *s, struct request *req)
+static void request_take(struct shard *s, struct shard_request *req)
 {
     if (s->all->count > 1 && s->number == 0 && !req->gathers) {
         gathering_begin(s, req, request_take);
@@ -115,7 +115,7 @@ static void request_take(struct shard *s, struct request *req)
  * A flush: find rings, drain each to its present head, route that, seal, wait until delivered.
  * Returns 1 while under way, else the result.
  */
-static int flush_step(struct shard *s, struct request *req)
+static int flush_step(struct shard *s, struct shard_request *req)
 {
     struct stream *st = NULL;
 
@@ -154,11 +154,11 @@ static int flush_step(struct shard *s, struct request *req)
 
 static bool requests_turn(struct shard *s)
 {
-    struct request *req = mailbox_take(&s->mailbox), **at;
+    struct shard_request *req = mailbox_take(&s->mailbox), **at;
     bool moved = req != NULL;
 
     while (req) {
-        struct request *next = req->next;
+        struct shard_request *next = req->next;
 
         request_take(s, req);
         req = next;
@@ -539,7 +539,7 @@ void shard_quiet(struct shard *s)
         return;
     mailbox_close(&s->mailbox);
     while (s->flushes) {
-        struct request *req = s->flushes;
+        struct shard_request *req = s->flushes;
 
         s->flushes = req->next;
         req->done(req, -ESHUTDOWN);

@@ -318,11 +318,43 @@ static int thread_start(struct shard *s)
     return -r;
 }
 
+int shards_remote(struct shards *a, const struct remote_settings *settings, uint32_t count,
+                  struct errmsg *err)
+{
+    struct delivery *d = shards_delivery(a);
+    int r = 0;
+
+    if (!d && count == 0)
+        return 0;
+    if (!d) {
+        r = delivery_open(&d, err);
+        if (!r && a->started)
+            r = delivery_start(d, err);
+        if (r) {
+            delivery_close(d);
+            return r;
+        }
+        /* R2, release: who posts finds it made; pairs with the acquire in shards_delivery(). */
+        atomic_store_explicit(&a->delivery, d, memory_order_release);
+    }
+    r = delivery_configure(d, settings, count);
+    return r ? errmsg_set(err, r, "no memory") : 0;
+}
+
+struct delivery *shards_delivery(const struct shards *a)
+{
+    return atomic_load_explicit(&a->delivery, memory_order_acquire);
+}
+
 int shards_start(struct shards *a, struct errmsg *err)
 {
-    for (uint32_t i = 1; i < a->count; i++) {
-        int r = thread_start(a->shard[i]);
+    int r = shards_delivery(a) ? delivery_start(shards_delivery(a), err) : 0;
 
+    if (r)
+        return r;
+    a->started = true;
+    for (uint32_t i = 1; i < a->count; i++) {
+        r = thread_start(a->shard[i]);
         if (r)
             return errmsg_set(err, r, "cannot start the thread of a shard: %s", strerror(-r));
         a->threads++;
@@ -402,6 +434,7 @@ void shards_close(struct shards *a)
     if (!a)
         return;
     threads_end(a);
+    delivery_close(shards_delivery(a));     /* jobs are of the seals that go now */
     for (uint32_t i = 0; i < a->count; i++)
         shard_free(a->shard[i]);
     data_dir_close(a);

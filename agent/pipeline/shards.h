@@ -24,6 +24,7 @@
 #include "base/errmsg.h"
 #include "pipeline/mailbox.h"
 #include "pipeline/shard.h"
+#include "sink/delivery.h"
 
 enum { SHARDS_MAX = 64 };           /* as configured; surplus ones come on top */
 
@@ -38,11 +39,20 @@ struct shard *shards_at(const struct shards *a, uint32_t i);    /* 0: the first 
 /* What is asked here is asked of all. */
 struct mailbox *shards_mailbox(struct shards *a);
 
-/* Threads for all but the first, which take no signals. 0 or -errno with a text. */
+/* Threads for all but the first and for delivery; they take no signals. 0 or -errno, a text. */
 int shards_start(struct shards *a, struct errmsg *err);
 
 /* A turn of the first. 0: go on, 1: all have stopped, -errno with a text: one has failed. */
 int shards_turn(struct shards *a, struct errmsg *err);
+
+/*
+ * The remote sinks as configured from now on; they are copied. Before the shards are told of them.
+ * 0 or -errno with a text.
+ */
+int shards_remote(struct shards *a, const struct remote_settings *settings, uint32_t count,
+                  struct errmsg *err);
+/* NULL: there never was a remote sink. */
+struct delivery *shards_delivery(const struct shards *a);
 
 /* Asks all to stop, as shard_stop(). */
 void shards_stop(struct shards *a, uint64_t timeout_ns);

@@ -82,14 +82,34 @@ static int streams_fill(const struct shard *s, struct status *to)
     return 0;
 }
 
-/* The entry of this sink, made when there is none. NULL: no memory. */
-static struct status_sink *sink_get(const struct shard *s, struct status *to, const char *name,
-                                    const char *directory)
+static void remote_look(const struct shard *s, struct status_sink *sink)
 {
+    struct delivery_status status;
+
+    if (!shards_delivery(s->all) || !delivery_look(shards_delivery(s->all), sink->name, &status))
+        return;
+    sink->retries = status.retries;
+    sink->duplicates = status.duplicates;
+    copy_text(sink->waits_because, sizeof(sink->waits_because), status.waits_because);
+}
+
+/*
+ * The entry of this sink, made when there is none. A remote one has one for all its places. NULL:
+ * no memory.
+ */
+static struct status_sink *sink_get(const struct shard *s, struct status *to,
+                                    enum target_type type, const char *name, const char *place)
+{
+    static const char *const names[] = {
+        [TARGET_FILE] = "file", [TARGET_S3] = "s3", [TARGET_FIREHOSE] = "firehose",
+        [TARGET_HTTP] = "http",
+    };
     struct status_sink *more;
 
     for (size_t i = 0; i < to->sinks_count; i++)
-        if (strcmp(to->sinks[i].name, name) == 0 && strcmp(to->sinks[i].target, directory) == 0)
+        if (strcmp(to->sinks[i].name, name) == 0
+            && strcmp(to->sinks[i].type, names[type]) == 0
+            && (type != TARGET_FILE || strcmp(to->sinks[i].target, place) == 0))
             return &to->sinks[i];
     more = realloc(to->sinks, (to->sinks_count + 1) * sizeof(*more));
     if (!more)
@@ -98,10 +118,12 @@ static struct status_sink *sink_get(const struct shard *s, struct status *to, co
     more += to->sinks_count++;
     memset(more, 0, sizeof(*more));
     copy_text(more->name, sizeof(more->name), name);
-    copy_text(more->type, sizeof(more->type), "file");
-    copy_text(more->target, sizeof(more->target), directory);
+    copy_text(more->type, sizeof(more->type), names[type]);
+    copy_text(more->target, sizeof(more->target), place);
+    if (type != TARGET_FILE)
+        remote_look(s, more);
     for (const struct file_sink *sink = s->sinks; sink; sink = sink->next)
-        if (strcmp(sink->directory, directory) == 0)
+        if (type == TARGET_FILE && strcmp(sink->directory, place) == 0)
             more->retries = sink->retries;
     return more;
 }
@@ -117,6 +139,20 @@ static void sink_waits(struct status_sink *sink, const struct seal_target *t)
         copy_text(sink->waits_because, sizeof(sink->waits_because), "it is being tried again");
 }
 
+static int sinks_wait(const struct shard *s, struct status *to, const struct seal_batch *sb)
+{
+    for (; sb; sb = sb->next)
+        for (uint16_t i = 0; i < sb->targets; i++) {
+            const struct seal_target *t = &sb->target[i];
+            struct status_sink *sink = sink_get(s, to, t->type, t->name, deliver_place(t));
+
+            if (!sink)
+                return -ENOMEM;
+            sink_waits(sink, t);
+        }
+    return 0;
+}
+
 /* Sinks that streams write to now, and those that a sealed batch still waits for. */
 static int sinks_fill(const struct shard *s, struct status *to)
 {
@@ -127,20 +163,11 @@ static int sinks_fill(const struct shard *s, struct status *to)
             for (uint16_t k = 0; k < st->now->set.output[o].targets; k++) {
                 const struct target_settings *set = &st->now->set.output[o].target[k];
 
-                if (!sink_get(s, to, set->sink, set->directory))
+                if (!sink_get(s, to, set->type, set->sink, set->directory))
                     return -ENOMEM;
             }
     }
-    for (const struct seal_batch *sb = s->seals; sb; sb = sb->next)
-        for (uint16_t i = 0; i < sb->targets; i++) {
-            const struct seal_target *t = &sb->target[i];
-            struct status_sink *sink = sink_get(s, to, t->name, t->sink->directory);
-
-            if (!sink)
-                return -ENOMEM;
-            sink_waits(sink, t);
-        }
-    return 0;
+    return sinks_wait(s, to, s->seals) || sinks_wait(s, to, s->resting) ? -ENOMEM : 0;
 }
 
 /* Ring files that are not taken: of some only their number is known. */

@@ -49,8 +49,9 @@ struct status_stream_sink {
 struct status_sink {
     char name[STATUS_SINK_NAME_MAX + 1];
     char type[16];
-    char target[STATUS_TEXT_MAX];   /* directory */
+    char target[STATUS_TEXT_MAX];   /* directory, bucket, delivery stream */
     uint64_t retries;               /* since the start */
+    uint64_t duplicates;            /* events that the service may have twice; since the start */
     uint64_t batches_waiting;
     char waits_because[STATUS_TEXT_MAX];    /* "" = it does not wait */
 };

@@ -156,14 +156,23 @@ static int sinks_merge(struct status *to, const struct status *from)
         const struct status_sink *other = &from->sinks[i];
         size_t at = 0;
 
-        while (at < to->sinks_count && (strcmp(to->sinks[at].name, other->name) != 0
-                                        || strcmp(to->sinks[at].target, other->target) != 0))
+        bool file = strcmp(other->type, "file") == 0;
+
+        while (at < to->sinks_count
+               && (strcmp(to->sinks[at].name, other->name) != 0
+                   || strcmp(to->sinks[at].type, other->type) != 0
+                   || (file && strcmp(to->sinks[at].target, other->target) != 0)))
             at++;
         if (at == to->sinks_count) {
             to->sinks[to->sinks_count++] = *other;
             continue;
         }
-        to->sinks[at].retries += other->retries;
+        if (file)
+            to->sinks[at].retries += other->retries;
+        else if (to->sinks[at].retries < other->retries)    /* one delivery thread for all */
+            to->sinks[at].retries = other->retries;
+        if (to->sinks[at].duplicates < other->duplicates)
+            to->sinks[at].duplicates = other->duplicates;
         to->sinks[at].batches_waiting += other->batches_waiting;
         if (!to->sinks[at].waits_because[0])
             memcpy(to->sinks[at].waits_because, other->waits_because,

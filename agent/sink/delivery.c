@@ -23,6 +23,8 @@
 #include "sink/delivery_job.h"
 #include "sink/remote_settings.h"
 
+#define FAILING_NS (10 * RETRY_SECOND_NS)
+
 enum { CONNECTIONS_MAX = 256 };
 
 struct named_status {
@@ -334,20 +336,24 @@ static void status_make(const struct remote_sink *sink, uint64_t now_ns,
                  (double)(retry.next_ns - now_ns) / 1e9);
 }
 
-static void say_failing(struct remote_sink *sink, uint64_t now_ns)
+/* Says so once each way: what comes and goes within FAILING_NS is one trouble. */
+static void say_failing(struct delivery *d, struct remote_sink *sink, uint64_t now_ns)
 {
-    bool bad = sink_bad(sink, now_ns);
     struct delivery_status status;
 
-    if (bad == sink->failing)
-        return;
-    sink->failing = bad;
-    if (bad) {
+    if (sink_bad(sink, now_ns)) {
+        sink->failing_ns = now_ns;
+        if (sink->failing)
+            return;
+        sink->failing = true;
         status_make(sink, now_ns, &status);
         log_warn("back pressure: sink_error: sink '%s': %s; what waits is tried again",
                  sink->set.name, status.waits_because);
-    } else {
+    } else if (sink->failing && now_ns - sink->failing_ns >= FAILING_NS) {
+        sink->failing = false;
         log_info("back pressure: sink_error: sink '%s': over", sink->set.name);
+    } else if (sink->failing && sink->failing_ns + FAILING_NS < d->next_ns) {
+        d->next_ns = sink->failing_ns + FAILING_NS;
     }
 }
 
@@ -366,7 +372,7 @@ static void statuses_publish(struct delivery *d, uint64_t now_ns)
         d->statuses = more ? more : d->statuses;
     }
     for (struct remote_sink *sink = d->sinks; sink; sink = sink->next, i++) {
-        say_failing(sink, now_ns);
+        say_failing(d, sink, now_ns);
         failing |= sink->failing;
         if (i >= d->statuses_count)
             continue;

@@ -167,6 +167,7 @@ struct remote_sink {
     struct http_header ask_headers[REQUEST_HEADERS_MAX];
     enum remote_ask asking;
     uint64_t duplicates;            /* events, since the start */
+    uint64_t failing_ns;            /* when it was last seen to fail */
     bool failing;                   /* that has been said, and is not yet over */
 };
 

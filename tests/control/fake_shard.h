@@ -32,7 +32,7 @@ struct fake_shard {
     pthread_cond_t changed;
     unsigned kept_count;            /* requests held back now; under the mutex */
     int started;                    /* 1, or why not; under the mutex */
-    struct request *kept;           /* the thread's */
+    struct shard_request *kept;           /* the thread's */
 };
 
 static inline struct status *fake_status(const struct fake_shard *f)
@@ -99,7 +99,7 @@ static inline struct status *fake_status(const struct fake_shard *f)
 }
 
 /* What a flush is answered at once; 1: it is kept. */
-static inline int fake_flush_result(const struct request *req)
+static inline int fake_flush_result(const struct shard_request *req)
 {
     if (strcmp(req->stream, "unknown") == 0)
         return -ENOENT;
@@ -123,7 +123,7 @@ static inline void fake_shard_await_kept(struct fake_shard *f, unsigned count)
     pthread_mutex_unlock(&f->mutex);
 }
 
-static inline void fake_answer(struct fake_shard *f, struct request *req)
+static inline void fake_answer(struct fake_shard *f, struct shard_request *req)
 {
     int result;
 
@@ -147,7 +147,7 @@ static inline void fake_answer(struct fake_shard *f, struct request *req)
 static inline void fake_release(struct fake_shard *f, int result)
 {
     while (f->kept != NULL) {
-        struct request *req = f->kept;
+        struct shard_request *req = f->kept;
 
         f->kept = req->next;
         if (req->kind == REQUEST_STATUS && result == 0)
@@ -162,12 +162,12 @@ static inline void *fake_main(void *arg)
     struct fake_shard *f = (struct fake_shard *)arg;
 
     while (!atomic_load(&f->stop)) {
-        struct request *list;
+        struct shard_request *list;
 
         (void)loop_turn(f->loop, UINT64_MAX);
         while ((list = mailbox_take(&f->box)) != NULL) {
             while (list != NULL) {
-                struct request *req = list;
+                struct shard_request *req = list;
 
                 list = req->next;
                 fake_answer(f, req);

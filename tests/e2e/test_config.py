@@ -359,7 +359,6 @@ type = file
 
     def test_what_is_not_built_is_refused_at_the_start(self):
         for text, words in (
-                ("[sink a]\ntype = s3\nbucket = b", "type: 's3' is not built yet"),
                 ("[sink a]\ntype = relay\naddress = h:1", "type: 'relay' is not built yet"),
                 ("[intake]\ntcp = 127.0.0.1:15555", "tcp: '127.0.0.1:15555' is not built yet"),
                 ("[intake]\nudp = 127.0.0.1:4444", "udp: '127.0.0.1:4444' is not built yet")):

@@ -360,7 +360,7 @@ static void values_that_nobody_writes_are_refused(void **state)
         { AT_TARGETS + 1, 1 }, { AT_TYPE, 0 }, { AT_TYPE, TARGET_TYPE_END },
         { AT_FLAT, 0xff }, { AT_SINK, 200 }, { AT_ERROR_TARGETS, 0 }, { AT_ERROR_TARGETS, 2 },
         { AT_ERROR_TARGETS, WAL_TARGETS_MAX + 1 }, { AT_ERROR_TYPE, 0 },
-        { AT_ERROR_TYPE, TARGET_S3 }
+        { AT_ERROR_TYPE, TARGET_FIREHOSE }
     };
     struct stream_settings set;
     struct bytes text = BYTES_INIT;

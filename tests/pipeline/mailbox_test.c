@@ -20,7 +20,7 @@ struct fixture {
 };
 
 struct note {
-    struct request req;
+    struct shard_request req;
     unsigned poster, number;
     int result;
     bool done;
@@ -47,7 +47,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void on_done(struct request *req, int result)
+static void on_done(struct shard_request *req, int result)
 {
     struct note *n = (struct note *)req; /* its first member */
 
@@ -65,7 +65,7 @@ static void requests_come_out_in_order(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
     struct note notes[3];
-    struct request *list;
+    struct shard_request *list;
 
     assert_null(mailbox_take(&f->box));
     for (unsigned i = 0; i < 3; i++) {
@@ -161,7 +161,7 @@ static void nothing_is_lost_between_threads(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, poster_main, &posters[i]), 0);
     }
     while (total < POSTERS * POSTS) {
-        struct request *list;
+        struct shard_request *list;
 
         assert_true(loop_turn(f->loop, UINT64_MAX) >= 0);
         while ((list = mailbox_take(&f->box)) != NULL) {

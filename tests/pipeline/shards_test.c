@@ -307,7 +307,7 @@ static void a_stream_is_one_whichever_shards_know_it(void **state)
 
 /* --- what is asked of all ------------------------------------------------------------------- */
 
-static void on_done(struct request *req, int result)
+static void on_done(struct shard_request *req, int result)
 {
     *(int *)req->ctx = result;
 }
@@ -315,7 +315,7 @@ static void on_done(struct request *req, int result)
 static void a_status_is_that_of_all(void **state)
 {
     int result = 1;
-    struct request req = {.kind = REQUEST_STATUS, .done = on_done, .ctx = &result};
+    struct shard_request req = {.kind = REQUEST_STATUS, .done = on_done, .ctx = &result};
 
     (void)state;
     agent.opt.shards = 3;
@@ -363,7 +363,7 @@ static void a_reload_reaches_all(void **state)
     struct sim_agent_sink *other;
     uint64_t events;
     int result = 1;
-    struct request req = {.kind = REQUEST_RELOAD, .done = on_done, .ctx = &result,
+    struct shard_request req = {.kind = REQUEST_RELOAD, .done = on_done, .ctx = &result,
                           .settings_ctx = &agent};
 
     (void)state;
@@ -387,8 +387,8 @@ static void a_reload_reaches_all(void **state)
 static void what_is_asked_at_the_end_is_answered(void **state)
 {
     int flushed = 1, status = 1;
-    struct request flush = {.kind = REQUEST_FLUSH, .done = on_done, .ctx = &flushed};
-    struct request look = {.kind = REQUEST_STATUS, .done = on_done, .ctx = &status};
+    struct shard_request flush = {.kind = REQUEST_FLUSH, .done = on_done, .ctx = &flushed};
+    struct shard_request look = {.kind = REQUEST_STATUS, .done = on_done, .ctx = &status};
 
     (void)state;
     sim_mount("/full", false, 0);

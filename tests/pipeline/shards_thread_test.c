@@ -146,7 +146,7 @@ struct answer {
     int result;
 };
 
-static void on_answer(struct request *req, int result)
+static void on_answer(struct shard_request *req, int result)
 {
     struct answer *a = req->ctx;
 
@@ -161,7 +161,7 @@ static void on_answer(struct request *req, int result)
 static int ask(enum request_kind kind, unsigned n)
 {
     struct answer a = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
-    struct request req = {.kind = kind, .done = on_answer, .ctx = &a,
+    struct shard_request req = {.kind = kind, .done = on_answer, .ctx = &a,
                           .settings_ctx = &batch_of[n % 2]};
     uint64_t sum = 0;
 

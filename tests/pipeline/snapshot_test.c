@@ -200,7 +200,7 @@ static void intake_drops_are_kept_when_rings_go(void **state)
 
 /* ---- Requests ---- */
 
-static void on_done(struct request *req, int result)
+static void on_done(struct shard_request *req, int result)
 {
     *(int *)req->ctx = result;
 }
@@ -208,7 +208,7 @@ static void on_done(struct request *req, int result)
 static void a_status_request_is_answered_by_the_next_turn(void **state)
 {
     int result = 1;
-    struct request req = {.kind = REQUEST_STATUS, .done = on_done, .ctx = &result};
+    struct shard_request req = {.kind = REQUEST_STATUS, .done = on_done, .ctx = &result};
 
     (void)state;
     sim_agent_open(&agent);
@@ -223,7 +223,7 @@ static void a_status_request_is_answered_by_the_next_turn(void **state)
 static void a_flush_that_cannot_end_is_answered_at_the_end(void **state)
 {
     int result = 1;
-    struct request req = {.kind = REQUEST_FLUSH, .done = on_done, .ctx = &result};
+    struct shard_request req = {.kind = REQUEST_FLUSH, .done = on_done, .ctx = &result};
 
     (void)state;
     sim_mount("/full", false, 0);

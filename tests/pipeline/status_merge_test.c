@@ -28,6 +28,7 @@ static struct status *make(const char *text)
     s->ready = true;
     s->sinks_count = s->rings_count = s->shards_count = 1;
     snprintf(s->sinks[0].name, sizeof(s->sinks[0].name), "1");
+    snprintf(s->sinks[0].type, sizeof(s->sinks[0].type), "file");
     s->sinks[0].retries = 3;
     s->wal_bytes = 5;
     s->wal_end_lsn = 100;
@@ -99,6 +100,28 @@ static void streams_of_one_name_are_one_with_the_sinks_of_both(void **state)
     merged("a12 c", "c3 b1 a23", "a*2,1*1,2*2,3*1 c*2,3*1 b*1,1*1");
 }
 
+/* All shards ask the same thread how it stands with a service, wherever in it they send to. */
+static void a_remote_sink_is_one_and_counted_once(void **state)
+{
+    struct status *a = make("a1"), *b = make("a1");
+
+    (void)state;
+    snprintf(a->sinks[0].type, sizeof(a->sinks[0].type), "s3");
+    snprintf(b->sinks[0].type, sizeof(b->sinks[0].type), "s3");
+    snprintf(b->sinks[0].target, sizeof(b->sinks[0].target), "elsewhere");
+    b->sinks[0].retries = 5;
+    a->sinks[0].duplicates = 2;
+    a->sinks[0].batches_waiting = 1;
+    b->sinks[0].batches_waiting = 2;
+    assert_int_equal(status_merge(a, b), 0);
+    assert_int_equal(a->sinks_count, 1);
+    assert_int_equal(a->sinks[0].retries, 5);
+    assert_int_equal(a->sinks[0].duplicates, 2);
+    assert_int_equal(a->sinks[0].batches_waiting, 3);
+    status_free(a);
+    status_free(b);
+}
+
 static void counts_are_sums_and_states_those_of_any_or_all(void **state)
 {
     struct status *a = make("a1"), *b = make("a1"), *c = make("");
@@ -138,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_of_one_name_are_one_with_the_sinks_of_both),
+        cmocka_unit_test(a_remote_sink_is_one_and_counted_once),
         cmocka_unit_test(counts_are_sums_and_states_those_of_any_or_all),
     };
 

@@ -54,7 +54,7 @@ static struct {
     bool sink_on[SCENARIO_SINKS_MAX];
     struct scenario_sink sink[SCENARIO_SINKS_MAX];  /* as configured now */
     bool verbose, last, full, sink_full, faults, starting;
-    struct request flush;
+    struct shard_request flush;
     bool flushing;
     uint8_t payload[EVENT_BYTES_CAP];
 } w;
@@ -415,7 +415,7 @@ static void troubles_step(void)
 
 /* ---- A life ---- */
 
-static void on_flushed(struct request *req, int result)
+static void on_flushed(struct shard_request *req, int result)
 {
     (void)req;
     w.flushing = false;
@@ -426,7 +426,7 @@ static void flush_ask(void)
 {
     if (w.flushing)
         return;
-    w.flush = (struct request){.kind = REQUEST_FLUSH, .done = on_flushed};
+    w.flush = (struct shard_request){.kind = REQUEST_FLUSH, .done = on_flushed};
     if (chance(300))
         snprintf(w.flush.stream, sizeof(w.flush.stream), "stream-%u", below(w.sc->streams));
     w.flushing = mailbox_post(shard_mailbox(w.agent.shard), &w.flush) == 0;

@@ -361,7 +361,7 @@ void sim_agent_stop(struct sim_agent *a)
     sim_agent_close(a);
 }
 
-static void on_flushed(struct request *req, int result)
+static void on_flushed(struct shard_request *req, int result)
 {
     *(int *)req->ctx = result;
 }
@@ -369,7 +369,7 @@ static void on_flushed(struct request *req, int result)
 int sim_agent_flush(struct sim_agent *a, const char *stream)
 {
     int result = 1;
-    struct request req = {.kind = REQUEST_FLUSH, .done = on_flushed, .ctx = &result};
+    struct shard_request req = {.kind = REQUEST_FLUSH, .done = on_flushed, .ctx = &result};
 
     snprintf(req.stream, sizeof(req.stream), "%s", stream);
     SIM_AGENT_CHECK(mailbox_post(shard_mailbox(a->shard), &req) == 0, "the mailbox is full");

@@ -198,7 +198,11 @@ static void lane_take(struct s3_life *l, uint32_t i)
 
 void s3_life_step(struct s3_life *l)
 {
-    uint32_t i = (uint32_t)(s3_life_random(l) % l->lanes_count);
+    s3_life_step_lane(l, (uint32_t)(s3_life_random(l) % l->lanes_count));
+}
+
+void s3_life_step_lane(struct s3_life *l, uint32_t i)
+{
     struct remote_lane *lane = &l->lanes[i];
 
     if (!l->begun)

@@ -40,8 +40,9 @@ struct s3_life {
 void s3_life_open(struct s3_life *l, uint64_t seed, uint64_t file_bytes);
 void s3_life_close(struct s3_life *l);
 
-/* One step of one lane. */
+/* One step of one lane, or of that one. */
 void s3_life_step(struct s3_life *l);
+void s3_life_step_lane(struct s3_life *l, uint32_t i);
 
 /* Until it is over, rejected, or that many answers were failures. */
 void s3_life_run(struct s3_life *l, uint32_t failures_max);

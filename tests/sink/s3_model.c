@@ -51,7 +51,8 @@ struct s3_model {
     struct upload uploads[UPLOADS_MAX];
     uint64_t random;
     uint32_t ids, one_in;
-    bool conditional;
+    bool conditional, list_stale;
+    char aborted[32];               /* the last one */
     struct {
         enum s3_model_fault fault;
         bool always;
@@ -242,20 +243,26 @@ static void on_head(struct s3_model *m, struct ask *q)
         answer_header(q->a, o->meta[i].name, o->meta[i].value);
 }
 
-/* The prefix is in q->key. */
-static void on_list(struct s3_model *m, struct ask *q)
+static void list_append(struct ask *q, const char *key, const char *id)
 {
     char text[512];
 
+    (void)snprintf(text, sizeof(text), "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>",
+                   key, id);
+    append(&q->a->body, text, strlen(text));
+}
+
+/* The prefix is in q->key. */
+static void on_list(struct s3_model *m, struct ask *q)
+{
     answer_text(q, 200, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>");
+    if (m->list_stale && m->aborted[0] != '\0')
+        list_append(q, q->key, m->aborted);
     for (size_t i = 0; i < UPLOADS_MAX; i++) {
         const struct upload *u = &m->uploads[i];
 
-        if (u->id[0] == '\0' || strncmp(u->key, q->key, strlen(q->key)) != 0)
-            continue;
-        (void)snprintf(text, sizeof(text), "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>",
-                       u->key, u->id);
-        append(&q->a->body, text, strlen(text));
+        if (u->id[0] != '\0' && strncmp(u->key, q->key, strlen(q->key)) == 0)
+            list_append(q, u->key, u->id);
     }
     append(&q->a->body, "</ListMultipartUploadsResult>", 29);
 }
@@ -344,6 +351,7 @@ static void on_upload_op(struct s3_model *m, struct ask *q)
     } else if (q->op == S3_MODEL_COMPLETE) {
         on_complete(m, q, u);
     } else {
+        (void)snprintf(m->aborted, sizeof(m->aborted), "%s", u->id);
         upload_drop(u);
         answer_text(q, 204, "");
     }
@@ -609,6 +617,11 @@ void s3_model_close(struct s3_model *m)
 void s3_model_set_conditional(struct s3_model *m, bool conditional)
 {
     m->conditional = conditional;
+}
+
+void s3_model_set_list_stale(struct s3_model *m, bool stale)
+{
+    m->list_stale = stale;
 }
 
 void s3_model_set_faults(struct s3_model *m, uint32_t one_in)

@@ -231,6 +231,48 @@ static void a_file_that_was_made_anew_is_no_second_object(void **state)
     end();
 }
 
+static void a_list_that_is_out_of_date_leads_nobody_in_a_circle(void **state)
+{
+    (void)state;
+    begin(S3_LIFE_LARGE);
+    s3_model_set_list_stale(life.model, true);
+    s3_model_begin(life.model, S3_LIFE_KEY);
+    life.job.resumed = true;
+    delivered("HEAD LIST ABORT LIST " PARTS "COMPLETE ");
+    end();
+}
+
+/* Until the lane has done so many steps more: it is planned, made, asked, taken. */
+static void lane_steps(uint32_t i, uint32_t count)
+{
+    while (count-- > 0)
+        s3_life_step_lane(&life, i);
+}
+
+static void parts_of_an_upload_that_is_gone_do_not_count(void **state)
+{
+    (void)state;
+    begin(S3_LIFE_LARGE);
+    lane_steps(0, 4);
+    lane_steps(0, 3);
+    fails(S3_MODEL_PART, S3_MODEL_GONE);
+    lane_steps(1, 4);
+    lane_steps(0, 1);
+    delivered("CREATE PART PART HEAD " PARTS "COMPLETE ");
+    end();
+    /* Nor are they sent any more: two of them look instead, one after the other. */
+    begin(S3_LIFE_LARGE);
+    lane_steps(0, 4);
+    lane_steps(0, 1);
+    lane_steps(1, 1);
+    fails(S3_MODEL_PART, S3_MODEL_GONE);
+    lane_steps(2, 4);
+    lane_steps(0, 3);
+    lane_steps(1, 3);
+    delivered("CREATE PART HEAD HEAD " PARTS "COMPLETE ");
+    end();
+}
+
 static void an_upload_that_is_gone_is_begun_anew(void **state)
 {
     (void)state;
@@ -349,6 +391,52 @@ static void a_damaged_file_is_not_stored(void **state)
     end();
 }
 
+static void a_file_that_goes_bad_is_not_stored(void **state)
+{
+    (void)state;
+    /* While the first part waits. */
+    begin(S3_LIFE_LARGE);
+    life.job.crc32c ^= 1;
+    lane_steps(0, 4);
+    lane_steps(0, 1);
+    lane_steps(1, 4);
+    lane_steps(1, 1);
+    lane_steps(0, 3);
+    s3_life_run(&life, 1);
+    trace_is("CREATE PART HEAD ABORT ");
+    assert_int_equal(life.job.result, SINK_DAMAGED);
+    end();
+    /* Between two uploads. */
+    begin(S3_LIFE_LARGE);
+    fails(S3_MODEL_COMPLETE, S3_MODEL_INVALID_PART);
+    while (life.classes[RETRY_OK] < 5)
+        s3_life_step(&life);
+    life.job.crc32c ^= 1;
+    s3_life_run(&life, 1);
+    trace_is(PARTS "COMPLETE ABORT CREATE PART PART ABORT ");
+    assert_int_equal(life.job.result, SINK_DAMAGED);
+    end();
+    /* And a service sees it. */
+    begin(S3_LIFE_LARGE);
+    fails(S3_MODEL_PART, S3_MODEL_DIGEST);
+    s3_life_run(&life, 1);
+    life.job.crc32c ^= 1;
+    s3_life_run(&life, 2);
+    trace_is("CREATE PART ABORT ");
+    assert_int_equal(life.job.result, SINK_DAMAGED);
+    end();
+}
+
+static void a_reload_may_ask_for_signed_bodies(void **state)
+{
+    (void)state;
+    begin(SMALL_BYTES);
+    lane_steps(0, 1);
+    life.sink.set.s3.set.signed_payload = S3_YES;
+    delivered("HEAD PUT ");
+    end();
+}
+
 static void a_doubted_body_is_read_once_more(void **state)
 {
     (void)state;
@@ -437,6 +525,7 @@ static void no_circle_is_without_a_pause(void **state)
         assert_false(life.over);
         assert_int_equal(life.classes[RETRY_AGAIN], 5);
         assert_in_range(life.made, 1, 80);
+        assert_null(strstr(s3_model_trace(life.model), "COMPLETE COMPLETE"));
         end();
     }
 }
@@ -463,11 +552,15 @@ int main(void)
         cmocka_unit_test(an_upload_that_nobody_heard_of_is_aborted),
         cmocka_unit_test(a_later_life_looks_before_it_sends),
         cmocka_unit_test(a_file_that_was_made_anew_is_no_second_object),
+        cmocka_unit_test(a_list_that_is_out_of_date_leads_nobody_in_a_circle),
+        cmocka_unit_test(parts_of_an_upload_that_is_gone_do_not_count),
         cmocka_unit_test(an_upload_that_is_gone_is_begun_anew),
         cmocka_unit_test(somebody_elses_object_is_not_replaced),
         cmocka_unit_test(a_service_without_conditions_is_asked_first),
         cmocka_unit_test(keys_that_may_only_write_will_do),
         cmocka_unit_test(a_damaged_file_is_not_stored),
+        cmocka_unit_test(a_file_that_goes_bad_is_not_stored),
+        cmocka_unit_test(a_reload_may_ask_for_signed_bodies),
         cmocka_unit_test(a_doubted_body_is_read_once_more),
         cmocka_unit_test(a_clock_that_is_wrong_is_corrected),
         cmocka_unit_test(keys_that_have_expired_are_told_so),

@@ -130,7 +130,8 @@ static struct remote_sink *sink_open(struct delivery *d, const struct remote_set
     if (sink->kind->signs) {
         struct credentials_config config = sink->set.cloud;
 
-        config.region_wanted = sink->kind->region_wanted;
+        /* A service of one's own has no region that the instance metadata could know. */
+        config.region_wanted = sink->kind->region_wanted && sink->set.s3.set.endpoint[0] == '\0';
         r = credentials_open(&config, now_ns, &sink->credentials, err);
     }
     if (!r && sink->kind->open)

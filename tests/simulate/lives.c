@@ -323,7 +323,7 @@ static void sinks_apply(void)
             .buffer_time_ns = from->buffer_time_ns, .flat = from->flat,
             .columns = from->columns, .partition_by = from->partition_by,
             .compression = from->compression, .compression_level = from->compression_level,
-            .validate = from->validate, .event_clock = from->event_clock,
+            .framing = from->framing, .validate = from->validate, .event_clock = from->event_clock,
             .partitions_max = from->partitions_max,
             .infer_bytes = from->infer_bytes, .row_group_bytes = from->row_group_bytes,
         };

@@ -86,6 +86,13 @@ static void format_make(uint64_t *r, struct scenario_sink *sink)
         sink->event_clock = true;
         sink->prefix = "!{timestamp:HH}/";
     }
+    if (!rows && chance(r, 300)) {
+        bool array = sink->format[0] == 'j' && chance(r, 500);
+
+        sink->framing = array ? SETTINGS_FRAMING_ARRAY : SETTINGS_FRAMING_RECORDS;
+        if (!array)
+            sink->compression = SETTINGS_COMPRESSION_NONE;
+    }
     if (sink->partition_by || sink->event_clock)
         sink->partitions_max = 1 + below(r, 8);
 }
@@ -233,9 +240,10 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
                  sink->name, i < sc->sinks ? "" : " (by a reload)", sink->directory, sink->format,
                  sink->flat ? ", flat" : "", (long long)sink->buffer_count,
                  (long long)sink->buffer_bytes, (long long)sink->buffer_time_ns / 1000000);
-        at = say(ret_text, at, "    compression %u:%d%s%s%s%s, at most %u partitions, infer %lld, "
-                 "row groups %lld\n", sink->compression, sink->compression_level,
-                 sink->columns ? ", columns" : "", sink->partition_by ? ", by g" : "",
+        at = say(ret_text, at, "    compression %u:%d, framing %u%s%s%s%s, at most %u partitions, "
+                 "infer %lld, row groups %lld\n", sink->compression, sink->compression_level,
+                 sink->framing, sink->columns ? ", columns" : "",
+                 sink->partition_by ? ", by g" : "",
                  sink->event_clock ? ", by time" : "", sink->validate ? ", validated" : "",
                  sink->partitions_max, (long long)sink->infer_bytes,
                  (long long)sink->row_group_bytes);

@@ -28,7 +28,7 @@ struct scenario_sink {
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
     bool flat;
     const char *columns, *partition_by, *prefix;        /* NULL: none; prefix "": none */
-    uint8_t compression;
+    uint8_t compression, framing;
     int8_t compression_level;
     bool validate, event_clock;
     uint32_t partitions_max;

@@ -46,7 +46,7 @@ static bool sinks_equal(const struct sim_agent_sink *a, const struct sim_agent_s
     return strcmp(a->format, b->format) == 0 && strcmp(a->prefix, b->prefix) == 0
            && texts_equal(a->columns, b->columns) && texts_equal(a->partition_by, b->partition_by)
            && a->compression == b->compression && a->compression_level == b->compression_level
-           && a->validate == b->validate
+           && a->framing == b->framing && a->validate == b->validate
            && a->event_clock == b->event_clock && a->partitions_max == b->partitions_max
            && a->infer_bytes == b->infer_bytes && a->row_group_bytes == b->row_group_bytes
            && a->buffer_count == b->buffer_count && a->buffer_bytes == b->buffer_bytes
@@ -60,6 +60,7 @@ static void output_fill(struct output_settings *o, const struct sim_agent_sink *
     o->partition_by = sink->partition_by ? small_agent_text(sink->partition_by) : NULL;
     o->compression = sink->compression;
     o->compression_level = sink->compression_level;
+    o->framing = sink->framing;
     o->validate = sink->validate;
     o->event_clock = sink->event_clock;
     o->partitions_max = sink->partitions_max;

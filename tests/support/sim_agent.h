@@ -42,7 +42,7 @@ struct sim_agent_sink {
     bool flat;
     /* As in struct output_settings; NULL and 0: nothing of the kind. */
     const char *columns, *partition_by;
-    uint8_t compression;
+    uint8_t compression, framing;
     int8_t compression_level;
     bool validate, event_clock;
     uint32_t partitions_max;

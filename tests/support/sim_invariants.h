@@ -51,7 +51,7 @@ enum {
     X(states_compared) X(commits) X(commits_undone) X(segments) X(rolls) \
     X(continuations) X(segments_given_up) X(segments_removed) X(segments_recycled) \
     X(seals) X(seals_partitioned) X(seals_of_errors) \
-    X(files_compared) X(files_of_rows) X(files_packed) \
+    X(files_compared) X(files_of_rows) X(files_packed) X(files_framed) \
     X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
     X(deliveries_undone) X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) \
     X(rings_opened) X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) \

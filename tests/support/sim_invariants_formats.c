@@ -472,6 +472,7 @@ void inv_file_is_its_events(struct inv *v, const struct inv_seal *seal, uint32_t
     inv_count(v, COVER_files_compared);
     v->cover[COVER_files_of_rows] += rows;
     v->cover[COVER_files_packed] += type != COMPRESS_NONE;
+    v->cover[COVER_files_framed] += !m.errors && f->set.framing != SETTINGS_FRAMING_NONE;
     INV_CHECK(v, unpack(type, data, len, &text), "%s cannot be unpacked: %llu bytes, %llu came out",
               path, (ull)len, (ull)text.len);
     if (rows && f->set.format[0] == 'p') {

@@ -250,6 +250,8 @@ static void lane_answered(struct remote_lane *lane, const struct remote_outcome 
                  job->key, outcome->text.text);
     else if (outcome->class != RETRY_OK)
         log_debug("sink '%s': %s: %s", job->sink, job->key, outcome->text.text);
+    if (outcome->class != RETRY_OK)
+        bytes_free(&lane->body);        /* it may wait for long, beside many others */
     LANE_RETRY(lane, retry_done(&sink->retry, &lane->retry, &reply, turn->now_ns, random64()));
     if (outcome->class == RETRY_OK && !outcome->again)
         lane_set(lane, REMOTE_LANE_FREE);

@@ -453,7 +453,7 @@ static void error_take(struct remote_job *job, const struct reply *reply,
 static void hose_take(struct remote_job *job, struct remote_lane *lane, const struct reply *reply,
                       struct remote_outcome *ret_outcome)
 {
-    const struct hose *h = job->own;
+    struct hose *h = job->own;
 
     (void)lane;
     if (reply->status == 200)
@@ -461,13 +461,18 @@ static void hose_take(struct remote_job *job, struct remote_lane *lane, const st
     else
         error_take(job, reply, ret_outcome);
     ret_outcome->after_ns = remote_retry_after_ns(reply, h->utc_s);
+    if (ret_outcome->class != RETRY_OK)
+        records_rest(&h->records);      /* it may wait for long, beside many others */
 }
 
 /* What the service has not seen the end of, it has not taken. */
 static void hose_lost(struct remote_job *job, struct remote_lane *lane, uint64_t sent)
 {
+    struct hose *h = job->own;
+
     if (sent >= lane->body.len)
         may_have_all(job);
+    records_rest(&h->records);
 }
 
 const struct remote_kind firehose_kind = {

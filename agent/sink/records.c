@@ -34,6 +34,11 @@ void records_close(struct records *r)
     bytes_free(&r->window);
 }
 
+void records_rest(struct records *r)
+{
+    bytes_free(&r->window);
+}
+
 /* As many bytes at `at` as there are, up to `len`, are in the window. How many, or -errno. */
 static int64_t window_have(struct records *r, uint64_t at, uint64_t len, const uint8_t **ret_data,
                            struct errmsg *err)

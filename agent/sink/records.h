@@ -38,6 +38,9 @@ int records_open(struct records *r, const struct object_type *type, int fd, uint
                  struct errmsg *err);
 void records_close(struct records *r);      /* zeroed is fine */
 
+/* Lets its memory go until the next event is asked for. */
+void records_rest(struct records *r);
+
 /*
  * The event that begins at `at`, which is below file_bytes. -EBADMSG: the file is damaged,
  * -EOPNOTSUPP: a line is longer than a record may be, -ENOMEM, or what reading it failed with; with

@@ -50,7 +50,6 @@ struct web {
     uint64_t chunk_events, chunk_utc_s;     /* 0: it was never made */
     uint32_t number;
     char id[UUID_BYTES];
-    struct bytes plain;         /* before compression */
 };
 
 static bool chunks(const struct remote_job *job)
@@ -73,10 +72,8 @@ static void web_end(struct remote_job *job)
 {
     struct web *w = job->own;
 
-    if (w) {
+    if (w)
         records_close(&w->records);
-        bytes_free(&w->plain);
-    }
     free(w);
     job->own = NULL;
 }
@@ -205,7 +202,8 @@ static int chunk_records(const struct remote_job *job, struct web *w, struct byt
     return 0;
 }
 
-static int body_compress(const struct bytes *from, struct bytes *to, struct errmsg *err)
+/* In the place of what it was. */
+static int body_compress(struct bytes *body, struct errmsg *err)
 {
     struct compressor *c = NULL;
     struct block_pool pool;
@@ -216,16 +214,17 @@ static int body_compress(const struct bytes *from, struct bytes *to, struct errm
 
     if (r)
         return errmsg_set(err, r, "no memory");
-    most = compressor_run_bytes_max(c, from->len) + compressor_finish_bytes_max(c);
+    most = compressor_run_bytes_max(c, body->len) + compressor_finish_bytes_max(c);
     block_pool_init(&pool, most + BLOCK_BYTES);
     chain_init(&chain, &pool);
     r = chain_reserve(&chain, most) ? 0 : -ENOMEM;
     if (r == 0)
-        r = compressor_run(c, from->data, from->len, &chain);
+        r = compressor_run(c, body->data, body->len, &chain);
     if (r == 0)
         r = compressor_finish(c, &chain);
+    bytes_clear(body);
     while (r == 0 && (block = chain_shift(&chain, true))) {
-        r = bytes_append(to, block->data, block->len);
+        r = bytes_append(body, block->data, block->len);
         block_give(&pool, block);
     }
     chain_fini(&chain);
@@ -237,22 +236,16 @@ static int body_compress(const struct bytes *from, struct bytes *to, struct errm
 static int chunk_body(const struct remote_job *job, struct web *w, struct bytes *body,
                       struct errmsg *err)
 {
-    bool gzip = job->at->set.web.gzip;
-    struct bytes *plain = gzip ? &w->plain : body;
-    int r;
+    int r = bytes_printf(body, "{\"requestId\":\"%s\",\"timestamp\":%" PRIu64 ",\"records\":[",
+                         w->id, w->chunk_utc_s * 1000);
 
-    bytes_clear(plain);
-    r = bytes_printf(plain, "{\"requestId\":\"%s\",\"timestamp\":%" PRIu64 ",\"records\":[", w->id,
-                     w->chunk_utc_s * 1000);
     if (r == 0) {
-        r = chunk_records(job, w, plain, err);
+        r = chunk_records(job, w, body, err);
         if (r)
             return r;
-        r = bytes_append_str(plain, "]}");
+        r = bytes_append_str(body, "]}");
     }
-    if (r)
-        return errmsg_set(err, r, "no memory");
-    return gzip ? body_compress(plain, body, err) : 0;
+    return r ? errmsg_set(err, r, "no memory") : 0;
 }
 
 static int chunk_make(const struct remote_job *job, struct remote_lane *lane, struct web *w,
@@ -271,6 +264,8 @@ static int chunk_make(const struct remote_job *job, struct remote_lane *lane, st
     if (chunk_name(job, w))
         return errmsg_set(err, -EIO, "the request's id cannot be made");
     r = chunk_body(job, w, &lane->body, err);
+    if (r == 0 && set->web.gzip)
+        r = body_compress(&lane->body, err);
     if (r)
         return r;
     head_make(job, request);
@@ -373,7 +368,7 @@ static void refused(const struct reply *reply, struct remote_outcome *out)
 static void web_take(struct remote_job *job, struct remote_lane *lane, const struct reply *reply,
                      struct remote_outcome *ret_outcome)
 {
-    const struct web *w = job->own;
+    struct web *w = job->own;
 
     (void)lane;
     ret_outcome->class = remote_class(reply->status);
@@ -388,14 +383,19 @@ static void web_take(struct remote_job *job, struct remote_lane *lane, const str
             may_have(job);
         refused(reply, ret_outcome);
     }
+    if (ret_outcome->class != RETRY_OK)
+        records_rest(&w->records);      /* it may wait for long, beside many others */
 }
 
 /* A receiver may take what it reads before it has all. */
 static void web_lost(struct remote_job *job, struct remote_lane *lane, uint64_t sent)
 {
+    struct web *w = job->own;
+
     (void)lane;
     if (sent > 0)
         may_have(job);
+    records_rest(&w->records);
 }
 
 const struct remote_kind web_kind = {

@@ -190,9 +190,10 @@ static void check_sink_firehose(const struct checker *k, const struct sink_confi
     const char *name = s->firehose.delivery_stream;
 
     check_sink_cloud(k, s, section);
-    if (name[0] != '\0' && !name_ok(name))
-        checker_fail(k, section, "delivery_stream", "'%s' is not the name of one: %s", name,
-                     NAME_RULE);
+    if (strlen(name) > 64
+        || name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")])
+        checker_fail(k, section, "delivery_stream", "'%s' is not the name of one, which has up to "
+                     "64 of A-Z a-z 0-9 _ . -", name);
 }
 
 static void check_sink(const struct checker *k, const struct sink_config *s)

@@ -263,6 +263,61 @@ static void settings_must_fit_in_the_log(void **state)
     bytes_free(&text);
 }
 
+#define HOSE "[stream a]\nsinks = x\n[sink x]\ntype = firehose\nregion = eu-west-1\n"
+#define WEB "[stream a]\nsinks = x\n[sink x]\ntype = http\nurl = https://h/in\n"
+
+static void a_delivery_stream_takes_records(void **state)
+{
+    (void)state;
+    expect_ok(HOSE);
+    expect_ok(HOSE "format = json\npartition_by = c\ndelivery_stream = d.1\n");
+    expect_ok(HOSE "pack_records = yes\nendpoint = http://127.0.0.1:4573/\n");
+    expect_ok(HOSE "pack_records = yes\nformat = json\n");
+    expect_error(HOSE "format = csv\n", 6, "sends each event as a record, which is json or raw");
+    expect_error(HOSE "format = parquet\n", 6, "set one of them in [sink x]");
+    expect_error(HOSE "compression = gzip\n", 6, "what a delivery stream is given it stores");
+    expect_error("[stream a]\ncompression = zstd\nsinks = x\n[sink x]\ntype = firehose\n", 2,
+                 "set compression = none in [sink x]");
+    expect_ok("[stream a]\ncompression = zstd\nsinks = local, x\n"
+              "[sink x]\ntype = firehose\ncompression = none\n");
+    expect_error(HOSE "pack_records = yes\ndelimiter = \"\"\n", 7, "could not be told apart");
+    expect_error(HOSE "delivery_stream = a/b\n", 6, "'a/b' is not the name of one");
+    expect_error(HOSE "endpoint = http://a b\n", 6, "not http[s]://HOST[:PORT][/PATH]");
+}
+
+static void a_receiver_of_http_takes_what_it_is_told(void **state)
+{
+    (void)state;
+    expect_ok(WEB "compression = gzip\n");
+    expect_ok(WEB "body = array\ncompression = zstd\nmethod = PUT\n");
+    expect_ok(WEB "body = raw\n");
+    expect_ok(WEB "body = raw\nformat = parquet\ncompression = snappy\n");
+    expect_ok(WEB "body = raw\nformat = csv\n");
+    expect_error(WEB "format = csv\n", 6, "sink 'x' has body = ndjson, which is JSON");
+    expect_error(WEB "body = array\nformat = raw\n", 7, "sink 'x' has body = array");
+    expect_error(WEB "compression = lz4\n", 6, "HTTP has no name for lz4");
+    expect_error(WEB "headers = X-A: b, c\n", 6, "a header is written Name: value");
+    expect_error(WEB "headers = X A: b\n", 6, "a header is written Name: value");
+    expect_error(WEB "headers = \"A: b\\nC: d\"\n", 6, "a header is written Name: value");
+    expect_error(WEB "headers = Content-Length: 3\n", 6, "content-length is set by the agent");
+    expect_ok(WEB "headers = Content-Type: text/plain, Authorization: Basic eA==\n");
+}
+
+static void the_protocol_of_firehose_has_its_own_body(void **state)
+{
+    (void)state;
+    expect_ok(WEB "protocol = firehose\ntoken = t\n");
+    expect_ok(WEB "protocol = firehose\nformat = raw\ncompression = gzip\n");
+    expect_error(WEB "protocol = firehose\nformat = csv\n", 7, "which is json or raw");
+    expect_error(WEB "protocol = firehose\ncompression = zstd\n", 7, "by gzip or not at all");
+    expect_error(WEB "protocol = firehose\nbody = array\n", 7, "a body of its own");
+    expect_error(WEB "protocol = firehose\nmethod = PUT\n", 7, "done by POST");
+    expect_error(WEB "protocol = firehose\ncompression = gzip\ncompression_level = 3\n", 8,
+                 "at the usual level");
+    expect_error("[stream a]\ncompression = gzip\nsinks = x\n[sink x]\ntype = http\n"
+                 "url = http://h/\nprotocol = firehose\n", 2, "for all streams alike");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +331,9 @@ int main(void)
         cmocka_unit_test(a_sink_with_its_own_compression_has_its_own_level),
         cmocka_unit_test(every_sound_combination_passes),
         cmocka_unit_test(settings_must_fit_in_the_log),
+        cmocka_unit_test(a_delivery_stream_takes_records),
+        cmocka_unit_test(a_receiver_of_http_takes_what_it_is_told),
+        cmocka_unit_test(the_protocol_of_firehose_has_its_own_body),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

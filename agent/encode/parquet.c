@@ -40,7 +40,6 @@ struct parquet {
     bool last;                          /* no group follows */
     struct parquet_group group;
     struct parquet_column *columns;     /* owned */
-    uint16_t *takes;                    /* owned; what each column takes, close together */
     uint32_t count, hidden;
     uint32_t turn;                      /* of the columns, who is looked at next */
     uint32_t ending;                    /* how many of them have ended */
@@ -80,21 +79,21 @@ void parquet_workspace_close(struct parquet_workspace *space)
     bytes_free(&space->raw);
     bytes_free(&space->packed);
     bytes_free(&space->head);
-    bytes_free(&space->used);
+    bytes_free(&space->aside);
     free(space);
 }
 
 uint64_t parquet_workspace_memory(const struct parquet_workspace *space)
 {
-    return space->raw.cap + space->packed.cap + space->head.cap + space->used.cap
+    return space->raw.cap + space->packed.cap + space->head.cap + space->aside.cap
            + space->spare_bytes;
 }
 
 /* --- open and close ------------------------------------------------------------------------- */
 
-static void pages_sized(struct parquet *w)
+static void pages_sized(struct parquet *w, uint32_t count)
 {
-    uint64_t share = w->group_bytes_max / w->count;
+    uint64_t share = w->group_bytes_max / count;
 
     share = share < PAGE_BYTES_MIN ? PAGE_BYTES_MIN : share;
     w->group.page_bytes = share < PAGE_BYTES_MAX ? share : PAGE_BYTES_MAX;
@@ -120,18 +119,14 @@ int parquet_open(const struct schema *schema, const struct parquet_options *opti
                                       .level = options->level};
     w->created_by = strdup(options->created_by);
     w->columns = calloc(count, sizeof(*w->columns));
-    w->takes = calloc(count, sizeof(*w->takes));
-    if (w->created_by == NULL || w->columns == NULL || w->takes == NULL)
+    if (w->created_by == NULL || w->columns == NULL)
         goto fail;
-    for (; w->count < count; w->count++) {
-        struct parquet_column *c = &w->columns[w->count];
-
-        if (parquet_column_init(c, &schema->columns[w->hidden + w->count], &w->group))
+    pages_sized(w, count);
+    for (; w->count < count; w->count++)
+        if (parquet_column_init(&w->columns[w->count],
+                                &schema->columns[w->hidden + w->count], &w->group))
             goto fail;
-        w->takes[w->count] = parquet_column_takes((enum column_type)c->type);
-    }
-    w->group.memory = sizeof(*w) + count * (sizeof(*w->columns) + sizeof(*w->takes));
-    pages_sized(w);
+    w->group.memory += sizeof(*w) + count * sizeof(*w->columns);
     *ret_writer = w;
     return 0;
 
@@ -148,7 +143,6 @@ void parquet_close(struct parquet *w)
     for (uint32_t i = 0; i < w->count; i++)
         parquet_column_fini(&w->columns[i]);
     free(w->columns);
-    free(w->takes);
     free(w->created_by);
     bytes_free(&w->groups);
     free(w);
@@ -162,7 +156,7 @@ static __attribute__((noinline)) int row_refused(const struct parquet *w, const 
     for (uint32_t i = 0; i < w->count; i++) {
         const struct cell *cell = &cells[i];
 
-        if ((w->takes[i] >> cell->type & 1) == 0)
+        if ((w->columns[i].takes >> cell->type & 1) == 0)
             return -EINVAL;
         if ((TEXTS >> cell->type & 1) != 0 && cell->len > PARQUET_VALUE_BYTES_MAX)
             return -EMSGSIZE;
@@ -179,11 +173,12 @@ static inline int row_check(const struct parquet *w, const struct cell *cells)
     unsigned wrong = 0;
 
     for (uint32_t i = 0; i < w->count; i++) {
+        const struct parquet_column *c = &w->columns[i];
         const struct cell *cell = &cells[i];
 
-        wrong |= ~((unsigned)w->takes[i] >> cell->type) & 1U;
+        wrong |= ~((unsigned)c->takes >> cell->type) & 1U;
         wrong |= (unsigned)(cell->len > PARQUET_VALUE_BYTES_MAX);
-        wrong |= (unsigned)(w->columns[i].type == COLUMN_I32)
+        wrong |= (unsigned)(c->type == COLUMN_I32)
                  & (unsigned)(cell->u.i != (int32_t)cell->u.i);
     }
     return __builtin_expect(wrong != 0, 0) ? row_refused(w, cells) : 0;
@@ -199,58 +194,43 @@ static bool group_full(const struct parquet *w)
 }
 
 /*
- * One column is looked at for each row, and one page is made in a call, so that the pages of
- * columns that fill alike are made in different calls. Whether the group is full changes slowly: it
- * is asked when a page was made.
+ * One column is looked at for each row, so that the pages of columns that fill alike are made in
+ * different calls. Whether the group is full changes slowly: it is asked when a page was made.
  */
-static void columns_turn(struct parquet *w, uint64_t rows)
+static inline void column_turn(struct parquet *w)
 {
-    for (uint64_t looks = rows < w->count ? rows : w->count; looks > 0; looks--) {
-        struct parquet_column *c = &w->columns[w->turn];
+    struct parquet_column *c = &w->columns[w->turn];
 
-        w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
-        if (!parquet_column_due(c))
-            continue;
-        parquet_column_page(c);
-        if (group_full(w))
-            parquet_group_end(w);
-        break;
-    }
+    w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
+    if (__builtin_expect(!parquet_column_due(c), 1))
+        return;
+    parquet_column_page(c);
+    if (group_full(w))
+        parquet_group_end(w);
 }
 
-int64_t parquet_rows(struct parquet *w, const struct cell *cells, uint64_t count)
+int parquet_row(struct parquet *w, const struct cell *cells)
 {
-    uint64_t stride = w->hidden + w->count, room, taken;
-    int e = 0;
+    int e;
 
     if (w->group.error)
         return w->group.error;
     if (parquet_ready(w) || w->last)
         return -EAGAIN;
     cells += w->hidden;
-    room = PARQUET_DICT_BATCH - w->group.rows % PARQUET_DICT_BATCH;
-    count = count < room ? count : room;
-    for (taken = 0; taken < count && !e; taken += !e)
-        e = row_check(w, cells + taken * stride);
-    if (taken == 0)
+    e = row_check(w, cells);
+    if (e)
         return e;
     for (uint32_t i = 0; i < w->count; i++)
-        w->columns[i].append(&w->columns[i], cells + i, stride, taken);
-    w->group.rows += taken;
-    if (taken == room)
+        parquet_column_put(&w->columns[i], &cells[i]);
+    w->group.rows++;
+    if (w->group.rows % PARQUET_DICT_BATCH == 0)
         for (uint32_t i = 0; i < w->count; i++)
             parquet_column_absorb(&w->columns[i]);
-    columns_turn(w, taken);
+    column_turn(w);
     if (w->group.rows == GROUP_ROWS_MAX)
         parquet_group_end(w);
-    return w->group.error ? w->group.error : (int64_t)taken;
-}
-
-int parquet_row(struct parquet *w, const struct cell *cells)
-{
-    int64_t n = parquet_rows(w, cells, 1);
-
-    return n < 0 ? (int)n : 0;
+    return w->group.error;
 }
 
 void parquet_group_end(struct parquet *w)
@@ -303,8 +283,7 @@ static void column_out(struct parquet *w)
     parquet_column_end(c, &dict);
     dict_len = dict.first != NULL ? dict.first->len : 0;
     if (!e)
-        e = parquet_meta_column(&w->groups, c, w->group.codec, w->offset, dict_len,
-                                w->group.rows);
+        e = parquet_meta_column(&w->groups, c, w->offset, dict_len, w->group.rows);
     w->offset += c->packed_bytes;
     w->group_raw += c->raw_bytes;
     parquet_pages_move(&w->out, &dict);

@@ -13,7 +13,8 @@
  *
  * All columns are optional and flat. bool BOOLEAN, i32 INT32, i64 INT64, u64 INT64, unsigned,
  * f32 FLOAT, f64 DOUBLE, string BYTE_ARRAY, UTF-8, bytes BYTE_ARRAY, timestamp INT64, microseconds
- * in UTC. Data pages are version 1, PLAIN or by dictionary.
+ * in UTC. Data pages are version 1: by dictionary, as differences, or PLAIN. A column chunk that
+ * its codec hardly shrinks is written without.
  *
  * Owns:   a writer owns its columns and the pages that wait. It copies what it needs of the schema.
  * Thread: a writer and its workspace by one thread at a time.
@@ -69,13 +70,6 @@ void parquet_close(struct parquet *w);  /* NULL is fine; discards what was not p
  * and the row is as if it had not been; or -ENOMEM, and then the writer is good for nothing more.
  */
 int parquet_row(struct parquet *w, const struct cell *cells);
-
-/*
- * The same for several rows, one behind the other; their bytes are borrowed until this returns. How
- * many were taken, which may be fewer than `count`: the caller goes on with the rest. An error as
- * above is that of the first row, and then none was taken.
- */
-int64_t parquet_rows(struct parquet *w, const struct cell *cells, uint64_t count);
 
 /* Ends the row group early, or the file: no more rows. Nothing to do is fine. */
 void parquet_group_end(struct parquet *w);

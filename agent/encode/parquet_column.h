@@ -21,25 +21,23 @@
 /* In front of values, so that what a page has there joins them without a copy. */
 enum { PARQUET_VALUES_GAP = 16 };
 
-struct parquet_column;
-/* Cells of `count` rows, `stride` cells from each to the next. */
-typedef void (*parquet_append_fn)(struct parquet_column *c, const struct cell *cells,
-                                  size_t stride, size_t count);
-
 struct parquet_column {
-    parquet_append_fn append;
+    /* What a row touches, on one line of the cache. */
+    struct bytes values;        /* behind PARQUET_VALUES_GAP free bytes: PLAIN, a byte for each
+                                   bool; by dictionary: those that were not looked up yet */
     struct parquet_group *group;        /* borrowed */
-    uint64_t rows;              /* of the group, that have been appended */
+    uint64_t values_max;        /* where parquet_column_long() has to be asked before a string */
+    uint16_t takes;             /* bits by enum cell_type: what may be put */
     uint8_t type;               /* enum column_type */
     uint8_t value_bytes;        /* of a PLAIN number; 0: a string */
-    bool by_dict;               /* the page is; else PLAIN */
+    bool by_dict;               /* the page is; else PLAIN or by differences */
     bool dict_failed;           /* it did not pay in this file */
+    bool codec_known;           /* the chunk has a page */
+    uint8_t codec;              /* enum codec_type, of its pages */
 
     /* The page that is being filled. */
     uint64_t page_row;          /* its first */
     uint64_t nulls;
-    struct bytes values;        /* behind PARQUET_VALUES_GAP free bytes: PLAIN, a byte for each
-                                   bool; by dictionary: those that were not looked up yet */
     struct bytes indexes;       /* u32; by dictionary */
     struct bytes valid;         /* bits, 1: not null; as far as to the last null */
 
@@ -47,7 +45,7 @@ struct parquet_column {
     struct parquet_dict dict;
     struct parquet_pages pages;
     uint64_t dict_values;       /* of pages by dictionary */
-    uint32_t pages_dict, pages_plain;
+    uint32_t pages_dict, pages_delta, pages_plain;
     uint64_t check_values;      /* when the dictionary is judged next */
     uint64_t raw_bytes, packed_bytes;   /* with headers */
     uint64_t chunk_nulls;
@@ -61,19 +59,90 @@ int parquet_column_init(struct parquet_column *c, const struct column *of,
                         struct parquet_group *group);
 void parquet_column_fini(struct parquet_column *c);
 
-/* Bits by enum cell_type: what may be appended to a column of the type. */
-uint16_t parquet_column_takes(enum column_type type);
-
 /* Bytes that the page being filled will have, about. */
 uint64_t parquet_column_bytes(const struct parquet_column *c);
+
+/*
+ * Parts of the functions below that are rare. The row whose cells are being put is number
+ * group->rows.
+ */
+void parquet_column_null(struct parquet_column *c);
+bool parquet_column_room(struct parquet_column *c, size_t len);
+void parquet_column_long(struct parquet_column *c, size_t len);
+
+static inline void parquet_column_number(struct parquet_column *c, const struct cell *cell)
+{
+    uint64_t word = cell->u.u;
+    float f32 = (float)cell->u.f;
+
+    if (c->type == COLUMN_F32) {
+        word = 0;
+        memcpy(&word, &f32, sizeof(f32));
+    }
+    if (__builtin_expect(c->values.cap - c->values.len < sizeof(word), 0)
+        && !parquet_column_room(c, sizeof(word)))
+        return;
+    bytes_put_u64(c->values.data + c->values.len, word);
+    c->values.len += c->value_bytes;
+}
+
+/* memcpy() of a length that is not known would be called; most strings are short. */
+static inline void parquet_column_copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+    enum { STEP = 16, CALL_BYTES = 128 };
+
+    if (len >= STEP && len <= CALL_BYTES) {
+        for (size_t i = 0; i + STEP < len; i += STEP)
+            memcpy(to + i, from + i, STEP);
+        memcpy(to + len - STEP, from + len - STEP, STEP);
+    } else if (len >= 8 && len < STEP) {
+        bytes_put_u64(to, bytes_get_u64(from));
+        bytes_put_u64(to + len - 8, bytes_get_u64(from + len - 8));
+    } else if (len >= 4 && len < 8) {
+        bytes_put_u32(to, bytes_get_u32(from));
+        bytes_put_u32(to + len - 4, bytes_get_u32(from + len - 4));
+    } else if (len > CALL_BYTES) {
+        memcpy(to, from, len);
+    } else if (len > 0) {
+        to[0] = from[0];
+        to[len / 2] = from[len / 2];
+        to[len - 1] = from[len - 1];
+    }
+}
+
+static inline void parquet_column_string(struct parquet_column *c, const struct cell *cell)
+{
+    size_t len = sizeof(cell->len) + cell->len;
+    uint8_t *to;
+
+    if (__builtin_expect(c->values.len + len > c->values_max, 0))
+        parquet_column_long(c, len);
+    if (__builtin_expect(c->values.cap - c->values.len < len, 0) && !parquet_column_room(c, len))
+        return;
+    to = c->values.data + c->values.len;
+    bytes_put_u32(to, cell->len);
+    parquet_column_copy(to + sizeof(cell->len), cell->u.s, cell->len);
+    c->values.len += len;
+}
+
+/* A cell of a type that the column takes. */
+static inline void parquet_column_put(struct parquet_column *c, const struct cell *cell)
+{
+    if (__builtin_expect(cell->type == CELL_NULL, 0))
+        parquet_column_null(c);
+    else if (c->value_bytes > 0)
+        parquet_column_number(c, cell);
+    else
+        parquet_column_string(c, cell);
+}
 
 /* To be called after each PARQUET_DICT_BATCH rows: looks values up in the dictionary. */
 void parquet_column_absorb(struct parquet_column *c);
 
-/* Time to make a page. */
+/* Time to make a page; between rows. */
 static inline bool parquet_column_due(const struct parquet_column *c)
 {
-    return c->rows - c->page_row >= c->group->page_rows
+    return c->group->rows - c->page_row >= c->group->page_rows
            || c->values.len >= c->group->page_bytes;
 }
 void parquet_column_page(struct parquet_column *c);

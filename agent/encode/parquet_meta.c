@@ -114,6 +114,11 @@ int parquet_meta_group_begin(struct bytes *out, uint32_t columns)
     return t.error;
 }
 
+static int32_t delta_encoding(const struct parquet_column *c)
+{
+    return c->value_bytes > 0 ? PARQUET_DELTA_BINARY_PACKED : PARQUET_DELTA_BYTE_ARRAY;
+}
+
 static void put_page_counts(struct thrift *t, const struct parquet_column *c)
 {
     const struct {
@@ -122,6 +127,7 @@ static void put_page_counts(struct thrift *t, const struct parquet_column *c)
     } counts[] = {
         {DICTIONARY_PAGE, PARQUET_PLAIN, c->pages_dict > 0},
         {DATA_PAGE, PARQUET_RLE_DICTIONARY, c->pages_dict},
+        {DATA_PAGE, delta_encoding(c), c->pages_delta},
         {DATA_PAGE, PARQUET_PLAIN, c->pages_plain},
     };
     uint32_t kinds = 0;
@@ -140,24 +146,26 @@ static void put_page_counts(struct thrift *t, const struct parquet_column *c)
     }
 }
 
-int parquet_meta_column(struct bytes *out, const struct parquet_column *c, enum codec_type codec,
-                        uint64_t offset, uint64_t dict_len, uint64_t rows)
+int parquet_meta_column(struct bytes *out, const struct parquet_column *c, uint64_t offset,
+                        uint64_t dict_len, uint64_t rows)
 {
-    bool dict = c->pages_dict > 0;
+    bool dict = c->pages_dict > 0, delta = c->pages_delta > 0;
     struct thrift t;
 
     thrift_begin(&t, out);
     thrift_i64(&t, CHUNK_FILE_OFFSET, 0);       /* of metadata outside the footer: there is none */
     thrift_struct(&t, CHUNK_META);
     thrift_i32(&t, META_TYPE, types[c->type].physical);
-    thrift_list(&t, META_ENCODINGS, THRIFT_I32, dict ? 3 : 2);
+    thrift_list(&t, META_ENCODINGS, THRIFT_I32, 2 + (uint32_t)dict + (uint32_t)delta);
     thrift_item_i32(&t, PARQUET_PLAIN);
     thrift_item_i32(&t, PARQUET_RLE);
     if (dict)
         thrift_item_i32(&t, PARQUET_RLE_DICTIONARY);
+    if (delta)
+        thrift_item_i32(&t, delta_encoding(c));
     thrift_list(&t, META_PATH, THRIFT_BINARY, 1);
     thrift_item_binary(&t, c->name, c->name_len);
-    thrift_i32(&t, META_CODEC, codec_numbers[codec]);
+    thrift_i32(&t, META_CODEC, codec_numbers[c->codec]);
     thrift_i64(&t, META_VALUES, (int64_t)rows);
     thrift_i64(&t, META_RAW_BYTES, (int64_t)c->raw_bytes);
     thrift_i64(&t, META_PACKED_BYTES, (int64_t)c->packed_bytes);

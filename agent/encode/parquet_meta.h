@@ -17,6 +17,8 @@
 enum parquet_encoding {
     PARQUET_PLAIN = 0,
     PARQUET_RLE = 3,
+    PARQUET_DELTA_BINARY_PACKED = 5,
+    PARQUET_DELTA_BYTE_ARRAY = 7,
     PARQUET_RLE_DICTIONARY = 8
 };
 
@@ -34,8 +36,8 @@ int parquet_meta_page(struct bytes *out, const struct parquet_page_head *head);
 
 /* A row group: this, each of its columns, then the last. */
 int parquet_meta_group_begin(struct bytes *out, uint32_t columns);
-int parquet_meta_column(struct bytes *out, const struct parquet_column *c, enum codec_type codec,
-                        uint64_t offset, uint64_t dict_len, uint64_t rows);
+int parquet_meta_column(struct bytes *out, const struct parquet_column *c, uint64_t offset,
+                        uint64_t dict_len, uint64_t rows);
 int parquet_meta_group_end(struct bytes *out, uint64_t offset, uint64_t raw_bytes,
                            uint64_t packed_bytes, uint64_t rows, uint64_t number);
 

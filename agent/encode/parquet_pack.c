@@ -87,6 +87,14 @@ static inline uint8_t *pack_group(uint8_t *at, const uint32_t *v, unsigned int w
     return at + width;
 }
 
+uint8_t *parquet_pack_groups(uint8_t *at, const uint32_t *values, size_t count,
+                             unsigned int width)
+{
+    for (; count > 0; count -= GROUP, values += GROUP)
+        at = pack_group(at, values, width);
+    return at;
+}
+
 static uint8_t *pack_literal(uint8_t *at, const uint32_t *v, size_t count, unsigned int width)
 {
     size_t groups = (count + GROUP - 1) / GROUP;

@@ -22,7 +22,7 @@ struct parquet_workspace {
     struct bytes raw;           /* a page before it is compressed */
     struct bytes packed;        /* the same after */
     struct bytes head;          /* its header */
-    struct bytes used;          /* the values of a dictionary that a page uses */
+    struct bytes aside;         /* what is needed to make it */
     struct parquet_page *spare; /* large pages that have left, for those to come */
     uint64_t spare_bytes;
 };

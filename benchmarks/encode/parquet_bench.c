@@ -7,7 +7,7 @@
  * time and URLs on, so that nothing repeats but what would. Output goes into blocks that are given
  * back at once.
  *
- * Rows are given several at a time, and for comparison one by one. A run writes one file.
+ * A run writes one file.
  */
 #include "base/invariant.h"
 #include "benchmarks/harness.h"
@@ -22,7 +22,6 @@ enum {
     ROWS = 1 << 20,
     SPAN = 1 << 16,             /* rows between two looks at the clock */
     COLUMNS = 6,
-    AT_ONCE = 64,
     USERS = 20000,
     COUNTRIES = 60,
     URL_BYTES = 40,
@@ -50,7 +49,6 @@ struct work {
 struct task {
     struct work *work;
     enum codec_type codec;
-    uint64_t at_once;
 };
 
 static uint64_t rng_next(uint64_t *state)
@@ -120,26 +118,9 @@ static void discard(struct work *w, struct parquet *p)
     }
 }
 
-/* The rows from `number` on, as many as the task gives at a time. */
-static void rows_add(const struct task *task, struct parquet *p, uint64_t number,
-                     struct cell cells[AT_ONCE][COLUMNS])
-{
-    for (uint64_t i = 0; i < task->at_once; i++)
-        cells_set(task->work, number + i, cells[i]);
-    for (uint64_t done = 0; done < task->at_once;) {
-        int64_t n;
-
-        if (parquet_ready(p))
-            discard(task->work, p);
-        n = parquet_rows(p, cells[done], task->at_once - done);
-        INVARIANT(n > 0);
-        done += (uint64_t)n;
-    }
-}
-
 static int task_run(void *ctx, struct bench_run *run, struct errmsg *err)
 {
-    static const struct cell row[COLUMNS] = {
+    struct cell cells[COLUMNS] = {
         {.type = CELL_TIMESTAMP}, {.type = CELL_STRING, .len = USER_BYTES},
         {.type = CELL_STRING, .len = 2}, {.type = CELL_F64}, {.type = CELL_I64},
         {.type = CELL_STRING, .len = URL_BYTES}};
@@ -148,18 +129,19 @@ static int task_run(void *ctx, struct bench_run *run, struct errmsg *err)
     uint64_t length = bench_seconds_ticks(clock, run->seconds), start, number = 0;
     struct parquet_options options = {.codec = task->codec, .level = CODEC_LEVEL_USUAL,
                                       .row_group_bytes = 32 << 20, .created_by = "hydrant"};
-    struct cell cells[AT_ONCE][COLUMNS];
     struct parquet *p;
     int e = parquet_open(&task->work->schema, &options, task->work->space, &p);
 
     if (e)
         return errmsg_set(err, e, "parquet_open");
-    for (size_t i = 0; i < AT_ONCE; i++)
-        memcpy(cells[i], row, sizeof(row));
     start = bench_ticks(clock);
     do {
-        for (uint64_t end = number + SPAN; number < end; number += task->at_once)
-            rows_add(task, p, number, cells);
+        for (uint64_t end = number + SPAN; number < end; number++) {
+            cells_set(task->work, number, cells);
+            if (parquet_ready(p))
+                discard(task->work, p);
+            INVARIANT(parquet_row(p, cells) == 0);
+        }
     } while (bench_ticks(clock) - start < length);
     parquet_finish(p);
     discard(task->work, p);
@@ -175,8 +157,8 @@ static int body(struct bench *b, struct errmsg *err)
                                                   {".size", "bytes/row", BENCH_PLAIN}};
     static const struct bench_plan plan = {.rounds = 5, .seconds = 0.4};
     struct work *w = calloc(1, sizeof(*w));
-    struct bench_case cases[CODEC_COUNT + 1];
-    struct task tasks[CODEC_COUNT + 1];
+    struct bench_case cases[CODEC_COUNT];
+    struct task tasks[CODEC_COUNT];
     char names[CODEC_COUNT][32];
     int rc;
 
@@ -191,13 +173,10 @@ static int body(struct bench *b, struct errmsg *err)
     chain_init(&w->out, &w->pool);
     for (int i = 0; i < CODEC_COUNT; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "parquet/%s", codec_name((enum codec_type)i));
-        tasks[i] = (struct task){w, (enum codec_type)i, AT_ONCE};
-        cases[i] = (struct bench_case){names[i], "rows=64", metrics, 2, task_run, &tasks[i]};
+        tasks[i] = (struct task){w, (enum codec_type)i};
+        cases[i] = (struct bench_case){names[i], "", metrics, 2, task_run, &tasks[i]};
     }
-    tasks[CODEC_COUNT] = (struct task){w, CODEC_SNAPPY, 1};
-    cases[CODEC_COUNT] = (struct bench_case){names[CODEC_SNAPPY], "rows=1", metrics, 2, task_run,
-                                             &tasks[CODEC_COUNT]};
-    rc = bench_group(b, &plan, cases, CODEC_COUNT + 1, err);
+    rc = bench_group(b, &plan, cases, CODEC_COUNT, err);
     chain_fini(&w->out);
     block_pool_fini(&w->pool);
     parquet_workspace_close(w->space);

@@ -209,6 +209,27 @@ static void row_fallback(struct maker *m, uint64_t row)
     put_format(m, 5, "u%" PRIu64, row);
 }
 
+/* What differences are for, and now and then what they are not for: all the way there and back. */
+static void row_deltas(struct maker *m, uint64_t row)
+{
+    static const char tail[] = "the same beginning, of more than sixteen bytes, and then ";
+    uint64_t r = rng_next(m), odd = r >> 40;
+    bool wild = row / 4000 % 7 == 3 || row % 5003 == 0;
+    int64_t l = wild ? odd_integer(odd) : (int64_t)row * 1000 + (int64_t)(r % 997);
+
+    m->cells[0] = (struct cell){.u.i = l, .type = CELL_I64};
+    m->cells[1] = (struct cell){.u.i = (int32_t)(wild ? (uint32_t)odd_integer(odd) : row * 77),
+                                .type = CELL_I64};
+    m->cells[2] = (struct cell){.u.u = UINT64_MAX / 2 - 500000 + row * 9 + r % 8 +
+                                       (wild ? r : 0), .type = CELL_U64};
+    if (r % 11 != 0)
+        m->cells[3] = (struct cell){.u.i = -(int64_t)row * 1000000, .type = CELL_TIMESTAMP};
+    if (r % 13 != 0)
+        put_format(m, 4, "%.*s%" PRIx64, (int)(row % 401 == 0 ? r % 50 : 50), tail, row % 5003);
+    put_text(m, 5, CELL_BYTES, tail, row % 3000 < 40 ? row % 40 : 40 + row % 17);
+    put_format(m, 6, "%" PRIu64 "%s", row, row % 211 == 0 ? tail : "");
+}
+
 /* Runs of one value, of nulls, and values of few bits. */
 static void row_runs(struct maker *m, uint64_t row)
 {
@@ -422,6 +443,8 @@ static const struct file_case cases[] = {
      0},
     {"long", "s string, x bytes, k string", row_long, 66, 33, 8 << 20, 0},
     {"wide", NULL, row_wide, 3000, 1500, 1 << 20, 0},
+    {"deltas", "l i64, i i32, u u64, t timestamp, s string, x bytes, n string", row_deltas, 150000,
+     60000, 32 << 20, 0},
 };
 
 static void columns_wide(struct schema *s)

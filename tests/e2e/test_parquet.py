@@ -69,7 +69,8 @@ class Parquet(unittest.TestCase):
         """DuckDB skips row groups by them, so each value must be found by asking for it."""
         for name, column in (("mixed-zstd", "l"), ("mixed-zstd", "u"), ("mixed-zstd", "s"),
                              ("mixed-zstd", "d"), ("floats-gzip", "d"), ("floats-gzip", "z"),
-                             ("long-none", "s")):
+                             ("long-none", "s"), ("deltas-gzip", "l"), ("deltas-gzip", "i"),
+                             ("deltas-gzip", "u"), ("deltas-gzip", "s")):
             file = "read_parquet('%s')" % self.path(name + ".parquet")
             with self.subTest(name=name, column=column):
                 answer = query(

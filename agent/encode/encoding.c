@@ -438,6 +438,8 @@ static int projection_make(struct encoding *e, const struct record_type *type)
         r = refuse(e, ENCODING_FORMAT_FAILED, "%s", "too many columns");
     p->err = r;
     p->same = projection_same(p, &type->schema);
+    p->direct = p->same && e->format == ENCODING_PARQUET && e->declared.count == 0
+                && p->schema.hidden == 0;
     p->type_id = type->id;
     return 0;
 }
@@ -448,37 +450,22 @@ static void cell_widen(struct cell *cell, enum column_type to)
         *cell = (struct cell){.u.f = (double)cell->u.i, .type = CELL_F64};
 }
 
-static int record_look(struct encoding *e, const struct event *ev)
+static __attribute__((noinline)) int record_refused(struct encoding *e, const struct event *ev,
+                                                    struct record_fault fault)
+{
+    e->error = ENCODING_PROCESSING_FAILED;
+    return record_fault_tell(&fault, &ev->record->schema, &e->why);
+}
+
+static __attribute__((noinline)) int record_row(struct encoding *e, const struct event *ev)
 {
     struct projection *p = &e->record;
     struct record_fault fault;
-    int r;
 
-    if (!ev->record)
-        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "the record's type is not known");
-    if (p->type_id != ev->record->id) {
-        p->type_id = 0;
-        r = projection_make(e, ev->record);
-        if (r)
-            return r;
-    } else if (p->err) {
-        /* The text may be of another event by now: it is made again. */
-        p->type_id = 0;
-        r = projection_make(e, ev->record);
-        if (r)
-            return r;
-    }
-    if (p->err)
-        return p->err;
-    r = record_cells(&ev->record->plan, ev->data, ev->len,
-                     p->same ? e->cells : ev->record->cells, &fault);
-    if (r) {
-        e->error = ENCODING_PROCESSING_FAILED;
-        return record_fault_tell(&fault, &ev->record->schema, &e->why);
-    }
-    if (p->same)
-        return 0;
-    for (uint32_t i = 0; i < p->schema.count; i++) {
+    if (record_cells(&ev->record->plan, ev->data, ev->len, p->same ? e->cells : ev->record->cells,
+                     &fault))
+        return record_refused(e, ev, fault);
+    for (uint32_t i = 0; !p->same && i < p->schema.count; i++) {
         int32_t from = p->from[i];
 
         if (from >= 0) {
@@ -490,6 +477,27 @@ static int record_look(struct encoding *e, const struct event *ev)
         }
     }
     return 0;
+}
+
+static int record_look(struct encoding *e, const struct event *ev)
+{
+    struct projection *p = &e->record;
+    struct record_fault fault;
+    int r;
+
+    if (!ev->record)
+        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "the record's type is not known");
+    /* Where its records are refused: the text may be of another event by now, it is made again. */
+    if (p->type_id != ev->record->id || p->err) {
+        p->type_id = 0;
+        r = projection_make(e, ev->record);
+        if (r || p->err)
+            return r ? r : p->err;
+    }
+    if (!p->direct)
+        return record_row(e, ev);
+    fault = record_check(&ev->record->plan, ev->data, ev->len);
+    return fault.what == RECORD_GOOD ? 0 : record_refused(e, ev, fault);
 }
 
 /* --- objects ------------------------------------------------------------------------------ */

@@ -50,6 +50,7 @@ struct projection {
     struct schema schema;       /* hidden columns first */
     int32_t *from;              /* owned; column of the record, ADDED - index, or MISSING */
     bool same;                  /* the record's columns and no others */
+    bool direct;                /* rows out of the records themselves: there are no cells */
     struct json_out json;       /* of the schema */
 };
 

@@ -19,6 +19,7 @@
 
 #include "base/invariant.h"
 #include "encode/parquet_column.h"
+#include "encode/parquet_fill.h"
 #include "encode/parquet_meta.h"
 
 enum {
@@ -47,6 +48,7 @@ struct parquet {
     uint64_t group_offset, group_raw;   /* where the group began, bytes of its ended columns */
     uint64_t offset;                    /* where the next page begins */
     uint64_t rows;                      /* of groups that have ended */
+    struct parquet_fill fill;           /* of records */
     struct parquet_pages out;
     size_t out_at;                      /* bytes of the first page that are gone */
     struct bytes groups;                /* their metadata */
@@ -143,6 +145,7 @@ void parquet_close(struct parquet *w)
     for (uint32_t i = 0; i < w->count; i++)
         parquet_column_fini(&w->columns[i]);
     free(w->columns);
+    parquet_fill_close(&w->fill);
     free(w->created_by);
     bytes_free(&w->groups);
     free(w);
@@ -184,6 +187,12 @@ static inline int row_check(const struct parquet *w, const struct cell *cells)
     return __builtin_expect(wrong != 0, 0) ? row_refused(w, cells) : 0;
 }
 
+static void group_end(struct parquet *w)
+{
+    if (w->state == PARQUET_FILLING && w->group.rows > 0)
+        w->state = PARQUET_ENDING;
+}
+
 static bool group_full(const struct parquet *w)
 {
     uint64_t bytes = w->group.bytes;
@@ -194,49 +203,95 @@ static bool group_full(const struct parquet *w)
 }
 
 /*
- * One column is looked at for each row, so that the pages of columns that fill alike are made in
- * different calls. Whether the group is full changes slowly: it is asked when a page was made.
+ * One column is looked at for each row, and one page is made in a call, so that the pages of
+ * columns that fill alike are made in different calls. Whether the group is full changes slowly: it
+ * is asked when a page was made.
  */
-static inline void column_turn(struct parquet *w)
+static inline void columns_turn(struct parquet *w, uint64_t rows)
 {
-    struct parquet_column *c = &w->columns[w->turn];
+    for (uint64_t looks = rows < w->count ? rows : w->count; looks > 0; looks--) {
+        struct parquet_column *c = &w->columns[w->turn];
 
-    w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
-    if (__builtin_expect(!parquet_column_due(c), 1))
-        return;
-    parquet_column_page(c);
-    if (group_full(w))
-        parquet_group_end(w);
+        w->turn = w->turn + 1 == w->count ? 0 : w->turn + 1;
+        if (__builtin_expect(!parquet_column_due(c), 1))
+            continue;
+        parquet_column_page(c);
+        if (group_full(w))
+            group_end(w);
+        break;
+    }
+    if (w->group.rows >= GROUP_ROWS_MAX)
+        group_end(w);
+}
+
+static void columns_absorb(struct parquet *w)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        parquet_column_absorb(&w->columns[i]);
+}
+
+/* 0: a row is taken. */
+static inline int may_take(const struct parquet *w)
+{
+    return w->group.error ? w->group.error : parquet_ready(w) || w->last ? -EAGAIN : 0;
 }
 
 int parquet_row(struct parquet *w, const struct cell *cells)
 {
-    int e;
+    int e = may_take(w);
 
-    if (w->group.error)
-        return w->group.error;
-    if (parquet_ready(w) || w->last)
-        return -EAGAIN;
     cells += w->hidden;
-    e = row_check(w, cells);
+    if (!e)
+        e = row_check(w, cells);
     if (e)
         return e;
     for (uint32_t i = 0; i < w->count; i++)
         parquet_column_put(&w->columns[i], &cells[i]);
     w->group.rows++;
     if (w->group.rows % PARQUET_DICT_BATCH == 0)
-        for (uint32_t i = 0; i < w->count; i++)
-            parquet_column_absorb(&w->columns[i]);
-    column_turn(w);
-    if (w->group.rows == GROUP_ROWS_MAX)
-        parquet_group_end(w);
+        columns_absorb(w);
+    columns_turn(w, 1);
+    return w->group.error;
+}
+
+int parquet_records(struct parquet *w, const struct record_plan *plan)
+{
+    INVARIANT(w->hidden == 0 && w->count == plan->count);
+    return parquet_fill_open(&w->fill, plan);
+}
+
+/* The records that wait. */
+static void fill(struct parquet *w)
+{
+    uint32_t rows = w->fill.count;
+
+    if (rows == 0 || w->group.error)
+        return;
+    for (uint32_t i = 0; i < w->count; i++)
+        parquet_fill_column(&w->fill, i, &w->columns[i]);
+    parquet_fill_clear(&w->fill);
+    w->group.rows += rows;
+    columns_absorb(w);
+    columns_turn(w, rows);
+}
+
+int parquet_record(struct parquet *w, const uint8_t *payload, uint32_t len)
+{
+    int e = may_take(w);
+
+    if (!e)
+        e = parquet_fill_add(&w->fill, payload, len);
+    if (e)
+        return e;
+    if (parquet_fill_full(&w->fill))
+        fill(w);
     return w->group.error;
 }
 
 void parquet_group_end(struct parquet *w)
 {
-    if (w->state == PARQUET_FILLING && w->group.rows > 0)
-        w->state = PARQUET_ENDING;
+    fill(w);
+    group_end(w);
 }
 
 void parquet_finish(struct parquet *w)
@@ -359,12 +414,12 @@ int64_t parquet_pull(struct parquet *w, struct block_chain *out, uint64_t most)
 
 uint64_t parquet_memory(const struct parquet *w)
 {
-    return w->group.memory + w->groups.cap;
+    return w->group.memory + w->groups.cap + w->fill.payloads.cap;
 }
 
 uint64_t parquet_rows_taken(const struct parquet *w)
 {
-    return w->rows + w->group.rows;
+    return w->rows + w->group.rows + w->fill.count;
 }
 
 uint64_t parquet_bytes(const struct parquet *w)

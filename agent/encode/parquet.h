@@ -28,6 +28,7 @@
 
 #include "base/blocks.h"
 #include "encode/codec.h"
+#include "encode/record.h"
 #include "encode/row.h"
 #include "encode/schema.h"
 
@@ -70,6 +71,16 @@ void parquet_close(struct parquet *w);  /* NULL is fine; discards what was not p
  * and the row is as if it had not been; or -ENOMEM, and then the writer is good for nothing more.
  */
 int parquet_row(struct parquet *w, const struct cell *cells);
+
+/*
+ * For typed records that are rows as they are, a field for each column, in order, none hidden: the
+ * same rows as of their cells, in a fraction of the time. Says so, once, before the first: 0 or
+ * -ENOMEM. Then each, which record_check() has found nothing wrong with, and which no row of cells
+ * may stand between: 0, -EAGAIN or -ENOMEM as above. It is copied; up to 64 wait until they are
+ * looked at together.
+ */
+int parquet_records(struct parquet *w, const struct record_plan *plan);
+int parquet_record(struct parquet *w, const uint8_t *payload, uint32_t len);
 
 /* Ends the row group early, or the file: no more rows. Nothing to do is fine. */
 void parquet_group_end(struct parquet *w);

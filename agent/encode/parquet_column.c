@@ -79,13 +79,13 @@ static void page_clear(struct parquet_column *c)
     bytes_clear(&c->indexes);
     bytes_clear(&c->valid);
     c->nulls = 0;
-    c->page_row = c->group->rows;
+    c->page_row = c->rows;
 }
 
 /* A page of what is there; `only`: the chunk has no other. */
 static void column_page(struct parquet_column *c, bool only)
 {
-    uint64_t rows = c->group->rows - c->page_row;
+    uint64_t rows = c->rows - c->page_row;
 
     if (rows == 0 || c->group->error || (c->nulls > 0 && !valid_extend(c, rows)))
         return;
@@ -202,7 +202,7 @@ void parquet_column_absorb(struct parquet_column *c)
 
 void parquet_column_null(struct parquet_column *c)
 {
-    uint64_t row = c->group->rows - c->page_row;
+    uint64_t row = c->rows++ - c->page_row;
 
     if (!valid_extend(c, row + 1))
         return;
@@ -250,8 +250,8 @@ static const struct {
 
 static void chunk_begin(struct parquet_column *c)
 {
+    c->rows = 0;
     page_clear(c);
-    c->page_row = 0;
     by_dict_set(c, kinds[c->type].by_dict && !c->dict_failed);
     c->codec_known = false;
     c->dict_values = 0;

@@ -26,6 +26,7 @@ struct parquet_column {
     struct bytes values;        /* behind PARQUET_VALUES_GAP free bytes: PLAIN, a byte for each
                                    bool; by dictionary: those that were not looked up yet */
     struct parquet_group *group;        /* borrowed */
+    uint64_t rows;              /* of the group, that have been put */
     uint64_t values_max;        /* where parquet_column_long() has to be asked before a string */
     uint16_t takes;             /* bits by enum cell_type: what may be put */
     uint8_t type;               /* enum column_type */
@@ -62,28 +63,25 @@ void parquet_column_fini(struct parquet_column *c);
 /* Bytes that the page being filled will have, about. */
 uint64_t parquet_column_bytes(const struct parquet_column *c);
 
-/*
- * Parts of the functions below that are rare. The row whose cells are being put is number
- * group->rows.
- */
+/* One row more: its value in the column. Parts that are rare first. */
 void parquet_column_null(struct parquet_column *c);
 bool parquet_column_room(struct parquet_column *c, size_t len);
 void parquet_column_long(struct parquet_column *c, size_t len);
 
-static inline void parquet_column_number(struct parquet_column *c, const struct cell *cell)
+static inline bool parquet_column_has_room(struct parquet_column *c, size_t len)
 {
-    uint64_t word = cell->u.u;
-    float f32 = (float)cell->u.f;
+    return __builtin_expect(c->values.cap - c->values.len >= len, 1)
+           || parquet_column_room(c, len);
+}
 
-    if (c->type == COLUMN_F32) {
-        word = 0;
-        memcpy(&word, &f32, sizeof(f32));
-    }
-    if (__builtin_expect(c->values.cap - c->values.len < sizeof(word), 0)
-        && !parquet_column_room(c, sizeof(word)))
+/* In the lower value_bytes of the word. */
+static inline void parquet_column_number(struct parquet_column *c, uint64_t word)
+{
+    if (!parquet_column_has_room(c, sizeof(word)))
         return;
     bytes_put_u64(c->values.data + c->values.len, word);
     c->values.len += c->value_bytes;
+    c->rows++;
 }
 
 /* memcpy() of a length that is not known would be called; most strings are short. */
@@ -110,39 +108,48 @@ static inline void parquet_column_copy(uint8_t *to, const uint8_t *from, size_t 
     }
 }
 
-static inline void parquet_column_string(struct parquet_column *c, const struct cell *cell)
+static inline void parquet_column_string(struct parquet_column *c, const uint8_t *data,
+                                         uint32_t len)
 {
-    size_t len = sizeof(cell->len) + cell->len;
+    size_t all = sizeof(len) + len;
     uint8_t *to;
 
-    if (__builtin_expect(c->values.len + len > c->values_max, 0))
-        parquet_column_long(c, len);
-    if (__builtin_expect(c->values.cap - c->values.len < len, 0) && !parquet_column_room(c, len))
+    if (__builtin_expect(c->values.len + all > c->values_max, 0))
+        parquet_column_long(c, all);
+    if (!parquet_column_has_room(c, all))
         return;
     to = c->values.data + c->values.len;
-    bytes_put_u32(to, cell->len);
-    parquet_column_copy(to + sizeof(cell->len), cell->u.s, cell->len);
-    c->values.len += len;
+    bytes_put_u32(to, len);
+    parquet_column_copy(to + sizeof(len), data, len);
+    c->values.len += all;
+    c->rows++;
 }
 
 /* A cell of a type that the column takes. */
 static inline void parquet_column_put(struct parquet_column *c, const struct cell *cell)
 {
-    if (__builtin_expect(cell->type == CELL_NULL, 0))
+    if (__builtin_expect(cell->type == CELL_NULL, 0)) {
         parquet_column_null(c);
-    else if (c->value_bytes > 0)
-        parquet_column_number(c, cell);
-    else
-        parquet_column_string(c, cell);
+    } else if (c->value_bytes == 0) {
+        parquet_column_string(c, cell->u.s, cell->len);
+    } else if (c->type == COLUMN_F32) {
+        float f32 = (float)cell->u.f;
+        uint32_t word;
+
+        memcpy(&word, &f32, sizeof(word));
+        parquet_column_number(c, word);
+    } else {
+        parquet_column_number(c, cell->u.u);
+    }
 }
 
 /* To be called after each PARQUET_DICT_BATCH rows: looks values up in the dictionary. */
 void parquet_column_absorb(struct parquet_column *c);
 
-/* Time to make a page; between rows. */
+/* Time to make a page. */
 static inline bool parquet_column_due(const struct parquet_column *c)
 {
-    return c->group->rows - c->page_row >= c->group->page_rows
+    return c->rows - c->page_row >= c->group->page_rows
            || c->values.len >= c->group->page_bytes;
 }
 void parquet_column_page(struct parquet_column *c);

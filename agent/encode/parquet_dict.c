@@ -25,9 +25,14 @@ void parquet_dict_init(struct parquet_dict *d, uint32_t width, uint64_t *memory)
     *d = (struct parquet_dict){.width = width, .memory = memory};
 }
 
+static size_t slot_bytes(const struct parquet_dict *d)
+{
+    return d->width > 0 ? sizeof(struct parquet_dict_number) : sizeof(struct parquet_dict_string);
+}
+
 void parquet_dict_fini(struct parquet_dict *d)
 {
-    *d->memory -= d->values.cap + d->starts.cap + d->slots_count * sizeof(*d->slots);
+    *d->memory -= d->values.cap + d->starts.cap + d->slots_count * slot_bytes(d);
     bytes_free(&d->values);
     bytes_free(&d->starts);
     free(d->slots);
@@ -39,7 +44,7 @@ void parquet_dict_clear(struct parquet_dict *d)
     bytes_clear(&d->values);
     bytes_clear(&d->starts);
     if (d->count > 0)
-        memset(d->slots, 0, d->slots_count * sizeof(*d->slots));
+        memset(d->slots, 0, d->slots_count * slot_bytes(d));
     d->count = 0;
     d->crowded = false;
 }
@@ -92,29 +97,42 @@ static inline uint64_t hash_number(uint64_t number)
     return mix(number, 0);
 }
 
-/* Where a value is looked for first. */
-static inline uint32_t slot_of(const struct parquet_dict *d, const struct parquet_dict_slot *slot)
+/* Each value to its place in the larger table, by where it stands in values. */
+static void slots_move(struct parquet_dict *d, void *slots, uint32_t mask)
 {
-    return (uint32_t)(d->width > 0 ? hash_number(slot->value) : slot->value);
+    struct parquet_dict_number *numbers = slots;
+    struct parquet_dict_string *strings = slots;
+
+    for (uint32_t i = 0; i < d->count; i++) {
+        uint64_t number = 0;
+        uint32_t len, at;
+        const uint8_t *value = parquet_dict_value(d, i, &len);
+
+        if (d->width > 0) {
+            memcpy(&number, value, d->width);
+            at = (uint32_t)hash_number(number);
+            while (numbers[at & mask].index != 0)
+                at++;
+            numbers[at & mask] = (struct parquet_dict_number){number, i + 1};
+            continue;
+        }
+        at = (uint32_t)hash_bytes(value + sizeof(len), len - (uint32_t)sizeof(len));
+        while (strings[at & mask].index != 0)
+            at++;
+        strings[at & mask] = (struct parquet_dict_string){
+            i + 1, (uint32_t)(value - d->values.data)};
+    }
 }
 
 static bool slots_grow(struct parquet_dict *d)
 {
     uint32_t count = d->slots_count == 0 ? SLOTS_MIN : d->slots_count * SLOTS_STEP;
-    struct parquet_dict_slot *slots = calloc(count, sizeof(*slots));
+    void *slots = calloc(count, slot_bytes(d));
 
     if (slots == NULL)
         return false;
-    for (uint32_t i = 0; i < d->slots_count; i++) {
-        uint32_t at = slot_of(d, &d->slots[i]);
-
-        if (d->slots[i].index == 0)
-            continue;
-        while (slots[at & (count - 1)].index != 0)
-            at++;
-        slots[at & (count - 1)] = d->slots[i];
-    }
-    *d->memory += (count - d->slots_count) * sizeof(*slots);
+    slots_move(d, slots, count - 1);
+    *d->memory += (count - d->slots_count) * slot_bytes(d);
     free(d->slots);
     d->slots = slots;
     d->slots_count = count;
@@ -142,22 +160,14 @@ static int batch_reserve(struct parquet_dict *d, size_t len)
     return 0;
 }
 
-/* Puts a value into the slot where the search for it, which began at `from`, ended. */
-static inline uint32_t add(struct parquet_dict *d, uint32_t from, uint32_t at, uint64_t value,
-                           const uint8_t *data, size_t len)
+/* One value more, whose place was looked for from `from` to `at`: its number, and one. */
+static inline uint32_t add(struct parquet_dict *d, uint32_t from, uint32_t at, const uint8_t *data,
+                           size_t len)
 {
-    uint32_t start = (uint32_t)d->values.len;
-
     d->crowded |= at - from >= PROBES_MAX;
-    d->slots[at & (d->slots_count - 1)] =
-        (struct parquet_dict_slot){value, ++d->count, start};
-    memcpy(d->values.data + start, data, len);
+    memcpy(d->values.data + d->values.len, data, len);
     d->values.len += len;
-    if (d->width == 0) {
-        bytes_put_u32(d->starts.data + d->starts.len, start);
-        d->starts.len += sizeof(start);
-    }
-    return d->count - 1;
+    return ++d->count;
 }
 
 static inline __attribute__((always_inline)) uint32_t
@@ -166,6 +176,7 @@ numbers_put(struct parquet_dict *d, const uint8_t *values, size_t len, size_t wi
 {
     uint32_t from[PARQUET_DICT_BATCH], mask = d->slots_count - 1;
     uint32_t count = (uint32_t)(len / width);
+    struct parquet_dict_number *slots = d->slots;
 
     INVARIANT(count <= PARQUET_DICT_BATCH);
     for (uint32_t i = 0; i < count; i++) {
@@ -173,18 +184,20 @@ numbers_put(struct parquet_dict *d, const uint8_t *values, size_t len, size_t wi
 
         memcpy(&number, values + i * width, width);
         from[i] = (uint32_t)hash_number(number);
-        __builtin_prefetch(&d->slots[from[i] & mask]);
+        __builtin_prefetch(&slots[from[i] & mask]);
     }
     for (uint32_t i = 0; i < count; i++) {
+        struct parquet_dict_number *slot;
         uint64_t number = 0;
         uint32_t at = from[i];
 
         memcpy(&number, values + i * width, width);
-        while (d->slots[at & mask].index != 0 && d->slots[at & mask].value != number)
-            at++;
-        ret_indexes[i] = d->slots[at & mask].index != 0
-            ? d->slots[at & mask].index - 1
-            : add(d, from[i], at, number, values + i * width, width);
+        for (slot = &slots[at & mask]; slot->index != 0 && slot->value != number;)
+            slot = &slots[++at & mask];
+        if (slot->index == 0)
+            *slot = (struct parquet_dict_number){
+                number, add(d, from[i], at, values + i * width, width)};
+        ret_indexes[i] = slot->index - 1;
     }
     return count;
 }
@@ -192,35 +205,34 @@ numbers_put(struct parquet_dict *d, const uint8_t *values, size_t len, size_t wi
 static uint32_t strings_put(struct parquet_dict *d, const uint8_t *values, size_t len,
                             uint32_t *ret_indexes)
 {
-    const uint8_t *at[PARQUET_DICT_BATCH], *end = values + len;
-    uint64_t hash[PARQUET_DICT_BATCH];
-    uint32_t count = 0, mask = d->slots_count - 1;
+    const uint8_t *value[PARQUET_DICT_BATCH], *end = values + len;
+    uint32_t from[PARQUET_DICT_BATCH], count = 0, mask = d->slots_count - 1;
+    struct parquet_dict_string *slots = d->slots;
 
     for (; values < end; count++) {
         uint32_t bytes = bytes_get_u32(values);
 
         INVARIANT(count < PARQUET_DICT_BATCH);
-        at[count] = values;
-        hash[count] = hash_bytes(values + sizeof(bytes), bytes);
-        __builtin_prefetch(&d->slots[hash[count] & mask]);
+        value[count] = values;
+        from[count] = (uint32_t)hash_bytes(values + sizeof(bytes), bytes);
+        __builtin_prefetch(&slots[from[count] & mask]);
         values += sizeof(bytes) + bytes;
     }
     for (uint32_t i = 0; i < count; i++)
-        __builtin_prefetch(d->values.data + d->slots[hash[i] & mask].start);
+        __builtin_prefetch(d->values.data + slots[from[i] & mask].start);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t bytes = bytes_get_u32(at[i]) + (uint32_t)sizeof(bytes), from = (uint32_t)hash[i];
-        const struct parquet_dict_slot *slot;
-        uint32_t place = from;
+        uint32_t bytes = bytes_get_u32(value[i]) + (uint32_t)sizeof(bytes), at = from[i];
+        struct parquet_dict_string *slot = &slots[at & mask];
 
-        for (;; place++) {
-            slot = &d->slots[place & mask];
-            if (slot->index == 0
-                || (slot->value == hash[i]
-                    && same_bytes(d->values.data + slot->start, at[i], bytes)))
-                break;
+        while (slot->index != 0 && !same_bytes(d->values.data + slot->start, value[i], bytes))
+            slot = &slots[++at & mask];
+        if (slot->index == 0) {
+            slot->start = (uint32_t)d->values.len;
+            bytes_put_u32(d->starts.data + d->starts.len, slot->start);
+            d->starts.len += sizeof(slot->start);
+            slot->index = add(d, from[i], at, value[i], bytes);
         }
-        ret_indexes[i] = slot->index != 0 ? slot->index - 1
-                                          : add(d, from, place, hash[i], at[i], bytes);
+        ret_indexes[i] = slot->index - 1;
     }
     return count;
 }

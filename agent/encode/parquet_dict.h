@@ -20,16 +20,21 @@
 
 enum { PARQUET_DICT_BYTES_MAX = 1 << 20, PARQUET_DICT_BATCH = 64 };
 
-struct parquet_dict_slot {
-    uint64_t value;             /* a number, or a string's hash */
+/* Tables are looked at all over: the smaller they are, the more of them is in the cache. */
+struct parquet_dict_number {
+    uint64_t value;
     uint32_t index;             /* + 1; 0: free */
-    uint32_t start;             /* of a string: where in values */
+};
+
+struct parquet_dict_string {
+    uint32_t index;             /* + 1; 0: free */
+    uint32_t start;             /* where in values */
 };
 
 struct parquet_dict {
     struct bytes values;        /* owned; PLAIN: numbers, or strings behind a u32 length */
     struct bytes starts;        /* owned; u32 for each string: where in values it stands */
-    struct parquet_dict_slot *slots;    /* owned */
+    void *slots;                /* owned; of numbers or of strings */
     uint32_t slots_count;       /* a power of two, or 0 */
     uint32_t count;
     uint32_t width;             /* of numbers; 0: strings */

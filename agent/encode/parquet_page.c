@@ -7,9 +7,10 @@
  *
  * Values are written as differences where a look at the first of them promises a quarter less.
  *
- * A codec is asked once for each chunk whether it is worth its while: what it makes of the first
- * page tells, too, what readers would have to undo. Random numbers and what differences have made
- * small hardly shrink any more; such a chunk is written as it is, which its metadata says.
+ * A codec is asked once for each chunk, by its first page, whether it is worth its time and that of
+ * every reader: random numbers and what differences have made small hardly shrink any more. Who
+ * chose snappy or lz4 chose speed: these have to save a third, the dense codecs a sixteenth. Else
+ * the chunk is written as it is, which its metadata says.
  *
  * Owns:   nothing.
  * Thread: the writer's.
@@ -30,7 +31,6 @@ enum {
     LEVELS_LEN_BYTES = 4,
     WIDTH_BYTES = 1,
     PROBE_BYTES = 64 << 10,
-    PROBE_SAVES = 8,            /* one part in so many, or the codec is left away */
     DELTA_SAMPLE = 1024,
 };
 
@@ -66,6 +66,12 @@ static bool probe(struct parquet_group *group, const struct bytes *raw, size_t *
     return true;
 }
 
+/* One part in so many, or the codec is left away. */
+static size_t saves_least(enum codec_type codec)
+{
+    return codec == CODEC_SNAPPY || codec == CODEC_LZ4_RAW ? 3 : 16;
+}
+
 /* The codec of the chunk that begins with this page. */
 static bool codec_choose(struct parquet_column *c, const struct bytes *raw)
 {
@@ -79,7 +85,7 @@ static bool codec_choose(struct parquet_column *c, const struct bytes *raw)
     if (!probe(group, raw, &bytes, &packed)
         || (c->by_dict && !probe(group, &c->dict.values, &bytes, &packed)))
         return false;
-    if (packed + bytes / PROBE_SAVES > bytes)
+    if (packed + bytes / saves_least(group->codec) > bytes)
         c->codec = CODEC_NONE;
     return true;
 }
@@ -289,7 +295,7 @@ static bool values_used(struct parquet_column *c, struct bytes *ret_values)
 
 void parquet_page_data(struct parquet_column *c, bool only)
 {
-    uint64_t rows = c->group->rows - c->page_row;
+    uint64_t rows = c->rows - c->page_row;
     size_t count = (size_t)(rows - c->nulls);
     struct bytes values = values_of(c);
     struct parquet_page_head head = {.values = (uint32_t)rows, .nulls = c->nulls};

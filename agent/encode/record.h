@@ -27,20 +27,21 @@ int record_schema_read(const void *body, size_t len, struct schema *ret_schema);
 
 /* Where the fields of a record lie. Made once for a schema. */
 struct record_step {
-    uint16_t at;
+    uint16_t at, field;
     uint8_t type;               /* enum column_type */
     uint8_t nullable;
 };
 
 struct record_plan {
-    struct record_step *steps;  /* owned */
-    uint32_t count;
+    struct record_step *steps;  /* owned; a field each, and behind them those to be checked */
+    uint32_t count, checks;
     uint32_t fixed_bytes;
     uint32_t present_at;        /* 0: no field is nullable */
     bool strings;               /* some field is one */
 };
 
 int record_plan_init(struct record_plan *plan, const void *body, size_t len);  /* as above */
+int record_plan_copy(const struct record_plan *from, struct record_plan *ret_plan); /* or -ENOMEM */
 void record_plan_fini(struct record_plan *plan);        /* zeroed is fine */
 
 enum record_fault_what {
@@ -57,15 +58,27 @@ struct record_fault {
     uint32_t field;             /* of BOOL, OUTSIDE, UTF8 */
 };
 
+/* The first fault that is found in the payload, or RECORD_GOOD. */
+struct record_fault record_check(const struct record_plan *plan, const uint8_t *payload,
+                                 uint32_t len);
+
+/* Of a payload that was checked. */
+static inline bool record_has(const struct record_plan *plan, const struct record_step *step,
+                              const uint8_t *payload)
+{
+    return !step->nullable
+           || (payload[plan->present_at + step->field / 8] >> step->field % 8 & 1) != 0;
+}
+
 /*
  * Fills plan->count cells, one for each field in declared order; CELL_NULL where it has no value.
- * 0, or -EBADMSG with the first fault that was found; the cells are then worth nothing.
+ * 0, or -EBADMSG with what record_check() finds; the cells are then worth nothing.
  */
 int record_cells(const struct record_plan *plan, const uint8_t *payload, uint32_t len,
                  struct cell *cells, struct record_fault *ret_fault);
 
 /* The fault in words, for the error output: "field 'user': not UTF-8". Returns -EBADMSG. */
-int record_fault_tell(const struct record_fault *fault, const struct schema *schema,
+int record_fault_tell(const struct record_fault *found, const struct schema *schema,
                       struct errmsg *err);
 
 #endif

@@ -42,6 +42,7 @@ struct writer {
     struct infer infer;                 /* of objects whose columns are found */
     bool begun;                         /* it has a line */
     bool found, learned, ended;
+    bool direct;                        /* its records are rows as they are */
     struct bytes held;
     size_t held_at;
     struct schema schema;               /* of its rows */
@@ -112,6 +113,9 @@ int writer_open(struct encoding *e, const struct event *ev, const struct schema 
         w->state = WRITER_ROWS;
         w->record = ev->record->id;
         r = columns_known(w, &e->record.schema);
+        w->direct = e->record.direct;
+        if (!r && w->direct)
+            r = parquet_records(w->parquet, &ev->record->plan);
     } else {
         w->state = WRITER_HOLD;
         w->found = true;
@@ -174,12 +178,13 @@ static enum writer_result row_csv(struct writer *w, const struct cell *cells,
 static enum writer_result row_put(struct writer *w, const struct cell *cells,
                                   struct block_chain *out)
 {
-    enum writer_result result;
+    enum writer_result result = WRITER_TAKEN;
     int r;
 
     if (w->enc->format == ENCODING_CSV)
         return row_csv(w, cells, out);
-    result = pull(w, out);
+    if (parquet_ready(w->parquet))
+        result = pull(w, out);
     if (result != WRITER_TAKEN)
         return result;
     r = parquet_row(w->parquet, cells);
@@ -187,6 +192,23 @@ static enum writer_result row_put(struct writer *w, const struct cell *cells,
         return WRITER_NO_MEMORY;
     INVARIANT(r == 0);          /* cells are those of the columns, events shorter than values */
     return WRITER_TAKEN;
+}
+
+static enum writer_result record_put(struct writer *w, const struct event *ev,
+                                     struct block_chain *out)
+{
+    enum writer_result result = WRITER_TAKEN;
+    int r;
+
+    if (!w->direct)
+        return row_put(w, w->enc->cells, out);
+    if (parquet_ready(w->parquet))
+        result = pull(w, out);
+    if (result != WRITER_TAKEN)
+        return result;
+    r = parquet_record(w->parquet, ev->data, ev->len);
+    INVARIANT(r == 0 || r == -ENOMEM);
+    return r ? WRITER_NO_MEMORY : WRITER_TAKEN;
 }
 
 /* --- columns that are found --------------------------------------------------------------- */
@@ -387,7 +409,7 @@ enum writer_result writer_take(struct writer *w, const struct event *ev, struct 
         return WRITER_MISFIT;
     }
     if (record)
-        return row_put(w, w->enc->cells, out);
+        return record_put(w, ev, out);
     if (w->state == WRITER_HOLD)
         return object_hold(w, ev);
     if (w->state == WRITER_PUMP) {

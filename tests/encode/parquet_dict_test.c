@@ -81,7 +81,8 @@ static void check(uint32_t width, uint64_t distinct, uint32_t values)
 
             assert_true(a != b || memcmp(x, y, a) != 0);
         }
-    assert_int_equal(memory, d.values.cap + d.starts.cap + d.slots_count * sizeof(*d.slots));
+    assert_int_equal(memory, d.values.cap + d.starts.cap + d.slots_count * (width > 0 ? sizeof(struct parquet_dict_number)
+                                                           : sizeof(struct parquet_dict_string)));
     parquet_dict_clear(&d);
     assert_int_equal(d.count, 0);
     parquet_dict_fini(&d);

@@ -241,7 +241,10 @@ enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, si
     const uint8_t *at = json_reader_begin(r, data, len);
 
     row->members = 0;
-    memset(ret_cells, 0, r->known.count * sizeof(*ret_cells));
+    for (uint32_t i = 0; i < r->known.count; i++) {
+        ret_cells[i].len = 0;
+        ret_cells[i].type = CELL_NULL;
+    }
     while ((at = json_reader_next(r, at, &m)) != NULL) {
         const char *why;
 

@@ -80,21 +80,11 @@ struct string {
     size_t len;
 };
 
-/* Eight bytes at a time: most differ early, and memcmp() would be called for each. */
 static inline bool string_less(const struct string *a, const struct string *b)
 {
-    size_t len = a->len < b->len ? a->len : b->len, at = 0;
+    int order = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
 
-    for (; len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        uint64_t x = bytes_get_u64(a->data + at), y = bytes_get_u64(b->data + at);
-
-        if (x != y)
-            return __builtin_bswap64(x) < __builtin_bswap64(y);
-    }
-    for (; at < len; at++)
-        if (a->data[at] != b->data[at])
-            return a->data[at] < b->data[at];
-    return a->len < b->len;
+    return order < 0 || (order == 0 && a->len < b->len);
 }
 
 /* Where the character begins that the byte at `at` belongs to; what is no UTF-8 may begin there. */
@@ -140,21 +130,65 @@ static bool bound_above(enum column_type type, struct parquet_bound *b, const st
     return true;
 }
 
+/*
+ * Least and greatest so far, and the quick look that most values need: whether one begins with what
+ * both begin with, in whole words, and by the word behind that stands between them.
+ */
+struct range {
+    struct string min, max;
+    size_t same;                /* a multiple of the word */
+    uint64_t low, high;         /* the words behind; low > high: there are none in both */
+};
+
+static void range_set(struct range *r, const struct string *min, const struct string *max)
+{
+    size_t len = min->len < max->len ? min->len : max->len, at = 0;
+
+    *r = (struct range){.min = *min, .max = *max, .low = 1};
+    for (; len - at >= sizeof(r->low); at += sizeof(r->low)) {
+        r->low = __builtin_bswap64(bytes_get_u64(min->data + at));
+        r->high = __builtin_bswap64(bytes_get_u64(max->data + at));
+        if (r->low != r->high)
+            break;
+    }
+    r->same = at;
+    if (len - at < sizeof(r->low)) {
+        r->low = 1;
+        r->high = 0;
+    }
+}
+
+static inline bool range_surely_has(const struct range *r, const struct string *v)
+{
+    uint64_t differ = 0, word;
+
+    if (v->len < r->same + sizeof(word))
+        return false;
+    for (size_t at = 0; at < r->same; at += sizeof(word))
+        differ |= bytes_get_u64(v->data + at) ^ bytes_get_u64(r->min.data + at);
+    word = __builtin_bswap64(bytes_get_u64(v->data + r->same));
+    return differ == 0 && word > r->low && word < r->high;
+}
+
 static void stats_of_strings(enum column_type type, const uint8_t *values, size_t len,
                              struct parquet_stats *s)
 {
     const uint8_t *at = values, *end = values + len;
-    struct string v = {at + 4, bytes_get_u32(at)}, min = v, max = v;
+    struct string v = {at + 4, bytes_get_u32(at)};
+    struct range r;
 
+    range_set(&r, &v, &v);
     for (at = v.data + v.len; at < end; at = v.data + v.len) {
         v = (struct string){at + 4, bytes_get_u32(at)};
-        if (string_less(&v, &min))
-            min = v;
-        else if (string_less(&max, &v))
-            max = v;
+        if (__builtin_expect(range_surely_has(&r, &v), 1))
+            continue;
+        if (string_less(&v, &r.min))
+            range_set(&r, &v, &r.max);
+        else if (string_less(&r.max, &v))
+            range_set(&r, &r.min, &v);
     }
-    bound_below(&s->min, &min);
-    s->state = bound_above(type, &s->max, &max) ? PARQUET_STATS_KNOWN : PARQUET_STATS_MIN_ONLY;
+    bound_below(&s->min, &r.min);
+    s->state = bound_above(type, &s->max, &r.max) ? PARQUET_STATS_KNOWN : PARQUET_STATS_MIN_ONLY;
 }
 
 /* -------------------------------------------------------------------------------------------- */

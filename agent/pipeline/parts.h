@@ -111,7 +111,7 @@ enum target_state {
     TARGET_VERIFY,                  /* of an earlier start: being read and compared */
     TARGET_COPY,
     TARGET_STAGED,                  /* STAGED is being synced */
-    TARGET_DELIVER,                 /* a file: being renamed; else the delivery thread has it */
+    TARGET_DELIVER,                 /* being renamed, or the delivery thread has it */
     TARGET_RETRY,
     TARGET_DAMAGED,                 /* its file is not what was sealed: has to be made again */
     TARGET_ACK,                     /* delivered; ACK not yet appended */

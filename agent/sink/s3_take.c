@@ -144,6 +144,21 @@ static void take_store(struct remote_job *job, const struct reply *reply,
     }
 }
 
+/* What stored an object names its ETag; a proxy in between says 200 to what it likes. */
+static void take_put(struct remote_job *job, const struct reply *reply, const struct s3_error *e,
+                     struct remote_outcome *o)
+{
+    struct s3_job *own = job->own;
+    char etag[S3_ETAG_BYTES];
+
+    if (o->class == RETRY_OK && s3_etag_read(reply, etag)) {
+        own->look = true;
+        unreadable(job, o, "names no ETag");
+    } else {
+        take_store(job, reply, e, o);
+    }
+}
+
 static void take_complete(struct remote_job *job, const struct reply *reply, struct s3_error *e,
                           struct remote_outcome *o)
 {
@@ -324,7 +339,7 @@ void s3_take(struct remote_job *job, struct remote_lane *lane, const struct repl
         take_abort(job, reply, &e, o);
         break;
     case S3_STEP_PUT:
-        take_store(job, reply, &e, o);
+        take_put(job, reply, &e, o);
         break;
     case S3_STEP_CREATE:
         take_create(job, reply, o);

@@ -37,6 +37,10 @@ ERRORS = {
 }
 STORED = ("stored_500", "stored_503", "stored_reset", "stored_hang", "stored_200_error", "drip",
           "cut", "partial")
+# At random these do not come to what only reads: services answer them to what changes something, or
+# say them in a body, which HEAD has not.
+OF_WRITES = {"409", "412", "501", "200_error", "stored_200_error", "expired", "skewed"}
+READS = {"HeadObject", "ListMultipartUploads", "ListObjectsV2", "GetObject"}
 NAMES = {*ERRORS, *STORED, "reset_before", "hang", "reset_during", "reset_after", "200_error"}
 
 
@@ -63,6 +67,8 @@ class Script:
                     del self.queue[i]
                 return fault
         for fault in self.random:
+            if operation in READS and fault["fault"] in OF_WRITES:
+                continue
             if fault.get("op", operation) == operation:
                 if self.draw.random() < fault["probability"]:
                     return fault

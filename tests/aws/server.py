@@ -7,7 +7,9 @@ its port. It ends with its standard input, so that no test leaves one behind.
 DIRECTORY gets ledger.jsonl, a line for each thing stored, in order, and bodies/ that it names; and
 requests.jsonl, a line for each request: operation, fault, status and error code.
 
-Control, without a signature: POST /_control/script takes a script (see script.py).
+Control, without a signature: POST /_control/script takes a script (see script.py); POST
+/_control/keys other keys ({"access", "secret", "token"}), and those of before have expired; GET
+/_control/uploads answers the keys of unfinished uploads.
 """
 import argparse
 import json
@@ -28,7 +30,7 @@ from s3 import S3, Answer, document
 from script import ERRORS, Script
 from verify import Refused
 
-CONTROL = "/_control/script"
+CONTROL = "/_control/"
 
 
 class Gone(Exception):
@@ -42,7 +44,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, options):
         super().__init__(("127.0.0.1", options.port), Handler)
         self.keys = types.SimpleNamespace(access=options.access_key, secret=options.secret_key,
-                                          token=options.session_token, region=options.region)
+                                          token=options.session_token, region=options.region,
+                                          expired=[])
         os.makedirs(options.directory, exist_ok=True)
         self.ledger_file = open(os.path.join(options.directory, "ledger.jsonl"), "a",
                                 encoding="utf-8")
@@ -218,19 +221,27 @@ class Handler(BaseHTTPRequestHandler):
 
     # ---------------------------------------------------------------------------------- the turn
 
-    def control(self):
+    def control(self, what):
         try:
+            body, answer = self.read_body(), Answer()
             with self.server.lock:
-                self.server.script.set(json.loads(self.read_body()))
-            answer = Answer()
+                if what == "script":
+                    self.server.script.set(json.loads(body))
+                elif what == "keys":
+                    keys = self.server.keys
+                    keys.expired = keys.expired + [keys.access]
+                    keys.__dict__.update(json.loads(body))
+                else:
+                    found = [u.key for u in self.server.s3.uploads.values()]
+                    answer = Answer(200, {}, json.dumps(found).encode())
         except ValueError as error:
             answer = Answer(400, {}, str(error).encode())
         self.send(answer, {})
 
     def serve(self):
         self.request_id = uuid.uuid4().hex[:16].upper()
-        if self.path == CONTROL:
-            self.control()
+        if self.path.startswith(CONTROL):
+            self.control(self.path[len(CONTROL):])
             return
         call = self.call()
         service = "firehose" if self.headers.get("x-amz-target", "").startswith(TARGET) else "s3"

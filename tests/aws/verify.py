@@ -94,6 +94,8 @@ def check_signature(call, keys, service):
     parts = found.groups()
     access, day, region, asked, names, given = parts
     check_time(call)
+    if access in keys.expired and access != keys.access:
+        raise Refused(400, "ExpiredToken", "these keys have expired")
     if access != keys.access:
         raise Refused(403, "InvalidAccessKeyId", "no such key")
     if call.headers.get("x-amz-security-token", "") != keys.token:

@@ -157,12 +157,12 @@ struct sink_config {
     struct {
         char *address;
         bool tls;
-        char *ca_file;
     } relay;
     struct { /* all but file */
         int64_t in_flight_max;
         int64_t timeout_ns;
         int64_t retry_backoff_max_ns;
+        char *ca_file;
     } remote;
     struct output_config output; /* only what `set` says */
 };

@@ -87,6 +87,7 @@ int remote_config(const struct config *config, struct remote_settings **ret_sett
         to->name = sink->name;
         to->in_flight_max = (uint32_t)sink->remote.in_flight_max;
         to->timeout_ns = (uint64_t)sink->remote.timeout_ns;
+        to->ca_file = sink->remote.ca_file;
         to->backoff_max_ns = (uint64_t)sink->remote.retry_backoff_max_ns;
         count++;
     }

@@ -313,6 +313,16 @@ static void lane_take(struct remote_lane *lane, struct delivery_turn *turn)
     lane_answered(lane, &outcome, turn);
 }
 
+/* NULL: the system's. */
+static const char *ca_file_of(const struct remote_sink *sink)
+{
+    const char *file = sink->set.ca_file;
+
+    if (!file[0])
+        file = sink->kind->signs ? getenv("AWS_CA_BUNDLE") : NULL;
+    return file && file[0] ? file : NULL;
+}
+
 static int call_start(struct remote_lane *lane, struct delivery_turn *turn, struct errmsg *err)
 {
     const struct remote_sink *sink = lane->job->at;
@@ -335,6 +345,7 @@ static int call_start(struct remote_lane *lane, struct delivery_turn *turn, stru
         .connect_timeout_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (uint32_t)timeout_ms
                                                               : CONNECT_TIMEOUT_MS,
         .stall_timeout_ms = (uint32_t)timeout_ms,
+        .ca_file = ca_file_of(sink),
         .answer_bytes_max = lane->answer_bytes_max,
         .done = turn->on_answer,
         .ctx = lane,

@@ -46,6 +46,7 @@ struct remote_settings {
     enum target_type type;
     uint32_t in_flight_max;
     uint64_t timeout_ns, backoff_max_ns;
+    const char *ca_file;
     struct credentials_config cloud;    /* s3, firehose */
     struct {
         struct s3_settings set;         /* its bucket is that of batches sealed from now on */

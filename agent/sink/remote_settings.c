@@ -23,7 +23,7 @@ struct remote_settings_copy {
 
 /* Every text but the headers. */
 static const size_t texts[] = {
-    AT(name), AT(cloud.access_key), AT(cloud.secret_key), AT(cloud.session_token),
+    AT(name), AT(ca_file), AT(cloud.access_key), AT(cloud.secret_key), AT(cloud.session_token),
     AT(cloud.profile), AT(cloud.region), AT(s3.set.bucket), AT(s3.set.region),
     AT(s3.set.endpoint), AT(s3.set.storage_class), AT(s3.set.server_side_encryption),
     AT(s3.set.kms_key_id), AT(firehose.endpoint), AT(web.url), AT(web.method), AT(web.token),

@@ -188,8 +188,12 @@ static void lane_read(struct remote_lane *lane, struct delivery_turn *turn)
     } else {
         uint64_t at = lane->file_at + lane->hashed;
 
-        if (lane->hashed == 0)
+        if (lane->hashed == 0) {
             sound = read_begin(lane);
+            file_read_ahead(job->file_fd, at, len + DELIVERY_READ_AHEAD_BYTES);
+        } else {
+            file_read_ahead(job->file_fd, at + DELIVERY_READ_AHEAD_BYTES, len);
+        }
         if (sound && file_read_whole(job, turn->buffer, len, at)) {
             lane->crc32c = crc32c(lane->crc32c, turn->buffer, len);
             if (lane->sha256_wanted)

@@ -9,7 +9,10 @@
 
 #include "sink/remote.h"
 
-enum { DELIVERY_READ_BYTES = 1 << 20 };     /* of a file in a turn, for each job */
+enum {
+    DELIVERY_READ_BYTES = 1 << 20,          /* of a file in a turn, for each job */
+    DELIVERY_READ_AHEAD_BYTES = 8 << 20     /* that the disk is asked for before */
+};
 
 /* What all of a turn's steps know. */
 struct delivery_turn {

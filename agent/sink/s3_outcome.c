@@ -38,10 +38,8 @@ static const struct {
     {"InvalidDigest", RETRY_AGAIN, NULL},
     {"XAmzContentChecksumMismatch", RETRY_AGAIN, NULL},
     {"XAmzContentSHA256Mismatch", RETRY_AGAIN, NULL},
-    {"ConditionalRequestConflict", RETRY_AGAIN, NULL},
     {"IncompleteBody", RETRY_AGAIN, NULL},
     {"InternalError", RETRY_AGAIN, NULL},
-    {"OperationAborted", RETRY_AGAIN, NULL},
     {"RequestTimeout", RETRY_AGAIN, NULL},
     {"ServiceUnavailable", RETRY_AGAIN, NULL},
     {"AccessDenied", RETRY_REJECT, "allow s3:PutObject and s3:AbortMultipartUpload to the keys"},
@@ -69,7 +67,7 @@ static enum retry_class class_of_status(unsigned status, bool error)
         return error ? RETRY_AGAIN : RETRY_OK;
     if (status == 429)
         return RETRY_THROTTLED;
-    if (status == 408 || (status >= 500 && status != 501))
+    if (status == 408 || status == 409 || (status >= 500 && status != 501))
         return RETRY_AGAIN;
     return RETRY_REJECT;
 }

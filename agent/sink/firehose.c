@@ -293,6 +293,13 @@ static void may_have_all(struct remote_job *job)
         may_have(job, &h->puts[i]);
 }
 
+/* Sent on connections that died before they had an answer. */
+static void may_have_repeats(struct remote_job *job, const struct remote_lane *lane)
+{
+    for (uint32_t i = 0; i < lane->call.repeats; i++)
+        may_have_all(job);
+}
+
 /* What a text of JSON says, fit for a log; "" if it is none. */
 static void text_of(const json_t *object, const char *key, char ret[static REMOTE_EXCERPT_BYTES])
 {
@@ -455,7 +462,7 @@ static void hose_take(struct remote_job *job, struct remote_lane *lane, const st
 {
     struct hose *h = job->own;
 
-    (void)lane;
+    may_have_repeats(job, lane);
     if (reply->status == 200)
         success_take(job, reply, ret_outcome);
     else
@@ -470,6 +477,7 @@ static void hose_lost(struct remote_job *job, struct remote_lane *lane, uint64_t
 {
     struct hose *h = job->own;
 
+    may_have_repeats(job, lane);
     if (sent >= lane->body.len)
         may_have_all(job);
     records_rest(&h->records);

@@ -71,13 +71,17 @@ static size_t on_read(char *to, size_t size, size_t count, void *ctx)
     return (size_t)n;
 }
 
-/* A connection that was kept turns out to be dead: the body is sent once more, on a new one. */
+/*
+ * A connection that was kept turns out to be dead: the body is sent once more, on a new one. Whoever
+ * has to know how often it may have arrived is told.
+ */
 static int on_seek(void *ctx, curl_off_t offset, int origin)
 {
     struct http_slot *slot = ctx;
 
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > slot->call->body_len)
         return CURL_SEEKFUNC_FAIL;
+    slot->call->repeats += slot->read > 0;
     slot->read = (uint64_t)offset;
     return CURL_SEEKFUNC_OK;
 }
@@ -239,6 +243,7 @@ int http_call_start(struct http_pool *pool, struct http_call *call)
     call->result = 0;
     call->status = 0;
     call->sent = 0;
+    call->repeats = 0;
     bytes_clear(&call->head);
     bytes_clear(&call->answer);
     if (!slot)

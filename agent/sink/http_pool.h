@@ -61,6 +61,7 @@ struct http_call {
     struct bytes head;              /* header lines of the final answer */
     struct bytes answer;
     uint64_t sent;                  /* bytes of the body that were handed to the connection */
+    uint32_t repeats;               /* how often it was sent, or begun, on one that then died */
 
     struct http_slot *slot;         /* the pool's; NULL: not under way */
 };

@@ -308,6 +308,13 @@ static void may_have(struct remote_job *job)
     w->doubtful = true;
 }
 
+/* Sent on connections that died before they had an answer. */
+static void may_have_repeats(struct remote_job *job, const struct remote_lane *lane)
+{
+    for (uint32_t i = 0; i < lane->call.repeats; i++)
+        may_have(job);
+}
+
 static void delivered(struct remote_job *job, struct remote_outcome *out)
 {
     struct web *w = job->own;
@@ -370,7 +377,7 @@ static void web_take(struct remote_job *job, struct remote_lane *lane, const str
 {
     struct web *w = job->own;
 
-    (void)lane;
+    may_have_repeats(job, lane);
     ret_outcome->class = remote_class(reply->status);
     ret_outcome->after_ns = remote_retry_after_ns(reply, w->utc_s);
     if (ret_outcome->class == RETRY_OK && chunks(job) && !chunk_taken(w, reply, ret_outcome)) {
@@ -392,7 +399,7 @@ static void web_lost(struct remote_job *job, struct remote_lane *lane, uint64_t 
 {
     struct web *w = job->own;
 
-    (void)lane;
+    may_have_repeats(job, lane);
     if (sent > 0)
         may_have(job);
     records_rest(&w->records);

@@ -211,6 +211,14 @@ static void a_record_that_may_be_there_twice_is_counted(void **state)
     assert_int_equal(answer(10, 0, ""), RETRY_OK);
     assert_int_equal(d.job.duplicates, 22);
     closed();
+
+    /* Connections that had been kept died under it. */
+    opened(3);
+    send_count();
+    d.lane.call.repeats = 2;
+    assert_int_equal(answer(3, 0, ""), RETRY_OK);
+    assert_int_equal(d.job.duplicates, 6);
+    closed();
 }
 
 static void an_answer_that_does_not_fit_is_none(void **state)

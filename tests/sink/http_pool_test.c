@@ -5,6 +5,7 @@
  *   /head     200 with headers, after an interim answer
  *   /long     200 and 100,000 bytes
  *   /close    like /echo, and then the connection ends without notice
+ *   /eat      takes the body and ends the connection, the first time; then as /echo
  *   /hang     nothing
  *   /reset    a reset in the middle of the body
  *   /half     an answer that is longer than what comes of it
@@ -37,6 +38,7 @@ struct server {
     pthread_mutex_t mutex;
     unsigned connections;
     int fds[CONNECTIONS_MAX];
+    bool eaten;
     char head[HEAD_MAX];        /* of the request that was answered last */
 };
 
@@ -128,6 +130,8 @@ static bool request_serve(struct connection *c, size_t head_len)
         go = go && answer(c, "", many, LONG);
     else if (strncmp(path, "/half", 5) == 0)
         go = go && say(c->fd, half, sizeof(half) - 1) && false;
+    else if (strncmp(path, "/eat", 4) == 0 && !c->server->eaten)
+        go = go && (c->server->eaten = true) && false;
     else if (strncmp(path, "/cut", 4) == 0)
         go = go && say(c->fd, half, sizeof(half) / 2) && false;
     else
@@ -431,6 +435,26 @@ static void a_connection_is_kept_and_replaced(void **state)
     call_end(&last);
 }
 
+/* The server may have done what it was asked before the connection died. */
+static void a_body_that_was_sent_twice_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct http_call call = call_of(f, "PUT", "/echo"), eaten = call_of(f, "PUT", "/eat");
+
+    call.body = eaten.body = "x";
+    call.body_len = eaten.body_len = 1;
+    call_do(f, &call);
+    assert_int_equal(call.repeats, 0);
+    call_do(f, &eaten);
+    assert_int_equal(eaten.result, 0);
+    assert_int_equal(eaten.repeats, 1);
+    assert_int_equal(f->server.connections, 2);
+    call_do(f, &eaten);
+    assert_int_equal(eaten.repeats, 0);
+    call_end(&call);
+    call_end(&eaten);
+}
+
 static void what_fails_says_how(void **state)
 {
     struct fixture *f = *state;
@@ -597,6 +621,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(paths_arrive_as_they_were_signed, setup, teardown),
         cmocka_unit_test_setup_teardown(many_at_a_time_share_few_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connection_is_kept_and_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_body_that_was_sent_twice_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(what_fails_says_how, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reply_cut_in_half_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_that_says_nothing_is_given_up, setup, teardown),

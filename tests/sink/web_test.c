@@ -178,6 +178,14 @@ static void a_batch_that_may_be_there_twice_is_counted(void **state)
     assert_int_equal(driven_answer(&d, 200, "", NULL), RETRY_OK);
     assert_int_equal(d.job.duplicates, 6);
     closed();
+
+    /* A connection that had been kept died under it. */
+    opened("b.json", "{}\n{}\n");
+    driven_send(&d);
+    d.lane.call.repeats = 1;
+    assert_int_equal(driven_answer(&d, 200, "", NULL), RETRY_OK);
+    assert_int_equal(d.job.duplicates, 2);
+    closed();
 }
 
 static void a_chunk_is_that_of_firehose(void **state)

@@ -72,8 +72,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *ctx)
 }
 
 /*
- * A connection that was kept turns out to be dead: the body is sent once more, on a new one. Whoever
- * has to know how often it may have arrived is told.
+ * A connection that was kept turns out to be dead: the body is sent once more, on a new one.
+ * Whoever has to know how often it may have arrived is told.
  */
 static int on_seek(void *ctx, curl_off_t offset, int origin)
 {

@@ -43,21 +43,20 @@ static uint64_t word_specials(uint64_t word)
 }
 
 /* Copies less than 16 bytes; not 0: one of them is special. */
-static uint64_t short_copy(uint8_t *to, const uint8_t *from, size_t len)
+static inline uint64_t short_copy(uint8_t *to, const uint8_t *from, size_t len)
 {
-    uint64_t word, marks = 0;
+    uint64_t first, last;
 
-    if (len >= sizeof(word)) {
-        memcpy(&word, from, sizeof(word));
-        memcpy(to, &word, sizeof(word));
-        marks = word_specials(word);
-        from += sizeof(word);
-        to += sizeof(word);
-        len -= sizeof(word);
+    if (len < sizeof(first)) {
+        first = text_tail(from, len);
+        memcpy(to, &first, sizeof(first));
+        return word_specials(first);
     }
-    word = text_tail(from, len);
-    memcpy(to, &word, sizeof(word));
-    return marks | word_specials(word);
+    memcpy(&first, from, sizeof(first));
+    memcpy(&last, from + len - sizeof(last), sizeof(last));
+    memcpy(to, &first, sizeof(first));
+    memcpy(to + len - sizeof(last), &last, sizeof(last));
+    return word_specials(first) | word_specials(last);
 }
 
 typedef uint8_t vector __attribute__((vector_size(16)));

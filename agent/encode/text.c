@@ -4,8 +4,8 @@
  * Most decimals that people and programs write have few digits. v = n / 10^k with n below 10^15 is
  * found by multiplying: the product is within a rounding of n. That n / 10^k reads back as v is
  * then tried, not believed: n and 10^k are exact, so one division rounds as reading the text does.
- * Fewer than 16 digits that read back as v are the only ones of their length, and k counts up from
- * 0: no shorter text does. All else goes to the C++ library.
+ * Fewer than 16 digits that read back as v are the only ones of their length: without the zeros at
+ * their end no shorter text does. All else goes to the C++ library.
  *
  * Owns:   nothing.
  * Thread: any.
@@ -51,23 +51,37 @@ static unsigned digits_count(uint64_t v)
     return guess + (v >= least[guess]);
 }
 
-/* The last `count` digits of v. */
+static void four_put(uint8_t *to, uint32_t v)
+{
+    (void)pair_put(to, v / 100);
+    (void)pair_put(to + 2, v % 100);
+}
+
+/* The last `count` digits of v. Eights of them do not wait for each other. */
 static void digits_put(uint8_t *to, unsigned count, uint64_t v)
 {
-    for (; count >= 4; v /= 10000) {
-        uint32_t four = (uint32_t)(v % 10000);
+    uint32_t rest;
 
+    for (; count >= 8; v /= 100000000) {
+        uint32_t eight = (uint32_t)(v % 100000000);
+
+        count -= 8;
+        four_put(to + count, eight / 10000);
+        four_put(to + count + 4, eight % 10000);
+    }
+    rest = (uint32_t)(v % 100000000);
+    if (count >= 4) {
         count -= 4;
-        (void)pair_put(to + count, four / 100);
-        (void)pair_put(to + count + 2, four % 100);
+        four_put(to + count, rest % 10000);
+        rest /= 10000;
     }
     if (count >= 2) {
         count -= 2;
-        (void)pair_put(to + count, (uint32_t)(v % 100));
-        v /= 100;
+        (void)pair_put(to + count, rest % 100);
+        rest /= 100;
     }
     if (count > 0)
-        *to = (uint8_t)('0' + v % 10);
+        *to = (uint8_t)('0' + rest % 10);
 }
 
 uint8_t *text_u64(uint8_t *to, uint64_t v)
@@ -91,36 +105,78 @@ enum { DECIMALS_MAX = 6 };
 static const double decimal_scale[DECIMALS_MAX + 1] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
 static const double decimal_end = 1e15;
 
+/* n without the zeros at its end, of which there are not more than decimals; how many are left. */
+static int zeros_strip(uint64_t *n, int decimals)
+{
+    if (*n % 10000 == 0) {
+        *n /= 10000;
+        decimals -= 4;
+    }
+    if (decimals >= 2 && *n % 100 == 0) {
+        *n /= 100;
+        decimals -= 2;
+    }
+    if (decimals >= 1 && *n % 10 == 0) {
+        *n /= 10;
+        decimals -= 1;
+    }
+    return decimals;
+}
+
+/* Is n / 10^k the number that reads back as v? Then n is set. */
+static bool decimal_is(double v, int k, uint64_t *ret_n)
+{
+    static const double rounding = 0x1p-51;
+    double scaled = v * decimal_scale[k], whole;
+
+    if (!(scaled < decimal_end))
+        return false;
+    *ret_n = (uint64_t)(int64_t)(scaled + 0.5);
+    whole = (double)(int64_t)*ret_n;
+    return fabs(scaled - whole) <= scaled * rounding && whole / decimal_scale[k] == v;
+}
+
 /* How many decimals v has, n being its digits; -1: more than are looked for. */
 static int decimals_find(double v, uint64_t *ret_n)
 {
-    static const double rounding = 0x1p-51;
-
-    for (int k = 0; k <= DECIMALS_MAX; k++) {
-        double scaled = v * decimal_scale[k], whole;
-        uint64_t n;
-
-        if (!(scaled < decimal_end))
-            return -1;
-        n = (uint64_t)(int64_t)(scaled + 0.5);
-        whole = (double)(int64_t)n;
-        if (fabs(scaled - whole) <= scaled * rounding && whole / decimal_scale[k] == v) {
-            *ret_n = n;
+    if (v * decimal_scale[DECIMALS_MAX] < decimal_end)
+        return decimal_is(v, DECIMALS_MAX, ret_n) ? zeros_strip(ret_n, DECIMALS_MAX) : -1;
+    for (int k = 0; k < DECIMALS_MAX; k++)
+        if (decimal_is(v, k, ret_n))
             return k;
-        }
-    }
     return -1;
+}
+
+/* n / 10^decimals: by a number that is known a division is a multiplication. */
+static uint64_t decimal_whole(uint64_t n, unsigned decimals)
+{
+    switch (decimals) {
+    case 1:
+        return n / 10;
+    case 2:
+        return n / 100;
+    case 3:
+        return n / 1000;
+    case 4:
+        return n / 10000;
+    case 5:
+        return n / 100000;
+    default:
+        return n / 1000000;
+    }
 }
 
 static uint8_t *decimal_put(uint8_t *to, uint64_t n, unsigned decimals)
 {
     static const uint64_t scale[DECIMALS_MAX + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    uint64_t whole;
 
     if (decimals == 0)
         return text_u64(to, n);
-    to = text_u64(to, n / scale[decimals]);
+    whole = decimal_whole(n, decimals);
+    to = text_u64(to, whole);
     *to = '.';
-    digits_put(to + 1, decimals, n % scale[decimals]);
+    digits_put(to + 1, decimals, n - whole * scale[decimals]);
     return to + 1 + decimals;
 }
 
@@ -318,8 +374,34 @@ static inline bool plain_copy(uint8_t *to, const uint8_t *from)
     return (halves[0] | halves[1]) == 0;
 }
 
+/* Copies. True: nothing in it asks to be escaped, as in most. */
+static inline bool plain_copy_all(uint8_t *to, const uint8_t *from, size_t len)
+{
+    enum { STEP = sizeof(text_vector) };
+    uint64_t first, last;
+    bool plain = true;
+
+    if (len >= STEP) {
+        for (size_t at = 0; at < len - STEP; at += STEP)
+            plain &= plain_copy(to + at, from + at);
+        return plain & plain_copy(to + len - STEP, from + len - STEP);
+    }
+    if (len < sizeof(first)) {
+        first = text_tail(from, len);
+        memcpy(to, &first, sizeof(first));
+        return escape_marks(first) == 0;
+    }
+    memcpy(&first, from, sizeof(first));
+    memcpy(&last, from + len - sizeof(last), sizeof(last));
+    memcpy(to, &first, sizeof(first));
+    memcpy(to + len - sizeof(last), &last, sizeof(last));
+    return (escape_marks(first) | escape_marks(last)) == 0;
+}
+
 uint8_t *text_escaped(uint8_t *to, const uint8_t *from, size_t len)
 {
+    if (__builtin_expect(plain_copy_all(to, from, len), 1))
+        return to + len;
     for (size_t at = 0; at < len;) {
         size_t rest = len - at, plain = rest < 8 ? rest : 8;
         uint64_t word, marks;

@@ -46,6 +46,7 @@ static void check(uint32_t width, uint64_t distinct, uint32_t values)
     uint64_t memory = 0;
     struct parquet_dict d;
     uint32_t most = 0;
+    size_t slot;
 
     parquet_dict_init(&d, width, &memory);
     for (uint32_t done = 0; done < values;) {
@@ -81,8 +82,8 @@ static void check(uint32_t width, uint64_t distinct, uint32_t values)
 
             assert_true(a != b || memcmp(x, y, a) != 0);
         }
-    assert_int_equal(memory, d.values.cap + d.starts.cap + d.slots_count * (width > 0 ? sizeof(struct parquet_dict_number)
-                                                           : sizeof(struct parquet_dict_string)));
+    slot = width > 0 ? sizeof(struct parquet_dict_number) : sizeof(struct parquet_dict_string);
+    assert_int_equal(memory, d.values.cap + d.starts.cap + d.slots_count * slot);
     parquet_dict_clear(&d);
     assert_int_equal(d.count, 0);
     parquet_dict_fini(&d);

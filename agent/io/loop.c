@@ -6,7 +6,8 @@
  * So nothing is ever dropped, the completion queue cannot overflow, and preparing cannot fail.
  *
  *   arg[0] code    arg[1] descriptor    arg[2] buffer or name    arg[3] length or second directory
- *   arg[4] offset or second name        arg[5] result; while a poll is under way: the one before it
+ *   arg[4] offset, second name, or the buffer received
+ *   arg[5] result; while a poll or a receive is under way: the one before it
  *
  * Owns:   the io_uring, the eventfd of loop_wake(); borrows operations, buffers, descriptors.
  * Thread: the one that opened it; loop_wake() from any.
@@ -23,17 +24,20 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/invariant.h"
 #include "io/clock.h"
 #include "io/fixed.h"
+#include "io/provided.h"
 #include "io/worker.h"
 
 #define NS_PER_S 1000000000ULL
 
 enum op_code {
-    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL, OP_COUNT,
+    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL,
+    OP_RECEIVE, OP_COUNT,
     OP_WORK                     /* the worker's, not the kernel's */
 };
 
@@ -42,6 +46,7 @@ static const int opcodes[] = {
     [OP_SYNC] = IORING_OP_FSYNC,        [OP_DATASYNC] = IORING_OP_FSYNC,
     [OP_RENAME] = IORING_OP_RENAMEAT,   [OP_LINK] = IORING_OP_LINKAT,
     [OP_UNLINK] = IORING_OP_UNLINKAT,   [OP_POLL] = IORING_OP_POLL_ADD,
+    [OP_RECEIVE] = IORING_OP_RECV,
 };
 _Static_assert(sizeof(opcodes) / sizeof(opcodes[0]) == OP_COUNT, "one opcode per code");
 
@@ -68,9 +73,10 @@ struct io_loop {
     bool waking;                /* the read of the eventfd is in the kernel */
     bool supported[OP_COUNT];   /* else done by a plain call */
     struct fixed_buffers fixed;
+    struct provided_buffers provided;
     struct op_queue prepared;   /* not in the kernel yet */
     struct op_queue completed;  /* done functions not called yet */
-    struct io_op *polls;        /* in the kernel, so that close can cancel them */
+    struct io_op *polls;        /* and receives, in the kernel, so that close can cancel them */
     struct worker *worker;      /* owned; NULL: not used so far */
     int wake_fd;                /* owned */
     int wake_error;             /* of the read of the eventfd; ends every turn */
@@ -101,6 +107,12 @@ static struct io_op *queue_pop(struct op_queue *queue)
             queue->end = &queue->first;
     }
     return op;
+}
+
+/* May it never end by itself? */
+static bool op_waits(const struct io_op *op)
+{
+    return op->arg[0] == OP_POLL || op->arg[0] == OP_RECEIVE;
 }
 
 static void polls_add(struct io_loop *loop, struct io_op *op)
@@ -320,6 +332,16 @@ static void sqe_fill(const struct io_loop *loop, struct io_uring_sqe *sqe, const
     case OP_POLL:
         io_uring_prep_poll_add(sqe, fd, POLLIN);
         break;
+    case OP_RECEIVE:
+        if (loop->provided.ring == NULL) {
+            io_uring_prep_poll_add(sqe, fd, POLLIN);
+            break;
+        }
+        io_uring_prep_recv(sqe, fd, NULL, loop->provided.bytes, 0);
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = PROVIDED_GROUP;
+        break;
     case OP_COUNT:
     case OP_WORK:
         INVARIANT(false);
@@ -385,7 +407,7 @@ static void fill_submission(struct io_loop *loop)
         loop->prepared_ops--;
         loop->kernel_ops++;
         sqe_fill(loop, sqe, op);
-        if (op->arg[0] == OP_POLL)
+        if (op_waits(op))
             polls_add(loop, op);
     }
 }
@@ -410,10 +432,39 @@ static void prepare(struct io_loop *loop, struct io_op *op, io_done_fn done)
         io_uring_submit(&loop->ring);
 }
 
+/* What a receive came to. False: nothing yet, it waits on. */
+static bool receive_end(struct io_loop *loop, struct io_op *op, unsigned flags, int *res)
+{
+    struct provided_buffers *p = &loop->provided;
+    ssize_t n;
+    int id;
+
+    if (p->ring != NULL) {
+        op->arg[4] = flags >> IORING_CQE_BUFFER_SHIFT;
+        if (*res <= 0 && (flags & IORING_CQE_F_BUFFER) != 0)
+            provided_give(p, (unsigned)op->arg[4]);
+        return true;
+    }
+    if (*res < 0)
+        return true;
+    id = provided_take(p);
+    if (id < 0) {
+        *res = id;
+        return true;
+    }
+    op->arg[4] = (uint64_t)id;
+    n = recv((int)op->arg[1], provided_at(p, (unsigned)id), p->bytes, MSG_DONTWAIT);
+    *res = n < 0 ? -errno : (int)n;
+    if (n <= 0)
+        provided_give(p, (unsigned)id);
+    return *res != -EAGAIN && *res != -EINTR;
+}
+
 /* Takes one completion; the operation that ended, or NULL where it was one of the loop's own. */
 static struct io_op *completion_take(struct io_loop *loop, struct io_uring_cqe *cqe)
 {
     struct io_op *op = io_uring_cqe_get_data(cqe);
+    unsigned flags = cqe->flags;
     int res = cqe->res;
 
     io_uring_cqe_seen(&loop->ring, cqe);
@@ -426,8 +477,13 @@ static struct io_op *completion_take(struct io_loop *loop, struct io_uring_cqe *
         return NULL;
     }
     loop->kernel_ops--;
-    if (op->arg[0] == OP_POLL)
+    if (op_waits(op))
         polls_remove(loop, op);
+    if (op->arg[0] == OP_RECEIVE && !receive_end(loop, op, flags, &res)) {
+        queue_push(&loop->prepared, op);
+        loop->prepared_ops++;
+        return NULL;
+    }
     op->arg[5] = (uint64_t)(int64_t)res;
     return op;
 }
@@ -559,6 +615,7 @@ void loop_close(struct io_loop *loop)
     while (loop->enabled && (loop->kernel_ops > 0 || loop->waking))
         discard(loop, 1);
     io_uring_queue_exit(&loop->ring);
+    provided_close(&loop->provided);
     close(loop->wake_fd);
     free(loop);
 }
@@ -627,6 +684,30 @@ void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done)
     op->arg[0] = OP_POLL;
     op->arg[1] = (uint64_t)(int64_t)fd;
     prepare(loop, op, done);
+}
+
+int loop_buffers(struct io_loop *loop, unsigned count, size_t bytes)
+{
+    return provided_open(&loop->provided, &loop->ring, count, bytes);
+}
+
+void loop_buffer_give(struct io_loop *loop, const uint8_t *buffer)
+{
+    provided_give(&loop->provided,
+                  (unsigned)((size_t)(buffer - loop->provided.memory) / loop->provided.bytes));
+}
+
+void io_receive(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done)
+{
+    INVARIANT(loop->provided.memory != NULL);
+    op->arg[0] = OP_RECEIVE;
+    op->arg[1] = (uint64_t)(int64_t)fd;
+    prepare(loop, op, done);
+}
+
+uint8_t *io_received(const struct io_loop *loop, const struct io_op *op)
+{
+    return provided_at(&loop->provided, (unsigned)op->arg[4]);
 }
 
 void io_work(struct io_loop *loop, struct io_op *op, io_work_fn fn, void *arg, io_done_fn done)

@@ -71,6 +71,15 @@ void loop_wake(struct io_loop *loop);
  */
 int loop_register(struct io_loop *loop, void *base, size_t len);
 
+/*
+ * Buffers for io_receive(): `count`, a power of two, of `bytes` each; once. Pages of them are taken
+ * as they are used. 0 or -ENOMEM.
+ */
+int loop_buffers(struct io_loop *loop, unsigned count, size_t bytes);
+
+/* Gives one back that io_received() has handed out. */
+void loop_buffer_give(struct io_loop *loop, const uint8_t *buffer);
+
 /* Operations prepared and not yet completed. */
 unsigned loop_in_flight(const struct io_loop *loop);
 
@@ -93,6 +102,17 @@ void io_unlink(struct io_loop *loop, struct io_op *op, int dir, const char *name
 
 /* Completes once when fd is readable (bell, watch). Cancelled by loop_close() only. */
 void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
+
+/*
+ * Waits until a connected socket, which must be in blocking mode, has bytes, and only then takes a
+ * buffer: one that is silent holds none. res: how many bytes are in io_received(); 0: the end;
+ * -ENOBUFS: all buffers are out. Each ends with one buffer, so that whoever prepares no other has
+ * stopped reading. Cancelled by loop_close(); ends by shutdown(2).
+ */
+void io_receive(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
+
+/* Within the done function of an io_receive() with res > 0: its buffer, now the caller's. */
+uint8_t *io_received(const struct io_loop *loop, const struct io_op *op);
 
 /*
  * Runs fn(arg), whose result is res, on a thread of the loop's own (made at first use; where there

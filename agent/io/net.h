@@ -1,0 +1,56 @@
+/*
+ * net: the plain calls of sockets: opening, accepting, and datagrams, many in a call. What waits
+ * for bytes is io_poll() and io_receive() of loop.h.
+ *
+ * Owns:   nothing; descriptors are the caller's to close (file_close()).
+ * Thread: any.
+ * Errors: 0, a count or a descriptor, or -errno.
+ */
+#ifndef IO_NET_H
+#define IO_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/errmsg.h"
+
+/* Listens, without blocking. */
+int net_listen(const struct sockaddr *address, socklen_t len);
+
+/*
+ * Listens at a path whose directory is there; the name gets `mode`, as far as the umask lets it. A
+ * socket left there is removed if nobody listens any more (-EADDRINUSE: somebody does); what is no
+ * socket never is (-EEXIST). The text says what to do.
+ */
+int net_listen_unix(const char *path, uint32_t mode, struct errmsg *err);
+
+/* Takes the name away, if it still is this socket's. */
+void net_unlisten_unix(const char *path, int fd);
+
+/* The next connection, in blocking mode, as io_receive() wants it. -EAGAIN: none waits. */
+int net_accept(int fd);
+
+/* Nothing more is read or written, and whoever waits for it is told. Or: nothing more is read. */
+void net_end(int fd);
+void net_end_reading(int fd);
+
+/* Takes datagrams, without blocking; the kernel may keep receive_bytes of them, or what it lets. */
+int net_datagrams_open(const struct sockaddr *address, socklen_t len, int receive_bytes);
+
+struct net_datagram {
+    uint8_t *data;              /* borrowed; in: cap bytes */
+    size_t cap;
+    size_t len;                 /* out */
+    bool cut;                   /* it was longer than cap */
+};
+
+/*
+ * Up to `max` (NET_DATAGRAMS_MAX) that are there; their number, or -EAGAIN. *drops is raised to
+ * what the kernel has dropped since the socket was opened, modulo 2^32.
+ */
+enum { NET_DATAGRAMS_MAX = 64 };
+int net_datagrams_take(int fd, struct net_datagram *datagrams, unsigned max, uint32_t *drops);
+
+#endif

@@ -1,0 +1,306 @@
+/*
+ * net_test: sockets as they are opened here, and the receives of loop.h, with the kernel's ring of
+ * buffers and without: the loop is compiled in to be told that the kernel has none.
+ *
+ * Owns:   nothing.
+ * Thread: the test's.
+ */
+#include "io/loop.c"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "io/file.h"
+#include "io/net.h"
+
+static char root[] = "/tmp/hydrant-net-XXXXXX";
+
+struct result {
+    struct io_op op;
+    struct io_loop *loop;
+    unsigned calls;
+    int res;
+    const uint8_t *buffer;
+};
+
+static void on_received(struct io_op *op, int res)
+{
+    struct result *r = op->ctx;
+
+    r->calls++;
+    r->res = res;
+    r->buffer = res > 0 ? io_received(r->loop, op) : NULL;
+}
+
+static struct io_loop *make_loop(unsigned buffers, bool plain)
+{
+    struct errmsg err = {""};
+    struct io_loop *loop = NULL;
+
+    if (loop_open(8, &loop, &err) != 0)
+        fail_msg("loop_open: %s", err.text);
+    assert_int_equal(loop_buffers(loop, buffers, 64), 0);
+    assert_non_null(loop->provided.ring);       /* on any kernel that this runs on */
+    if (plain) {
+        struct provided_buffers *p = &loop->provided;
+
+        assert_int_equal(io_uring_unregister_buf_ring(&loop->ring, PROVIDED_GROUP), 0);
+        assert_int_equal(munmap(p->ring, p->count * sizeof(struct io_uring_buf)), 0);
+        p->ring = NULL;
+        for (unsigned id = 0; id < p->count; id++)
+            provided_give(p, id);
+    }
+    return loop;
+}
+
+static void receive(struct io_loop *loop, struct result *r, int fd)
+{
+    *r = (struct result){.loop = loop, .op.ctx = r};
+    io_receive(loop, &r->op, fd, on_received);
+}
+
+static int wait_for(struct result *r)
+{
+    while (r->calls == 0)
+        assert_true(loop_turn(r->loop, UINT64_MAX) >= 0);
+    assert_int_equal(r->calls, 1);
+    return r->res;
+}
+
+static void send_text(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+}
+
+static void receives_take_a_buffer_when_there_are_bytes(bool plain)
+{
+    struct io_loop *loop = make_loop(2, plain);
+    struct result r[3];
+    int a[2], b[2], c[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, c), 0);
+    /* Three wait, and two buffers are enough as long as one of them is silent. */
+    receive(loop, &r[0], a[0]);
+    receive(loop, &r[1], b[0]);
+    receive(loop, &r[2], c[0]);
+    assert_true(loop_turn(loop, 0) >= 0);
+    assert_int_equal(loop_in_flight(loop), 3);
+    send_text(b[1], "bee");
+    assert_int_equal(wait_for(&r[1]), 3);
+    assert_memory_equal(r[1].buffer, "bee", 3);
+    send_text(c[1], "cee");
+    assert_int_equal(wait_for(&r[2]), 3);
+    assert_memory_equal(r[2].buffer, "cee", 3);
+    assert_ptr_not_equal(r[1].buffer, r[2].buffer);
+    /* None is left: what came waits in the socket. */
+    send_text(a[1], "ay");
+    assert_int_equal(wait_for(&r[0]), -ENOBUFS);
+    loop_buffer_give(loop, r[1].buffer);
+    receive(loop, &r[0], a[0]);
+    assert_int_equal(wait_for(&r[0]), 2);
+    assert_memory_equal(r[0].buffer, "ay", 2);
+    loop_buffer_give(loop, r[0].buffer);
+    loop_buffer_give(loop, r[2].buffer);
+
+    /* The end is no bytes, and holds no buffer. */
+    close(a[1]);
+    for (int i = 0; i < 3; i++) {
+        receive(loop, &r[0], a[0]);
+        assert_int_equal(wait_for(&r[0]), 0);
+    }
+    /* One that waits ends when this side is shut down, */
+    receive(loop, &r[1], b[0]);
+    assert_true(loop_turn(loop, 0) >= 0);
+    net_end(b[0]);
+    assert_true(wait_for(&r[1]) <= 0);
+    /* and one that waits for ever by the loop's end. */
+    receive(loop, &r[2], c[0]);
+    assert_true(loop_turn(loop, 0) >= 0);
+    loop_close(loop);
+    assert_int_equal(r[2].calls, 0);
+    close(a[0]);
+    close(b[0]);
+    close(b[1]);
+    close(c[0]);
+    close(c[1]);
+}
+
+static void a_receive_takes_a_buffer_when_there_are_bytes(void **state)
+{
+    (void)state;
+    receives_take_a_buffer_when_there_are_bytes(false);
+}
+
+static void without_a_ring_of_buffers_it_is_the_same(void **state)
+{
+    (void)state;
+    receives_take_a_buffer_when_there_are_bytes(true);
+}
+
+static struct sockaddr_in loopback(int fd)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+
+    if (fd >= 0)
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    return at;
+}
+
+static void a_listener_accepts_what_waits_and_blocks_for_nothing(void **state)
+{
+    struct sockaddr_in at = loopback(-1);
+    int fd = net_listen((struct sockaddr *)&at, sizeof(at)), client, got;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(net_accept(fd), -EAGAIN);
+    at = loopback(fd);
+    client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
+    got = net_accept(fd);
+    assert_true(got >= 0);
+    assert_int_equal(fcntl(got, F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(net_listen((struct sockaddr *)&at, sizeof(at)), -EADDRINUSE);
+    close(got);
+    close(client);
+    close(fd);
+}
+
+static const char *path_in(const char *name)
+{
+    static char path[64];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", root, name);
+    return path;
+}
+
+static void a_unix_listener_replaces_a_stale_socket_and_nothing_else(void **state)
+{
+    const char *path = path_in("socket");
+    struct errmsg err;
+    struct stat st;
+    int first, second;
+
+    (void)state;
+    first = net_listen_unix(path, 0660, &err);
+    assert_true(first >= 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    assert_int_equal(net_listen_unix(path, 0660, &err), -EADDRINUSE);
+    assert_non_null(strstr(err.text, "another program listens"));
+    close(first);
+    second = net_listen_unix(path, 0600, &err);
+    assert_true(second >= 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    net_unlisten_unix(path, second);
+    close(second);
+    assert_int_equal(stat(path, &st), -1);
+
+    first = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(first >= 0);
+    assert_int_equal(net_listen_unix(path, 0660, &err), -EEXIST);
+    assert_int_equal(stat(path, &st), 0);
+    close(first);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(net_listen_unix(path_in("no/socket"), 0660, &err), -ENOENT);
+}
+
+static void a_name_that_another_has_taken_over_stays(void **state)
+{
+    const char *path = path_in("socket");
+    struct errmsg err;
+    struct stat st;
+    int old = net_listen_unix(path, 0660, &err), young;
+
+    (void)state;
+    assert_true(old >= 0);
+    assert_int_equal(unlink(path), 0);
+    young = net_listen_unix(path, 0660, &err);
+    assert_true(young >= 0);
+    net_unlisten_unix(path, old);
+    assert_int_equal(stat(path, &st), 0);
+    close(old);
+    net_unlisten_unix(path, young);
+    close(young);
+    assert_int_equal(stat(path, &st), -1);
+}
+
+static void datagrams_come_many_at_once_and_drops_are_told(void **state)
+{
+    enum { SENT = 4000, CAP = 600 };
+    static uint8_t memory[NET_DATAGRAMS_MAX][CAP];
+    struct net_datagram d[NET_DATAGRAMS_MAX];
+    struct sockaddr_in at = loopback(-1);
+    char text[CAP] = "";
+    uint32_t drops = 0;
+    int fd = net_datagrams_open((struct sockaddr *)&at, sizeof(at), 64 * 1024), client, n, got = 0;
+
+    (void)state;
+    assert_true(fd >= 0);
+    for (int i = 0; i < NET_DATAGRAMS_MAX; i++)
+        d[i] = (struct net_datagram){.data = memory[i], .cap = CAP};
+    assert_int_equal(net_datagrams_take(fd, d, NET_DATAGRAMS_MAX, &drops), -EAGAIN);
+    at = loopback(fd);
+    client = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
+    for (int i = 0; i < SENT; i++) {
+        (void)snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(send(client, text, CAP, 0), CAP);
+    }
+    while ((n = net_datagrams_take(fd, d, NET_DATAGRAMS_MAX, &drops)) > 0) {
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(d[i].len, CAP);
+            assert_false(d[i].cut);
+            (void)snprintf(text, sizeof(text), "%d", got + i);      /* the first are kept */
+            assert_string_equal(d[i].data, text);
+        }
+        got += n;
+    }
+    assert_int_equal(n, -EAGAIN);
+    assert_in_range(got, 1, SENT - 1);
+    /* The kernel tells with what comes next. */
+    assert_int_equal(send(client, memory, CAP - 1, 0), CAP - 1);
+    d[0].cap = 100;
+    assert_int_equal(net_datagrams_take(fd, d, 1, &drops), 1);
+    assert_true(d[0].cut);
+    assert_int_equal(got + (int)drops, SENT);
+    close(client);
+    close(fd);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    umask(0);       /* as in the agent */
+    return mkdtemp(root) == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return rmdir(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_receive_takes_a_buffer_when_there_are_bytes),
+        cmocka_unit_test(without_a_ring_of_buffers_it_is_the_same),
+        cmocka_unit_test(a_listener_accepts_what_waits_and_blocks_for_nothing),
+        cmocka_unit_test(a_unix_listener_replaces_a_stale_socket_and_nothing_else),
+        cmocka_unit_test(a_name_that_another_has_taken_over_stays),
+        cmocka_unit_test(datagrams_come_many_at_once_and_drops_are_told),
+    };
+
+    return cmocka_run_group_tests_name("net", tests, setup, teardown);
+}

@@ -15,20 +15,6 @@
 
 enum { HALF_BYTES_MIN = 256 };
 
-const char *const line_fault_names[LINE_FAULT_COUNT] = {
-    [LINE_NO_STREAM] = "no_stream", [LINE_BAD_NAME] = "bad_name", [LINE_TOO_LONG] = "too_long",
-    [LINE_CUT] = "cut",             [LINE_NO_ROOM] = "no_room",
-};
-
-const char *const line_fault_words[LINE_FAULT_COUNT] = {
-    [LINE_NO_STREAM] = "the line names no stream",
-    [LINE_BAD_NAME] = "what stands before the first space is not a stream's name",
-    [LINE_TOO_LONG] = "the line is longer than [intake] line_bytes_max",
-    [LINE_CUT] = "the connection broke off in the middle of the line",
-    [LINE_NO_ROOM] = "streams_max or streams_per_uid_max leaves no room for its stream",
-};
-_Static_assert(LINE_FAULT_COUNT == 5, "each reason has a name and words");
-
 void line_reader_init(struct line_reader *r, size_t line_max, struct line_budget *budget)
 {
     *r = (struct line_reader){.budget = budget, .line_max = line_max};

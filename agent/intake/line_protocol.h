@@ -23,16 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum line_fault {
-    LINE_NO_STREAM,             /* no space, or nothing in front of it */
-    LINE_BAD_NAME,              /* what stands there is not a stream's name */
-    LINE_TOO_LONG,
-    LINE_CUT,                   /* the stream broke off in the middle of it */
-    LINE_NO_ROOM,               /* its stream cannot be made: said by who takes the lines */
-    LINE_FAULT_COUNT
-};
-extern const char *const line_fault_names[LINE_FAULT_COUNT];   /* "no_stream", ... */
-extern const char *const line_fault_words[LINE_FAULT_COUNT];   /* for people */
+#include "flow/line_fault.h"
 
 /* Borrowed from what was fed, or from the reader. */
 struct line {

@@ -89,7 +89,8 @@ static const struct reason_words dropped_words[] = {
     { "sink_removed", "they waited for a sink that has left the configuration" },
 };
 static const struct reason_words refused_words[] = {
-    { "processing-failed", "no JSON, or with values that name no partition" },
+    { "processing-failed", "no JSON, a bad line of a socket, or with values that name no "
+                           "partition" },
     { "format-conversion-failed", "they do not fit the columns" },
 };
 
@@ -139,6 +140,15 @@ static void print_losses(const json_t *status, bool colour)
     printf("%s", colour ? CLI_PLAIN : "");
 }
 
+static const struct reason_words *fault_words(void)
+{
+    static struct reason_words table[LINE_FAULT_COUNT];
+
+    for (size_t i = 0; i < LINE_FAULT_COUNT; i++)
+        table[i] = (struct reason_words){ line_fault_names[i], line_fault_words[i] };
+    return table;
+}
+
 static void print_head(const json_t *status, bool colour)
 {
     const json_t *wal = json_object_get(status, "wal");
@@ -165,6 +175,37 @@ static void print_head(const json_t *status, bool colour)
     printf("memory: %s of %s\n", cli_human_bytes(number(memory, "bytes"), a),
            cli_human_bytes(number(memory, "bytes_max"), b));
     print_backpressure(json_object_get(status, "backpressure"), colour);
+}
+
+/* Sockets, a line when all is well. */
+static void print_intake(const json_t *intake, bool colour)
+{
+    const json_t *bad = json_object_get(intake, "bad_lines");
+    const char *name, *warn = colour ? CLI_YELLOW : "", *plain = colour ? CLI_PLAIN : "";
+    const json_t *open = json_object_get(intake, "connections");
+    const json_t *events = json_object_get(intake, "events");
+    json_t *value;
+
+    if (!json_is_object(intake))
+        return;
+    printf("sockets: %" PRIu64 " TCP and %" PRIu64 " Unix connections, %" PRIu64 " of them wait; %"
+           PRIu64 " events by TCP, %" PRIu64 " by Unix sockets, %" PRIu64 " by UDP\n",
+           number(open, "tcp"), number(open, "unix"), number(intake, "connections_waiting"),
+           number(events, "tcp"), number(events, "unix"), number(events, "udp"));
+    json_object_foreach((json_t *)bad, name, value) {
+        char clean[128];
+
+        if (json_integer_value(value) > 0)
+            printf("%s%" PRIu64 " bad lines since the start: %s: %s%s\n", warn,
+                   (uint64_t)json_integer_value(value), cli_printable(name, clean, sizeof(clean)),
+                   words_of(fault_words(), LINE_FAULT_COUNT, name), plain);
+    }
+    if (number(intake, "bad_lines_dropped") > 0)
+        printf("%s%" PRIu64 " of them are not in the error output of default_stream%s\n", warn,
+               number(intake, "bad_lines_dropped"), plain);
+    if (number(intake, "datagrams_dropped") > 0)
+        printf("%s%" PRIu64 " datagrams were dropped by the kernel: its receive buffer was full"
+               "%s\n", warn, number(intake, "datagrams_dropped"), plain);
 }
 
 static void cell_count(struct cli_table *table, const json_t *object, const char *name)
@@ -297,6 +338,7 @@ static int print_tables(const char *command, const struct http_answer *answer)
     if (drops > 0)
         printf("%sdropped by producers before acceptance: %" PRIu64 "%s\n",
                colour ? CLI_YELLOW : "", drops, colour ? CLI_PLAIN : "");
+    print_intake(json_object_get(status, "intake"), colour);
     print_losses(status, colour);
     print_streams(status, colour);
     print_sinks(status, colour);

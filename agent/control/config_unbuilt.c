@@ -17,7 +17,7 @@ struct unbuilt {
 };
 
 #define SINKS "use a file sink"
-#define PRODUCERS "send by ring (`hydrant send`) or HTTP"
+#define PRODUCERS "send by ring or socket (`hydrant send`)"
 
 /* Whatever gets built loses its line here. */
 static const struct unbuilt unbuilt_table[] = {
@@ -25,9 +25,6 @@ static const struct unbuilt unbuilt_table[] = {
     { OPTION_http_listen, "unix:*", "use ADDR:PORT or off" },
     { OPTION_http_firehose_access_key, NULL, "leave it out" },
     { OPTION_http_firehose_secret_key, NULL, "leave it out" },
-    { OPTION_intake_tcp, NULL, PRODUCERS },
-    { OPTION_intake_unix, NULL, PRODUCERS },
-    { OPTION_intake_udp, NULL, PRODUCERS },
     { OPTION_intake_relay, NULL, PRODUCERS },
     { OPTION_sink_type, "relay", SINKS },
 };

@@ -24,6 +24,9 @@ enum metric_over {
     OVER_RING_STATE,
     OVER_DROP,
     OVER_BACKPRESSURE,
+    OVER_INTAKE_SOURCE,
+    OVER_INTAKE_ENDED,
+    OVER_INTAKE_FAULT,
     OVER_COUNT
 };
 
@@ -96,6 +99,9 @@ static const char *const over_labels[OVER_COUNT] = {
     [OVER_RING_STATE] = "state",
     [OVER_DROP] = "reason",
     [OVER_BACKPRESSURE] = "reason",
+    [OVER_INTAKE_SOURCE] = "source",
+    [OVER_INTAKE_ENDED] = "reason",
+    [OVER_INTAKE_FAULT] = "reason",
 };
 
 static size_t over_count(enum metric_over over, const struct status *s)
@@ -123,6 +129,12 @@ static size_t over_count(enum metric_over over, const struct status *s)
         return SHM_DROP_COUNT;
     case OVER_BACKPRESSURE:
         return BACKPRESSURE_COUNT;
+    case OVER_INTAKE_SOURCE:
+        return INTAKE_SOURCE_COUNT;
+    case OVER_INTAKE_ENDED:
+        return INTAKE_ENDED_COUNT;
+    case OVER_INTAKE_FAULT:
+        return LINE_FAULT_COUNT;
     case OVER_FAMILY:
     case OVER_COUNT:
         break;
@@ -191,6 +203,12 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
         return label_append(page, true, "reason", status_drop_names[at->i]);
     case OVER_BACKPRESSURE:
         return label_append(page, true, "reason", backpressure_names[at->i]);
+    case OVER_INTAKE_SOURCE:
+        return label_append(page, true, "source", intake_source_names[at->i]);
+    case OVER_INTAKE_ENDED:
+        return label_append(page, true, "reason", intake_ended_names[at->i]);
+    case OVER_INTAKE_FAULT:
+        return label_append(page, true, "reason", line_fault_names[at->i]);
     case OVER_FAMILY:
     case OVER_AGENT:
     case OVER_COUNT:

@@ -1,12 +1,13 @@
 /*
  * lifecycle: starts the shards and the HTTP thread, turns signals into what they mean, ends.
- * Owns:   configuration, shards, HTTP server.
+ * Owns:   configuration, shards, HTTP server, intake.
  * Thread: main.
  */
 #include "control/lifecycle.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +16,20 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "control/address.h"
 #include "control/http_server.h"
 #include "control/remote_config.h"
 #include "control/routing.h"
+#include "intake/intake.h"
 #include "pipeline/crash_note.h"
 #include "pipeline/shards.h"
 
 /* What signal handlers may touch. */
 static struct shard *_Atomic signalled_shard;
 static volatile sig_atomic_t stop_signal, reload_signal;
+
+/* How long a stop waits for what connections have sent, at most. */
+#define INTAKE_STOP_NS 5000000000ULL
 
 struct life {
     const char *path;
@@ -35,6 +41,9 @@ struct life {
     int reload_result;
     struct shards *shards;          /* owned */
     struct http_server *http;       /* owned */
+    struct intake *intake;          /* owned; NULL: no sockets */
+    struct intake_counters counters;
+    pthread_mutex_t config_mutex;   /* for who looks at the configuration from another thread */
 };
 
 static void on_signal(int number)
@@ -100,6 +109,11 @@ static bool on_sink(void *ctx, const char *sink)
     return config_find_sink(ctx, sink) != NULL;
 }
 
+static bool intake_wanted(const struct config *c)
+{
+    return c->intake.tcp.count + c->intake.unix_paths.count + c->intake.udp.count > 0;
+}
+
 static int config_read(struct life *life, struct config **ret_config)
 {
     struct config_errors errs = CONFIG_ERRORS_INIT;
@@ -146,6 +160,7 @@ static int agent_open(struct life *life, struct errmsg *err)
         .directories = on_directories,
         .sink = on_sink,
         .settings_ctx = c,
+        .intake = intake_wanted(c) ? &life->counters : NULL,
     };
 
     return shards_open(&opt, &life->shards, err);
@@ -177,6 +192,73 @@ static int http_start(struct life *life, struct errmsg *err)
     if (strcmp(opt.listen, "off") == 0)
         return 0;
     return http_server_start(&opt, &life->http, err);
+}
+
+/* On the thread of the intake. */
+static bool on_stream_fits(void *ctx, const char *stream)
+{
+    struct life *life = ctx;
+    bool named;
+
+    (void)pthread_mutex_lock(&life->config_mutex);
+    named = config_find_stream(life->config, stream) != NULL;
+    (void)pthread_mutex_unlock(&life->config_mutex);
+    return shards_stream_fits(life->shards, stream, named);
+}
+
+static int intake_places(struct intake_place *places, size_t *count, enum intake_source source,
+                         const struct config_list *list, struct errmsg *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct intake_place *place = &places[(*count)++];
+        struct address address;
+        int r = source == INTAKE_UNIX ? 0 : address_parse(list->items[i], &address, err);
+
+        if (r)
+            return r;
+        *place = (struct intake_place){.source = source, .text = list->items[i]};
+        if (source == INTAKE_UNIX)
+            continue;
+        place->address = address.addr;
+        place->address_len = address.len;
+    }
+    return 0;
+}
+
+static int sockets_start(struct life *life, struct errmsg *err)
+{
+    const struct config *c = life->config;
+    struct intake_options opt = {
+        .shm_dir = c->agent.shm_dir,
+        .default_stream = c->agent.default_stream,
+        .line_bytes_max = (size_t)c->intake.line_bytes_max,
+        .connections_max = (uint32_t)c->intake.connections_max,
+        .idle_timeout_ns = (uint64_t)c->intake.idle_timeout_ns,
+        .stream_fits = on_stream_fits,
+        .ctx = life,
+        .counters = &life->counters,
+    };
+    struct intake_place *places;
+    int r;
+
+    if (!intake_wanted(c))
+        return 0;
+    places = calloc(c->intake.tcp.count + c->intake.unix_paths.count + c->intake.udp.count,
+                    sizeof(*places));
+    if (!places)
+        return errmsg_set(err, -ENOMEM, "out of memory");
+    r = intake_places(places, &opt.places_count, INTAKE_TCP, &c->intake.tcp, err);
+    if (!r)
+        r = intake_places(places, &opt.places_count, INTAKE_UNIX, &c->intake.unix_paths, err);
+    if (!r)
+        r = intake_places(places, &opt.places_count, INTAKE_UDP, &c->intake.udp, err);
+    opt.places = places;
+    if (!r)
+        r = intake_start(&opt, &life->intake, err);
+    for (size_t i = 0; !r && i < opt.places_count; i++)
+        log_info("lines by %s at %s", intake_source_names[places[i].source], places[i].text);
+    free(places);
+    return r;
 }
 
 /* On the thread of the shard that was the last to take it over. */
@@ -229,17 +311,39 @@ static void reload_end(struct life *life)
         log_error("reload: %s; the old settings stay", strerror(-life->reload_result));
         config_free(life->fresh);
     } else {
+        (void)pthread_mutex_lock(&life->config_mutex);
         config_free(life->config);
         life->config = life->fresh;
+        (void)pthread_mutex_unlock(&life->config_mutex);
+        if (life->intake)
+            intake_default_stream(life->intake, life->config->agent.default_stream);
         log_init(life->config->agent.log_level, life->config->agent.log_format);
         log_info("reloaded %s", life->path ? life->path : "the default configuration");
     }
     life->fresh = NULL;
 }
 
+/*
+ * Sockets first: what they have goes into rings, which are drained to their heads then. True: the
+ * shards have been told.
+ */
+static bool stop_turn(struct life *life, bool *begun)
+{
+    uint64_t timeout_ns = (uint64_t)life->config->agent.shutdown_timeout_ns;
+
+    if (!*begun && life->intake)
+        intake_stop(life->intake, timeout_ns / 2 < INTAKE_STOP_NS ? timeout_ns / 2
+                                                                  : INTAKE_STOP_NS);
+    *begun = true;
+    if (life->intake && !intake_stopped(life->intake))
+        return false;
+    shards_stop(life->shards, timeout_ns);
+    return true;
+}
+
 static int turns_run(struct life *life)
 {
-    bool stopping = false;
+    bool stopping = false, begun = false, stopped = false;
     struct errmsg err;
     int r;
 
@@ -251,8 +355,9 @@ static int turns_run(struct life *life)
         if (stop_signal && !stopping) {
             stopping = true;
             log_info("%s: stopping", stop_signal == SIGINT ? "SIGINT" : "SIGTERM");
-            shards_stop(life->shards, (uint64_t)life->config->agent.shutdown_timeout_ns);
         }
+        if (stopping && !stopped)
+            stopped = stop_turn(life, &begun);
         r = shards_turn(life->shards, &err);
         if (life->fresh)
             reload_end(life);
@@ -271,7 +376,8 @@ static int turns_run(struct life *life)
 
 int lifecycle_run(const char *path, const struct config_overrides *overrides)
 {
-    struct life life = {.path = path, .overrides = overrides};
+    struct life life = {.path = path, .overrides = overrides,
+                        .config_mutex = PTHREAD_MUTEX_INITIALIZER};
     struct errmsg err = {""};
     int code = 1;
 
@@ -288,7 +394,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     }
     signalled_shard = shards_at(life.shards, 0);
     if (remote_sinks(life.shards, life.config, &err) || shards_start(life.shards, &err)
-        || http_start(&life, &err)) {
+        || http_start(&life, &err) || sockets_start(&life, &err)) {
         log_error("%s", err.text);
         goto out;
     }
@@ -299,6 +405,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     code = turns_run(&life);
 out:
     signalled_shard = NULL;
+    intake_close(life.intake);
     http_server_stop(life.http);
     shards_close(life.shards);
     config_free(life.fresh);

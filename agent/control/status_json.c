@@ -200,13 +200,31 @@ static json_t *wal_json(const struct status *s)
                      "commits", count_json(s->wal_commits));
 }
 
+static json_t *intake_json(const struct status_intake *in)
+{
+    if (!in->on)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "connections",
+                     counts_json(intake_source_names, in->connections, INTAKE_SOURCE_COUNT),
+                     "connections_waiting", count_json(in->waiting),
+                     "connections_total",
+                     counts_json(intake_source_names, in->connections_total, INTAKE_SOURCE_COUNT),
+                     "connections_ended",
+                     counts_json(intake_ended_names, in->ended, INTAKE_ENDED_COUNT),
+                     "events", counts_json(intake_source_names, in->events, INTAKE_SOURCE_COUNT),
+                     "bad_lines", counts_json(line_fault_names, in->bad_lines, LINE_FAULT_COUNT),
+                     "bad_lines_dropped", count_json(in->bad_lines_dropped),
+                     "datagrams_dropped", count_json(in->datagrams_dropped));
+}
+
 static json_t *status_json(const struct status *s)
 {
     char epoch[17];
 
     (void)snprintf(epoch, sizeof(epoch), "%016" PRIx64, s->epoch);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:o}, s:o,"
-                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "version", s->version, "agent", s->agent_name, "epoch", epoch,
                      "pid", count_json(s->pid),
                      "uptime_ns", count_json(s->uptime_ns),
@@ -223,6 +241,7 @@ static json_t *status_json(const struct status *s)
                      counts_json(wal_lost_names, s->lost_bytes, WAL_LOST_REASON_COUNT),
                      "intake_drops",
                      counts_json(status_drop_names, s->intake_drops, SHM_DROP_COUNT),
+                     "intake", intake_json(&s->intake),
                      "rings_by_state",
                      counts_json(status_ring_state_names, s->rings_by_state,
                                  STATUS_RING_STATE_COUNT),

@@ -457,6 +457,20 @@ static __attribute__((noinline)) int record_refused(struct encoding *e, const st
     return record_fault_tell(&fault, &ev->record->schema, &e->why);
 }
 
+/* Its producer has refused it, and says why: only what it was is kept. */
+static int refused_look(struct encoding *e, const struct event *ev)
+{
+    const struct cell *cells = ev->record->cells;
+    struct record_fault fault;
+
+    if (record_cells(&ev->record->plan, ev->data, ev->len, ev->record->cells, &fault))
+        return record_refused(e, ev, fault);
+    e->letter = cells[1].u.s;
+    e->letter_len = cells[1].len;
+    e->error = ENCODING_PROCESSING_FAILED;
+    return errmsg_set(&e->why, -EBADMSG, "%.*s", (int)cells[0].len, (const char *)cells[0].u.s);
+}
+
 static __attribute__((noinline)) int record_row(struct encoding *e, const struct event *ev)
 {
     struct projection *p = &e->record;
@@ -487,6 +501,8 @@ static int record_look(struct encoding *e, const struct event *ev)
 
     if (!ev->record)
         return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "the record's type is not known");
+    if (ev->record->refused)
+        return refused_look(e, ev);
     /* Where its records are refused: the text may be of another event by now, it is made again. */
     if (p->type_id != ev->record->id || p->err) {
         p->type_id = 0;
@@ -640,6 +656,8 @@ int encoding_look(struct encoding *e, const struct event *ev, bool first)
         transform_eval(&e->transform, ev->time_ns, ev->kind);
     e->key.len = 0;
     e->key.text[0] = '\0';
+    e->letter = ev->data;
+    e->letter_len = ev->len;
     r = record ? record_look(e, ev) : object_look(e, ev, first);
     if (!r && e->hidden.count > 0)
         r = partition_key(record ? &e->record.schema : e->row_schema, e->cells,

@@ -87,7 +87,9 @@ struct encoding {
     uint32_t object_len;
     struct partition_key key;   /* "": not partitioned */
     enum encoding_error error;
-    struct errmsg why;          /* it was refused */
+    struct errmsg why;          /* it was refused, */
+    const uint8_t *letter;      /* and this is what goes to the error output */
+    uint32_t letter_len;
 };
 
 /* Strings are borrowed until it is closed. 0, -ENOMEM, or -EINVAL: settings no check has passed. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "encode/refused.h"
 
 void record_types_init(struct record_types *types)
 {
@@ -51,6 +52,7 @@ static int type_make(const void *body, size_t len, struct record_type **ret_type
     if (t->body) {
         memcpy(t->body, body, len);
         t->len = (uint32_t)len;
+        t->refused = refused_schema(body, len);
         err = record_schema_read(body, len, &t->schema);
     }
     if (!err)

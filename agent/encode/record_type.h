@@ -22,6 +22,7 @@ struct record_type {
     uint64_t id;                /* never given twice */
     uint32_t hash, len;
     uint8_t *body;              /* owned */
+    bool refused;               /* what refused.h tells of */
     struct schema schema;
     struct record_plan plan;
     struct cell *cells;         /* owned; of the record that is being read */

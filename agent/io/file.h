@@ -103,6 +103,10 @@ struct file_guard {
 };
 int file_guard_map(int fd, uint64_t offset, size_t len, struct file_guard *ret_guard);
 void file_guard_unmap(struct file_guard *guard);                /* zeroed is fine */
+
+/* The same for a mapping that another has made, and unmaps after the release. */
+int file_guard_adopt(void *addr, size_t len, struct file_guard *ret_guard);
+void file_guard_release(struct file_guard *guard);              /* zeroed is fine */
 bool file_guard_faulted(const struct file_guard *guard);
 
 /* Directory events. */

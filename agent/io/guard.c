@@ -120,9 +120,8 @@ static void slot_give(int slot)
     pthread_mutex_unlock(&free_mutex);
 }
 
-int file_guard_map(int fd, uint64_t offset, size_t len, struct file_guard *ret_guard)
+int file_guard_adopt(void *addr, size_t len, struct file_guard *ret_guard)
 {
-    void *addr;
     int slot;
 
     pthread_once(&install_once, install);
@@ -131,13 +130,6 @@ int file_guard_map(int fd, uint64_t offset, size_t len, struct file_guard *ret_g
     slot = slot_take();
     if (slot < 0)
         return slot;
-    addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
-    if (addr == MAP_FAILED) {
-        int err = -errno;
-
-        slot_give(slot);
-        return err;
-    }
     atomic_store_explicit(&slots[slot].len, len, memory_order_relaxed);
     atomic_store_explicit(&slots[slot].faulted, false, memory_order_relaxed);
     /* G1: nobody can touch the mapping, and so fault, before this. */
@@ -148,18 +140,40 @@ int file_guard_map(int fd, uint64_t offset, size_t len, struct file_guard *ret_g
     return 0;
 }
 
-void file_guard_unmap(struct file_guard *guard)
+void file_guard_release(struct file_guard *guard)
 {
-    int rc;
-
     if (guard->addr == NULL)
         return;
-    /* First out of the table: once unmapped, the address may belong to another mapping. */
     atomic_store_explicit(&slots[guard->slot].addr, 0, memory_order_release);
-    rc = munmap(guard->addr, guard->len);
-    INVARIANT(rc == 0);
     slot_give(guard->slot);
     memset(guard, 0, sizeof(*guard));
+}
+
+int file_guard_map(int fd, uint64_t offset, size_t len, struct file_guard *ret_guard)
+{
+    void *addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+    int rc;
+
+    if (addr == MAP_FAILED)
+        return -errno;
+    rc = file_guard_adopt(addr, len, ret_guard);
+    if (rc < 0)
+        (void)munmap(addr, len);
+    return rc;
+}
+
+void file_guard_unmap(struct file_guard *guard)
+{
+    void *addr = guard->addr;
+    size_t len = guard->len;
+    int rc;
+
+    if (addr == NULL)
+        return;
+    /* First out of the table: once unmapped, the address may belong to another mapping. */
+    file_guard_release(guard);
+    rc = munmap(addr, len);
+    INVARIANT(rc == 0);
 }
 
 bool file_guard_faulted(const struct file_guard *guard)

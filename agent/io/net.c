@@ -126,14 +126,16 @@ int net_accept(int fd)
     return got < 0 ? -errno : got;
 }
 
-void net_end(int fd)
+void net_abort(int fd)
 {
-    (void)shutdown(fd, SHUT_RDWR);      /* -ENOTCONN: it has ended by itself */
+    struct linger none = {.l_onoff = 1};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));   /* Unix: it is ignored */
 }
 
 void net_end_reading(int fd)
 {
-    (void)shutdown(fd, SHUT_RD);
+    (void)shutdown(fd, SHUT_RD);        /* -ENOTCONN: it has ended by itself */
 }
 
 int net_datagrams_open(const struct sockaddr *address, socklen_t len, int receive_bytes)

@@ -32,9 +32,11 @@ void net_unlisten_unix(const char *path, int fd);
 /* The next connection, in blocking mode, as io_receive() wants it. -EAGAIN: none waits. */
 int net_accept(int fd);
 
-/* Nothing more is read or written, and whoever waits for it is told. Or: nothing more is read. */
-void net_end(int fd);
+/* Nothing more comes: what is there can still be read, and then its end. A listener ends. */
 void net_end_reading(int fd);
+
+/* The peer will be told that not all was taken, when it is closed. By TCP; Unix sockets cannot. */
+void net_abort(int fd);
 
 /* Takes datagrams, without blocking; the kernel may keep receive_bytes of them, or what it lets. */
 int net_datagrams_open(const struct sockaddr *address, socklen_t len, int receive_bytes);

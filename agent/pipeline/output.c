@@ -219,10 +219,13 @@ static enum writer_result letter_take(struct seal_batch *sb, const struct encodi
                                       const struct event *ev, uint64_t arrival_ns)
 {
     struct block_chain *chain = &sb->batch.chain;
+    struct event letter = *ev;
 
-    if (!chain_reserve(chain, dead_letter_bytes_max(ev, e->why.text)))
+    letter.data = e->letter;
+    letter.len = e->letter_len;
+    if (!chain_reserve(chain, dead_letter_bytes_max(&letter, e->why.text)))
         return WRITER_NO_ROOM;
-    dead_letter_append(ev, arrival_ns, encoding_error_names[sb->error], e->why.text, chain);
+    dead_letter_append(&letter, arrival_ns, encoding_error_names[sb->error], e->why.text, chain);
     return WRITER_TAKEN;
 }
 

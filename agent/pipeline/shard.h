@@ -13,6 +13,7 @@
 
 #include "base/errmsg.h"
 #include "flow/settings.h"
+#include "pipeline/intake_counters.h"
 #include "pipeline/mailbox.h"
 #include "wal/wal_writer.h"
 
@@ -48,6 +49,7 @@ struct shard_options {                  /* of the agent; strings are copied */
     shard_directory_fn directories;
     shard_sink_fn sink;
     void *settings_ctx;
+    const struct intake_counters *intake;   /* borrowed; NULL: no sockets */
 };
 
 /*

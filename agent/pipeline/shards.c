@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/invariant.h"
 #include "pipeline/parts.h"
@@ -397,6 +398,15 @@ struct shard *shards_at(const struct shards *a, uint32_t i)
 struct mailbox *shards_mailbox(struct shards *a)
 {
     return &a->shard[0]->mailbox;
+}
+
+bool shards_stream_fits(struct shards *a, const char *stream, bool named)
+{
+    enum shm_wait why = quota_stream_look(&a->quota, stream, (uint32_t)geteuid());
+
+    if (why == SHM_WAIT_STREAMS_UID && named)
+        why = quota_stream_look(&a->quota, stream, WAL_NO_UID);
+    return why == SHM_WAIT_NONE;
 }
 
 void shards_stop(struct shards *a, uint64_t timeout_ns)

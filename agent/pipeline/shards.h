@@ -54,6 +54,12 @@ int shards_remote(struct shards *a, const struct remote_settings *settings, uint
 /* NULL: there never was a remote sink. */
 struct delivery *shards_delivery(const struct shards *a);
 
+/*
+ * May a ring of this process define such a stream, as far as limits go? `named`: it has a section
+ * of its own. Any thread.
+ */
+bool shards_stream_fits(struct shards *a, const char *stream, bool named);
+
 /* Asks all to stop, as shard_stop(). */
 void shards_stop(struct shards *a, uint64_t timeout_ns);
 

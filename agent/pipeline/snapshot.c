@@ -227,6 +227,30 @@ static int rings_fill(const struct shard *s, struct status *to)
     return 0;
 }
 
+static void counters_copy(uint64_t *to, const _Atomic uint64_t *from, int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
+}
+
+/* Of the agent, so the first shard says it. */
+static void intake_fill(const struct shard *s, struct status_intake *to)
+{
+    const struct intake_counters *from = s->opt.intake;
+
+    if (!from || s->number != 0)
+        return;
+    to->on = true;
+    counters_copy(to->connections, from->connections, INTAKE_SOURCE_COUNT);
+    counters_copy(to->connections_total, from->connections_total, INTAKE_SOURCE_COUNT);
+    counters_copy(to->ended, from->ended, INTAKE_ENDED_COUNT);
+    counters_copy(to->events, from->events, INTAKE_SOURCE_COUNT);
+    counters_copy(to->bad_lines, from->bad_lines, LINE_FAULT_COUNT);
+    counters_copy(&to->bad_lines_dropped, &from->bad_lines_dropped, 1);
+    counters_copy(&to->datagrams_dropped, &from->datagrams_dropped, 1);
+    counters_copy(&to->waiting, &from->waiting, 1);
+}
+
 static int shard_fill(const struct shard *s, struct status *to)
 {
     to->shards = calloc(1, sizeof(*to->shards));
@@ -300,6 +324,7 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
     memcpy(to->backpressure, s->backpressure_said, sizeof(to->backpressure));
     memcpy(to->lost_bytes, s->state.lost_bytes, sizeof(to->lost_bytes));
     to->turns = s->turns;
+    intake_fill(s, &to->intake);
     err = streams_fill(s, to);
     if (!err)
         err = sinks_fill(s, to);

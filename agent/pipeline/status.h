@@ -14,6 +14,7 @@
 
 #include "encode/encoding.h"
 #include "flow/name.h"
+#include "pipeline/intake_counters.h"
 #include "shm_wire.h"
 #include "wal/wal_format.h"
 
@@ -77,6 +78,15 @@ struct status_ring {
     uint64_t drops[SHM_DROP_COUNT];     /* as its producer reports them, believed or not */
 };
 
+/* What intake_counters.h counts, as of the snapshot. */
+struct status_intake {
+    bool on;                        /* there are sockets */
+    uint64_t connections[INTAKE_SOURCE_COUNT], connections_total[INTAKE_SOURCE_COUNT];
+    uint64_t ended[INTAKE_ENDED_COUNT];
+    uint64_t events[INTAKE_SOURCE_COUNT];
+    uint64_t bad_lines[LINE_FAULT_COUNT], bad_lines_dropped, datagrams_dropped, waiting;
+};
+
 enum status_backpressure {
     BACKPRESSURE_LOG_FULL,          /* [wal] max_bytes */
     BACKPRESSURE_MEMORY,            /* memory_limit */
@@ -121,6 +131,7 @@ struct status {
 
     uint64_t rings_by_state[STATUS_RING_STATE_COUNT];   /* those beyond the list included */
     uint64_t intake_drops[SHM_DROP_COUNT];      /* of all rings, those gone included */
+    struct status_intake intake;
     uint64_t turns;
 
     struct status_stream *streams;

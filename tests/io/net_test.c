@@ -119,7 +119,7 @@ static void receives_take_a_buffer_when_there_are_bytes(bool plain)
     /* One that waits ends when this side is shut down, */
     receive(loop, &r[1], b[0]);
     assert_true(loop_turn(loop, 0) >= 0);
-    net_end(b[0]);
+    net_end_reading(b[0]);
     assert_true(wait_for(&r[1]) <= 0);
     /* and one that waits for ever by the loop's end. */
     receive(loop, &r[2], c[0]);

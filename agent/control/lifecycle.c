@@ -195,7 +195,7 @@ static int http_start(struct life *life, struct errmsg *err)
 }
 
 /* On the thread of the intake. */
-static bool on_stream_fits(void *ctx, const char *stream)
+static bool on_stream(void *ctx, const char *stream)
 {
     struct life *life = ctx;
     bool named;
@@ -203,7 +203,7 @@ static bool on_stream_fits(void *ctx, const char *stream)
     (void)pthread_mutex_lock(&life->config_mutex);
     named = config_find_stream(life->config, stream) != NULL;
     (void)pthread_mutex_unlock(&life->config_mutex);
-    return shards_stream_fits(life->shards, stream, named);
+    return shards_stream_take(life->shards, stream, named);
 }
 
 static int intake_places(struct intake_place *places, size_t *count, enum intake_source source,
@@ -234,7 +234,7 @@ static int sockets_start(struct life *life, struct errmsg *err)
         .line_bytes_max = (size_t)c->intake.line_bytes_max,
         .connections_max = (uint32_t)c->intake.connections_max,
         .idle_timeout_ns = (uint64_t)c->intake.idle_timeout_ns,
-        .stream_fits = on_stream_fits,
+        .stream_take = on_stream,
         .ctx = life,
         .counters = &life->counters,
     };

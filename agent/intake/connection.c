@@ -5,7 +5,10 @@
  *
  * One receive is under way, or one buffer is being worked off, never both: so a connection whose
  * lines the ring does not take is not read, and its sender feels it. It is closed when the end of
- * its stream has been reached and everything before it is committed.
+ * its stream has been reached and everything before it is committed. So that the death of the agent
+ * does not look the same, TCP connections are such that it resets them, and what comes by a Unix
+ * socket is only looked at until it is committed: with bytes left in it, it is reset too. (But for
+ * a last line without LF, which is out of the socket before it is known to be one.)
  *
  * Owns:   the connection.
  * Thread: the intake's.
@@ -66,6 +69,16 @@ static void buffer_drop(struct connection *c)
     }
 }
 
+/*
+ * Everything in it is committed, but for the half line at its end: a Unix socket, whose peer would
+ * take our death for a close otherwise, gives it up only now.
+ */
+static bool buffer_taken(struct connection *c)
+{
+    return c->buffer == NULL || c->taker->source != INTAKE_UNIX ||
+           net_drop(c->fd, c->buffer, c->len) == 0;
+}
+
 static void half_forget(struct connection *c)
 {
     if (c->on_half)
@@ -124,8 +137,8 @@ void connection_end(struct connection *c, enum intake_ended why)
         return;
     intake_count(&intake_of(c)->counters->ended[why], 1);
     line_reader_cut(&c->lines, &handler);
-    if (why != INTAKE_ENDED_IDLE)
-        net_abort(c->fd);
+    if (why == INTAKE_ENDED_IDLE)
+        net_abortive(c->fd, false);
     if (!c->receiving) {
         connection_free(c);
         return;
@@ -140,8 +153,8 @@ void connection_open(struct taker *t, int fd)
     struct intake *in = t->in;
     struct connection *c = calloc(1, sizeof(*c));
 
+    net_abortive(fd, true);         /* until all is committed */
     if (c == NULL) {
-        net_abort(fd);
         file_close(fd);
         return;
     }
@@ -382,7 +395,12 @@ void connection_work(struct connection *c)
     todo_remove(c);
     memory_waits(c, false);
     if (c->end != STREAM_OPEN) {
+        net_abortive(c->fd, false);
         connection_free(c);
+        return;
+    }
+    if (!buffer_taken(c)) {
+        connection_end(c, INTAKE_ENDED_DAMAGED);
         return;
     }
     buffer_drop(c);
@@ -429,7 +447,7 @@ void connection_receive(struct connection *c)
 {
     INVARIANT(!c->receiving && c->buffer == NULL);
     c->receiving = true;
-    io_receive(intake_of(c)->loop, &c->op, c->fd, on_received);
+    io_receive(intake_of(c)->loop, &c->op, c->fd, c->taker->source == INTAKE_UNIX, on_received);
 }
 
 /* ---- time ---- */

@@ -292,7 +292,7 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
     for (int i = 0; i < INTAKE_SOURCE_COUNT; i++) {
         in->takers[i].in = in;
         in->takers[i].source = (enum intake_source)i;
-        if (intake_ring_init(&in->takers[i].ring, ring_names[i], in->shm_dir, opt->stream_fits,
+        if (intake_ring_init(&in->takers[i].ring, ring_names[i], in->shm_dir, opt->stream_take,
                              opt->ctx) != 0)
             return errmsg_set(err, -ENOMEM, "out of memory");
     }

@@ -27,9 +27,9 @@ static const struct shmc_field refused_fields[] = {
 };
 
 int intake_ring_init(struct intake_ring *r, const char *name, const char *shm_dir,
-                     bool (*stream_fits)(void *ctx, const char *stream), void *ctx)
+                     bool (*stream_take)(void *ctx, const char *stream), void *ctx)
 {
-    *r = (struct intake_ring){.name = name, .shm_dir = shm_dir, .stream_fits = stream_fits,
+    *r = (struct intake_ring){.name = name, .shm_dir = shm_dir, .stream_take = stream_take,
                               .ctx = ctx};
     r->streams = calloc(INTAKE_STREAMS_CAP, sizeof(*r->streams));
     return r->streams != NULL ? 0 : -ENOMEM;
@@ -139,7 +139,7 @@ static int stream_get(struct intake_ring *r, const char *name, size_t len, uint1
     memcpy(text, name, len);
     text[len] = '\0';
     /* A ring that defines one stream too many would wait, and all that is behind it. */
-    if (!r->stream_fits(r->ctx, text))
+    if (!r->stream_take(r->ctx, text))
         return -EDQUOT;
     rc = shmc_stream(r->ring, text, ret_id);
     if (rc != 0)

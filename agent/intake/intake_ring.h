@@ -35,13 +35,13 @@ struct intake_ring {
     uint16_t refused_stream;    /* of the schema below */
     uint16_t refused_id;        /* 0: not declared yet */
     uint64_t retry_ns;          /* no other attempt to make it before this */
-    bool (*stream_fits)(void *ctx, const char *stream);
+    bool (*stream_take)(void *ctx, const char *stream);
     void *ctx;
 };
 
 /* 0 or -ENOMEM. */
 int intake_ring_init(struct intake_ring *r, const char *name, const char *shm_dir,
-                     bool (*stream_fits)(void *ctx, const char *stream), void *ctx);
+                     bool (*stream_take)(void *ctx, const char *stream), void *ctx);
 void intake_ring_fini(struct intake_ring *r);   /* what is committed stays; zeroed is fine */
 
 /*

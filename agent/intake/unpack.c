@@ -28,6 +28,7 @@ struct unpacker {
     enum unpack_type type;
     bool complete;              /* at the end of a member or frame */
     bool over;                  /* gzip: a member has ended, the next is to begin */
+    int failed;                 /* told once what was made before it is out */
     z_stream gzip;
     ZSTD_DStream *zstd;         /* owned */
 };
@@ -85,6 +86,7 @@ void unpacker_close(struct unpacker *u)
 void unpacker_reset(struct unpacker *u)
 {
     u->complete = u->over = false;
+    u->failed = 0;
     if (u->type == UNPACK_GZIP)
         (void)inflateReset(&u->gzip);
     else
@@ -107,8 +109,8 @@ static int gzip_step(struct unpacker *u, const uint8_t *in, size_t len, size_t *
     z->next_out = out;
     z->avail_out = (uInt)cap;
     while (rc == Z_OK && z->avail_out > 0 && (z->avail_in > 0 || !u->over)) {
-        if (u->over && inflateReset(z) != Z_OK)
-            return -EBADMSG;
+        if (u->over)
+            (void)inflateReset(z);      /* fails only where there is no state */
         u->over = false;
         rc = inflate(z, Z_NO_FLUSH);
         if (rc == Z_STREAM_END) {
@@ -135,12 +137,12 @@ static int zstd_step(struct unpacker *u, const uint8_t *in, size_t len, size_t *
     while (to.pos < cap && (from.pos < len || (to.pos != made && !u->complete))) {
         made = to.pos;
         more = ZSTD_decompressStream(u->zstd, &to, &from);
+        *ret_used = from.pos;
+        *ret_made = to.pos;
         if (ZSTD_isError(more))
             return ZSTD_getErrorCode(more) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
         u->complete = more == 0;
     }
-    *ret_used = from.pos;
-    *ret_made = to.pos;
     return 0;
 }
 
@@ -148,13 +150,15 @@ int unpacker_step(struct unpacker *u, const uint8_t *in, size_t len, size_t *ret
                   uint8_t *out, size_t cap, size_t *ret_made)
 {
     *ret_used = *ret_made = 0;
-    return u->type == UNPACK_GZIP ? gzip_step(u, in, len, ret_used, out, cap, ret_made)
-                                  : zstd_step(u, in, len, ret_used, out, cap, ret_made);
+    if (u->failed == 0)
+        u->failed = u->type == UNPACK_GZIP ? gzip_step(u, in, len, ret_used, out, cap, ret_made)
+                                           : zstd_step(u, in, len, ret_used, out, cap, ret_made);
+    return *ret_made > 0 ? 0 : u->failed;
 }
 
 bool unpacker_complete(const struct unpacker *u)
 {
-    return u->complete;
+    return u->complete && u->failed == 0;
 }
 
 size_t unpack_snappy_bytes(const uint8_t *data, size_t len, size_t max)

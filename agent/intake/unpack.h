@@ -35,8 +35,8 @@ size_t unpacker_memory(const struct unpacker *u);   /* what it holds now */
 
 /*
  * Takes from in[0..len), *ret_used of it, and fills out with *ret_made bytes, at most cap. When
- * made < cap all of the input is used. 0, -EBADMSG: it is damaged or wants too large a window,
- * -ENOMEM.
+ * made < cap all of the input is used. 0; -EBADMSG: it is damaged or wants too large a window,
+ * -ENOMEM: both only when everything made before is out, and from then on.
  */
 int unpacker_step(struct unpacker *u, const uint8_t *in, size_t len, size_t *ret_used,
                   uint8_t *out, size_t cap, size_t *ret_made);

@@ -107,9 +107,10 @@ void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
  * Waits until a connected socket, which must be in blocking mode, has bytes, and only then takes a
  * buffer: one that is silent holds none. res: how many bytes are in io_received(); 0: the end;
  * -ENOBUFS: all buffers are out. Each ends with one buffer, so that whoever prepares no other has
- * stopped reading. Cancelled by loop_close(); ends by shutdown(2).
+ * stopped reading. `peek`: the bytes stay in the socket, too. Cancelled by loop_close(); ends by
+ * shutdown(2).
  */
-void io_receive(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
+void io_receive(struct io_loop *loop, struct io_op *op, int fd, bool peek, io_done_fn done);
 
 /* Within the done function of an io_receive() with res > 0: its buffer, now the caller's. */
 uint8_t *io_received(const struct io_loop *loop, const struct io_op *op);

@@ -126,11 +126,25 @@ int net_accept(int fd)
     return got < 0 ? -errno : got;
 }
 
-void net_abort(int fd)
+void net_abortive(int fd, bool on)
 {
-    struct linger none = {.l_onoff = 1};
+    struct linger none = {.l_onoff = on};
 
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));   /* Unix: it is ignored */
+}
+
+int net_drop(int fd, void *scratch, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = recv(fd, scratch, len, MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENODATA;
+        len -= (size_t)n;
+    }
+    return 0;
 }
 
 void net_end_reading(int fd)

@@ -35,8 +35,14 @@ int net_accept(int fd);
 /* Nothing more comes: what is there can still be read, and then its end. A listener ends. */
 void net_end_reading(int fd);
 
-/* The peer will be told that not all was taken, when it is closed. By TCP; Unix sockets cannot. */
-void net_abort(int fd);
+/*
+ * on: should it be closed now, by the death of this process perhaps, its peer is told that not all
+ * was taken. By TCP; a Unix socket tells that when there are bytes in it that were not read.
+ */
+void net_abortive(int fd, bool on);
+
+/* Takes `len` bytes that are there out of the socket, by way of `scratch`. 0 or -errno. */
+int net_drop(int fd, void *scratch, size_t len);
 
 /* Takes datagrams, without blocking; the kernel may keep receive_bytes of them, or what it lets. */
 int net_datagrams_open(const struct sockaddr *address, socklen_t len, int receive_bytes);

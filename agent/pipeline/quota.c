@@ -155,16 +155,6 @@ static enum shm_wait stream_limit(const struct quota *q, uint32_t uid)
     return count < q->limits.streams_per_uid_max ? SHM_WAIT_NONE : SHM_WAIT_STREAMS_UID;
 }
 
-enum shm_wait quota_stream_look(struct quota *q, const char *name, uint32_t uid)
-{
-    enum shm_wait why;
-
-    pthread_mutex_lock(&q->mutex);
-    why = stream_find(q, name) ? SHM_WAIT_NONE : stream_limit(q, uid);
-    pthread_mutex_unlock(&q->mutex);
-    return why;
-}
-
 enum shm_wait quota_stream_take(struct quota *q, const char *name, uint32_t *uid)
 {
     enum shm_wait why = SHM_WAIT_NONE;

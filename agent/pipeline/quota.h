@@ -55,9 +55,7 @@ void quota_ring_give(struct quota *q, uint32_t uid, uint64_t bytes);
 
 /* What a log knows is counted, whatever the limits are today; the first one to name it counts. */
 int quota_stream_load(struct quota *q, const char *name, uint32_t uid);    /* 0 or -ENOMEM */
-/* May there be such a stream, which this user's ring would bring into being? */
-enum shm_wait quota_stream_look(struct quota *q, const char *name, uint32_t uid);
-/* The same, and it is counted then. *uid: whose it is. */
+/* May there be such a stream? It is counted then. *uid: whose it is. */
 enum shm_wait quota_stream_take(struct quota *q, const char *name, uint32_t *uid);
 /* It is the configuration's, and counts for no user any more. */
 void quota_stream_named(struct quota *q, const char *name);

@@ -400,13 +400,15 @@ struct mailbox *shards_mailbox(struct shards *a)
     return &a->shard[0]->mailbox;
 }
 
-bool shards_stream_fits(struct shards *a, const char *stream, bool named)
+bool shards_stream_take(struct shards *a, const char *stream, bool named)
 {
-    enum shm_wait why = quota_stream_look(&a->quota, stream, (uint32_t)geteuid());
+    uint32_t uid = (uint32_t)geteuid();
+    enum shm_wait why = quota_stream_take(&a->quota, stream, &uid);
 
-    if (why == SHM_WAIT_STREAMS_UID && named)
-        why = quota_stream_look(&a->quota, stream, WAL_NO_UID);
-    return why == SHM_WAIT_NONE;
+    if (why != SHM_WAIT_STREAMS_UID || !named)
+        return why == SHM_WAIT_NONE;
+    uid = WAL_NO_UID;
+    return quota_stream_take(&a->quota, stream, &uid) == SHM_WAIT_NONE;
 }
 
 void shards_stop(struct shards *a, uint64_t timeout_ns)

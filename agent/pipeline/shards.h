@@ -55,10 +55,10 @@ int shards_remote(struct shards *a, const struct remote_settings *settings, uint
 struct delivery *shards_delivery(const struct shards *a);
 
 /*
- * May a ring of this process define such a stream, as far as limits go? `named`: it has a section
- * of its own. Any thread.
+ * May a ring of this process define such a stream, as far as limits go? It is counted then.
+ * `named`: it has a section of its own. Any thread.
  */
-bool shards_stream_fits(struct shards *a, const char *stream, bool named);
+bool shards_stream_take(struct shards *a, const char *stream, bool named);
 
 /* Asks all to stop, as shard_stop(). */
 void shards_stop(struct shards *a, uint64_t timeout_ns);

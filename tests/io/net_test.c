@@ -26,8 +26,11 @@ struct result {
     struct io_loop *loop;
     unsigned calls;
     int res;
-    const uint8_t *buffer;
+    uint8_t *buffer;
+    bool peek;
 };
+
+static bool peeks;              /* what is received stays, until it is dropped */
 
 static void on_received(struct io_op *op, int res)
 {
@@ -61,8 +64,8 @@ static struct io_loop *make_loop(unsigned buffers, bool plain)
 
 static void receive(struct io_loop *loop, struct result *r, int fd)
 {
-    *r = (struct result){.loop = loop, .op.ctx = r};
-    io_receive(loop, &r->op, fd, on_received);
+    *r = (struct result){.loop = loop, .op.ctx = r, .peek = peeks};
+    io_receive(loop, &r->op, fd, r->peek, on_received);
 }
 
 static int wait_for(struct result *r)
@@ -109,6 +112,19 @@ static void receives_take_a_buffer_when_there_are_bytes(bool plain)
     assert_memory_equal(r[0].buffer, "ay", 2);
     loop_buffer_give(loop, r[0].buffer);
     loop_buffer_give(loop, r[2].buffer);
+
+    /* What was only looked at comes again. */
+    peeks = true;
+    send_text(b[1], "boo");
+    receive(loop, &r[1], b[0]);
+    assert_int_equal(wait_for(&r[1]), 3);
+    assert_int_equal(net_drop(b[0], r[1].buffer, 1), 0);
+    loop_buffer_give(loop, r[1].buffer);
+    peeks = false;
+    receive(loop, &r[1], b[0]);
+    assert_int_equal(wait_for(&r[1]), 2);
+    assert_memory_equal(r[1].buffer, "oo", 2);
+    loop_buffer_give(loop, r[1].buffer);
 
     /* The end is no bytes, and holds no buffer. */
     close(a[1]);

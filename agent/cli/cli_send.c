@@ -22,6 +22,7 @@
 static const char usage[] =
     "usage: hydrant send STREAM [FILE...] [--durable] [--delivered] [--timeout T]\n"
     "                    [--ring-bytes SIZE] [--shm-dir DIR]\n"
+    "       hydrant send STREAM [FILE...] --tcp ADDR:PORT | --unix PATH [--gzip] [--timeout T]\n"
     "\n"
     "Sends each line of the files (none, or -: standard input) as one event to a stream, by a\n"
     "ring in shared memory. One LF or CRLF is cut, empty lines are skipped. A line that is one\n"
@@ -37,7 +38,15 @@ static const char usage[] =
     "                     1MiB at most\n"
     "  --shm-dir DIR      where rings are (HYDRANT_SHM_DIR; default /dev/shm/hydrant for root\n"
     "                     and system users, else /dev/shm/hydrant-UID)\n"
-    "  --tcp, --unix, --http ADDR   send that way (not built yet)\n"
+    "  --tcp ADDR:PORT    to a listener of [intake] tcp instead; ADDR is numeric or localhost\n"
+    "  --unix PATH        to one of [intake] unix\n"
+    "  --gzip             compressed, by socket\n"
+    "  --http ADDR        send that way (not built yet)\n"
+    "\n"
+    "By socket the agent says that it has everything by closing the connection, every 8 MiB and\n"
+    "at the end. When one breaks instead, another is made, for as long as --timeout allows; what\n"
+    "the broken one had sent may have arrived or not: it is counted, and not sent again. A line\n"
+    "longer than the agent's line_bytes_max goes to the error output of its default stream.\n"
     "\n"
     "Progress on stderr if that is a terminal, and a summary at the end.\n"
     "\n"
@@ -49,7 +58,7 @@ static const char usage[] =
     "  hydrant send clicks clicks-1.json clicks-2.json --durable\n";
 
 enum { OPTION_DURABLE = 256, OPTION_DELIVERED, OPTION_TIMEOUT, OPTION_RING_BYTES, OPTION_SHM_DIR,
-       OPTION_TCP, OPTION_UNIX, OPTION_HTTP };
+       OPTION_TCP, OPTION_UNIX, OPTION_GZIP, OPTION_HTTP };
 
 static const struct option longs[] = {
     { "durable", no_argument, NULL, OPTION_DURABLE },
@@ -59,10 +68,32 @@ static const struct option longs[] = {
     { "shm-dir", required_argument, NULL, OPTION_SHM_DIR },
     { "tcp", required_argument, NULL, OPTION_TCP },
     { "unix", required_argument, NULL, OPTION_UNIX },
+    { "gzip", no_argument, NULL, OPTION_GZIP },
     { "http", required_argument, NULL, OPTION_HTTP },
     CLI_OPTION_HELP_ROW,
     { NULL, 0, NULL, 0 },
 };
+
+/* What one option cannot show. -1: go on; else the exit code. */
+static int options_check(int argc, char **argv, struct send_options *options)
+{
+    bool by_socket = options->tcp != NULL || options->unix_path != NULL;
+
+    if (options->tcp != NULL && options->unix_path != NULL)
+        return cli_usage_error(argv[0], "--tcp or --unix, not both");
+    if (options->gzip && !by_socket)
+        return cli_usage_error(argv[0], "--gzip is for --tcp and --unix");
+    if (by_socket && (options->durable || options->delivered))
+        return cli_usage_error(argv[0], "--durable and --delivered need a ring: a socket tells no "
+                               "more than that all is committed");
+    if (optind == argc)
+        return cli_usage_error(argv[0], "a stream is wanted");
+    options->stream = argv[optind++];
+    if (!stream_name_valid(options->stream, strlen(options->stream)))
+        return cli_usage_error(argv[0], "'%s' cannot be a stream's name (letters, digits and _ . -,"
+                               " 64 at most, the first a letter or digit)", options->stream);
+    return -1;
+}
 
 /* -1: go on with the options; else the exit code. */
 static int options_parse(int argc, char **argv, struct send_options *options)
@@ -91,9 +122,14 @@ static int options_parse(int argc, char **argv, struct send_options *options)
             options->shm_dir = optarg;
             break;
         case OPTION_TCP:
-            return cli_fail(argv[0], "--tcp is not built yet");
+            options->tcp = optarg;
+            break;
         case OPTION_UNIX:
-            return cli_fail(argv[0], "--unix is not built yet");
+            options->unix_path = optarg;
+            break;
+        case OPTION_GZIP:
+            options->gzip = true;
+            break;
         case OPTION_HTTP:
             return cli_fail(argv[0], "--http is not built yet");
         case CLI_OPTION_HELP:
@@ -103,13 +139,7 @@ static int options_parse(int argc, char **argv, struct send_options *options)
             return CLI_USAGE;
         }
     }
-    if (optind == argc)
-        return cli_usage_error(argv[0], "a stream is wanted");
-    options->stream = argv[optind++];
-    if (!stream_name_valid(options->stream, strlen(options->stream)))
-        return cli_usage_error(argv[0], "'%s' cannot be a stream's name (letters, digits and _ . -,"
-                               " 64 at most, the first a letter or digit)", options->stream);
-    return -1;
+    return options_check(argc, argv, options);
 }
 
 /* False: no use in going on. A file that does not open is no reason to leave the others. */

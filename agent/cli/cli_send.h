@@ -21,18 +21,23 @@ struct send_options {
     int64_t ring_bytes;         /* 0: the library's default */
     int64_t timeout_ns;         /* 0: wait for ever */
     bool durable, delivered;    /* wait for that at the end */
+    const char *tcp, *unix_path;    /* NULL: not that way; both: by ring */
+    bool gzip;                  /* by socket alone */
 };
+
+struct send_socket;
 
 struct sender {
     const char *command;
     struct send_options options;
-    struct shmc *ring;              /* owned */
+    struct shmc *ring;              /* owned; NULL: by socket */
+    struct send_socket *socket;     /* owned; NULL: by ring */
     uint16_t stream;
     struct json_checker *checker;   /* owned */
     struct lines lines;             /* owned */
     const char *file_name;          /* of what is being read */
 
-    uint64_t events, bytes;         /* committed */
+    uint64_t events, bytes;         /* committed; by socket: as the agent has said */
     uint64_t refused;               /* lines that are too long */
     bool failed;                    /* something was reported; the exit code is 1 */
 
@@ -55,6 +60,33 @@ bool sender_flush(struct sender *s);
 
 /* The last line on stderr. */
 void sender_summary(struct sender *s);
+
+/* ---- cli_send_socket.c ---- */
+
+/* By what the sender's options name. False after having said why; closed with the sender. */
+bool send_socket_open(struct sender *s);
+void send_socket_close(struct send_socket *w);      /* NULL is fine */
+
+/* 0, -EINTR: stop, or -errno. */
+int send_socket_line(struct send_socket *w, const char *stream, const uint8_t *data, size_t len);
+bool send_socket_idle(struct send_socket *w);       /* no more lines just now: sends what waits */
+bool send_socket_flush(struct send_socket *w);      /* waits until the agent has everything */
+
+/* Events that were sent by connections that broke: they may have arrived or not. */
+uint64_t send_socket_unknown(const struct send_socket *w);
+
+/* ---- waiting, for both ways ---- */
+
+uint64_t sender_now_ns(void);
+
+/*
+ * Waits for `events` of a descriptor (-1: of none) or until timeout_ns have passed. False: a signal
+ * has come, which ends the wait.
+ */
+bool sender_await(int fd, short events, uint64_t timeout_ns);
+
+/* It has waited for waited_ns: says so, or gives up. False: stop. */
+bool sender_waits(struct sender *s, uint64_t waited_ns, const char *what);
 
 /* SIGINT and SIGTERM from here on stop the reading; the number of the one that came, or 0. */
 void sender_catch_signals(void);

@@ -51,7 +51,7 @@ int sender_signal(void)
     return (int)signal_seen;
 }
 
-static uint64_t now_ns(void)
+uint64_t sender_now_ns(void)
 {
     struct timespec now;
 
@@ -69,7 +69,7 @@ static void progress_clear(struct sender *s)
 
 static void progress_show(struct sender *s, const char *state)
 {
-    uint64_t now = now_ns();
+    uint64_t now = sender_now_ns();
     double seconds = (double)(now - s->start_ns) / 1e9;
     char human[CLI_HUMAN_BYTES];
 
@@ -81,42 +81,51 @@ static void progress_show(struct sender *s, const char *state)
             cli_human_bytes(s->bytes, human), (double)s->events / seconds, state);
 }
 
+static bool ring_open(struct sender *s)
+{
+    const struct send_options *options = &s->options;
+    struct shmc_options opt = SHMC_OPTIONS_INIT;
+    int res;
+
+    opt.name = "send";
+    opt.shm_dir = options->shm_dir;
+    opt.ring_bytes = (uint64_t)options->ring_bytes;
+    opt.full = SHMC_FULL_WAIT;
+    opt.wait_ns_max = s->slice_ns;
+    if (shmc_open(&opt, &s->ring) != 0) {
+        (void)cli_fail(s->command, "%s", shmc_error(NULL));
+        return false;
+    }
+    res = shmc_stream(s->ring, options->stream, &s->stream);
+    if (res != 0)
+        (void)cli_fail(s->command, "stream '%s': %s", options->stream, shmc_error(s->ring));
+    return res == 0;
+}
+
 bool sender_open(struct sender *s, const char *command, const struct send_options *options)
 {
-    struct shmc_options opt = SHMC_OPTIONS_INIT;
+    bool by_socket = options->tcp != NULL || options->unix_path != NULL;
     size_t event_max;
-    int res;
 
     memset(s, 0, sizeof(*s));
     s->command = command;
     s->options = *options;
     s->live = isatty(STDERR_FILENO) == 1;
-    opt.name = "send";
-    opt.shm_dir = options->shm_dir;
-    opt.ring_bytes = (uint64_t)options->ring_bytes;
-    opt.full = SHMC_FULL_WAIT;
     s->slice_ns = options->timeout_ns != 0 && (uint64_t)options->timeout_ns < SLICE_NS
                       ? (uint64_t)options->timeout_ns
                       : SLICE_NS;
-    opt.wait_ns_max = s->slice_ns;
-    if (shmc_open(&opt, &s->ring) != 0) {
-        (void)cli_fail(command, "%s", shmc_error(NULL));
-        return false;
-    }
-    res = shmc_stream(s->ring, options->stream, &s->stream);
-    if (res != 0) {
-        (void)cli_fail(command, "stream '%s': %s", options->stream, shmc_error(s->ring));
+    if (by_socket ? !send_socket_open(s) : !ring_open(s)) {
         sender_close(s);
         return false;
     }
-    event_max = shmc_event_bytes_max(s->ring);
+    event_max = by_socket ? SHM_EVENT_BYTES_MAX : shmc_event_bytes_max(s->ring);
     s->checker = json_checker_open(event_max);
     if (s->checker == NULL || lines_init(&s->lines, event_max, READ_BYTES) != 0) {
         (void)cli_fail(command, "out of memory");
         sender_close(s);
         return false;
     }
-    s->start_ns = s->shown_ns = now_ns();
+    s->start_ns = s->shown_ns = sender_now_ns();
     return true;
 }
 
@@ -125,12 +134,13 @@ void sender_close(struct sender *s)
     lines_fini(&s->lines);
     json_checker_close(s->checker);
     s->checker = NULL;
+    send_socket_close(s->socket);
+    s->socket = NULL;
     (void)shmc_close(s->ring); /* what is committed stays */
     s->ring = NULL;
 }
 
-/* A full ring or a flush has made us wait for waited_ns. False: enough. */
-static bool wait_goes_on(struct sender *s, uint64_t waited_ns, const char *what)
+bool sender_waits(struct sender *s, uint64_t waited_ns, const char *what)
 {
     if (sender_signal() != 0)
         return false;
@@ -151,21 +161,32 @@ static bool wait_goes_on(struct sender *s, uint64_t waited_ns, const char *what)
 /* Tries again and again; the ring was full. 0 or -errno as shmc_write(), -EINTR: stop. */
 static int write_full(struct sender *s, uint8_t kind, const uint8_t *data, size_t len)
 {
-    uint64_t since_ns = now_ns() - s->slice_ns; /* the first try has waited */
+    uint64_t since_ns = sender_now_ns() - s->slice_ns; /* the first try has waited */
     int res;
 
     do {
-        if (!wait_goes_on(s, now_ns() - since_ns, "the ring is full"))
+        if (!sender_waits(s, sender_now_ns() - since_ns, "the ring is full"))
             return -EINTR;
         res = shmc_write(s->ring, s->stream, kind, data, len);
     } while (res == -ETIMEDOUT);
     return res;
 }
 
+static inline int ring_write(struct sender *s, const uint8_t *data, size_t len)
+{
+    uint8_t kind = (uint8_t)event_classify(s->checker, data, len);
+    int res = shmc_write(s->ring, s->stream, kind, data, len);
+
+    if (__builtin_expect(res == -ETIMEDOUT, 0))
+        res = write_full(s, kind, data, len);
+    s->events += res == 0;
+    s->bytes += res == 0 ? len : 0;
+    return res;
+}
+
 static int on_line(void *ctx, const uint8_t *data, size_t len, uint64_t number)
 {
     struct sender *s = (struct sender *)ctx;
-    uint8_t kind;
     int res;
 
     if (data == NULL) {
@@ -173,38 +194,31 @@ static int on_line(void *ctx, const uint8_t *data, size_t len, uint64_t number)
         if (s->refused++ < REFUSED_MAX)
             (void)cli_fail(s->command, "%s:%" PRIu64 ": the line is longer than %zu bytes%s",
                            s->file_name, number, s->lines.line_max,
-                           s->lines.line_max < SHM_EVENT_BYTES_MAX
+                           s->ring != NULL && s->lines.line_max < SHM_EVENT_BYTES_MAX
                                ? "; a larger --ring-bytes takes longer ones" : "");
         s->failed = true;
         return 0;
     }
-    kind = (uint8_t)event_classify(s->checker, data, len);
-    res = shmc_write(s->ring, s->stream, kind, data, len);
-    if (__builtin_expect(res != 0, 0)) {
-        if (res == -ETIMEDOUT)
-            res = write_full(s, kind, data, len);
-        if (res == -EINTR)
-            return res;
-        if (res != 0) {
-            progress_clear(s);
-            (void)cli_fail(s->command, "%s:%" PRIu64 ": %s", s->file_name, number,
-                           shmc_error(s->ring));
-            s->failed = true;
-            return res;
-        }
-    }
-    s->events++;
-    s->bytes += len;
-    return 0;
+    res = s->socket != NULL ? send_socket_line(s->socket, s->options.stream, data, len)
+                            : ring_write(s, data, len);
+    if (__builtin_expect(res == 0, 1) || res == -EINTR)
+        return res;
+    progress_clear(s);
+    (void)cli_fail(s->command, "%s:%" PRIu64 ": %s", s->file_name, number,
+                   s->ring != NULL ? shmc_error(s->ring) : strerror(-res));
+    s->failed = true;
+    return res;
 }
 
 /*
- * Waits until there is something to read. False: a signal. The two are blocked but within ppoll(2),
- * so that none comes between the look at the flag and the wait.
+ * The two signals are blocked but within ppoll(2), so that none comes between the look at the flag
+ * and the wait.
  */
-static bool input_await(int fd)
+bool sender_await(int fd, short events, uint64_t timeout_ns)
 {
-    struct pollfd input = { .fd = fd, .events = POLLIN };
+    struct pollfd input = { .fd = fd, .events = events };
+    struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / 1000000000U),
+                                .tv_nsec = (long)(timeout_ns % 1000000000U) };
     sigset_t stop, before;
     bool go_on;
 
@@ -212,11 +226,26 @@ static bool input_await(int fd)
     (void)sigaddset(&stop, SIGINT);
     (void)sigaddset(&stop, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &stop, &before);
-    while (sender_signal() == 0 && ppoll(&input, 1, NULL, &before) < 0 && errno == EINTR)
-        continue;
+    if (sender_signal() == 0)
+        (void)ppoll(&input, 1, &timeout, &before);  /* whatever ends it, the caller looks again */
     go_on = sender_signal() == 0;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     return go_on;
+}
+
+/* Waits until there is something to read; lines that wait for company are sent meanwhile. */
+static bool input_await(struct sender *s, int fd)
+{
+    struct pollfd input = { .fd = fd, .events = POLLIN };
+
+    while (sender_signal() == 0) {
+        if (poll(&input, 1, 0) > 0)
+            return true;
+        if (s->socket != NULL && !send_socket_idle(s->socket))
+            return false;
+        (void)sender_await(fd, POLLIN, UINT32_MAX * 1000000000ULL);
+    }
+    return false;
 }
 
 bool sender_file(struct sender *s, int fd, const char *name)
@@ -224,7 +253,7 @@ bool sender_file(struct sender *s, int fd, const char *name)
     s->file_name = name;
     lines_restart(&s->lines);
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* advice only: pipes refuse it */
-    while (input_await(fd)) {
+    while (input_await(s, fd)) {
         size_t cap;
         uint8_t *at = lines_room(&s->lines, &cap);
         ssize_t n = read(fd, at, cap);
@@ -248,11 +277,11 @@ bool sender_file(struct sender *s, int fd, const char *name)
 
 static bool flush_to(struct sender *s, enum shmc_pos pos, const char *what)
 {
-    uint64_t since_ns = now_ns();
+    uint64_t since_ns = sender_now_ns();
     int res;
 
     while ((res = shmc_flush(s->ring, pos, s->slice_ns)) == -ETIMEDOUT)
-        if (!wait_goes_on(s, now_ns() - since_ns, what))
+        if (!sender_waits(s, sender_now_ns() - since_ns, what))
             return false;
     if (res == 0)
         return true;
@@ -264,6 +293,8 @@ static bool flush_to(struct sender *s, enum shmc_pos pos, const char *what)
 
 bool sender_flush(struct sender *s)
 {
+    if (s->socket != NULL)
+        return send_socket_flush(s->socket);
     if (s->options.durable && !flush_to(s, SHMC_DURABLE, "not all is durable yet"))
         return false;
     return !s->options.delivered || flush_to(s, SHMC_DELIVERED, "not all is delivered yet");
@@ -271,7 +302,8 @@ bool sender_flush(struct sender *s)
 
 void sender_summary(struct sender *s)
 {
-    double seconds = (double)(now_ns() - s->start_ns) / 1e9;
+    double seconds = (double)(sender_now_ns() - s->start_ns) / 1e9;
+    uint64_t unknown = s->socket != NULL ? send_socket_unknown(s->socket) : 0;
     const char *reached = s->options.delivered ? ", delivered" : s->options.durable ? ", durable"
                                                                                     : "";
 
@@ -280,6 +312,11 @@ void sender_summary(struct sender *s)
         reached = "";
     if (s->refused > REFUSED_MAX)
         fprintf(stderr, "hydrant %s: %" PRIu64 " lines were too long\n", s->command, s->refused);
+    if (unknown > 0) {
+        s->failed = true;
+        fprintf(stderr, "hydrant %s: %" PRIu64 " events more were sent by connections that broke: "
+                "whether they have arrived is not known\n", s->command, unknown);
+    }
     fprintf(stderr, "%s%" PRIu64 " events, %" PRIu64 " bytes in %.3f s: ",
             sender_signal() != 0 ? "interrupted: " : "", s->events, s->bytes, seconds);
     fprintf(stderr, "%.0f events/s, %.1f MB/s%s\n", (double)s->events / seconds,

@@ -225,8 +225,10 @@ static void wrong_usage_is_2_and_what_is_not_built_1(void **state)
     capture_expect(c, cli_send, "send s1 --timeout", CLI_USAGE, "", "--timeout needs a value");
     capture_expect(c, cli_send, "send s1 --timeout 5", CLI_USAGE, "", "--timeout: ");
     capture_expect(c, cli_send, "send s1 --ring-bytes 1KiB", CLI_USAGE, "", "--ring-bytes: ");
-    capture_expect(c, cli_send, "send s1 --tcp 127.0.0.1:1", CLI_FAILED, "", "not built yet");
-    capture_expect(c, cli_send, "send s1 --unix /x", CLI_FAILED, "", "not built yet");
+    capture_expect(c, cli_send, "send s1 --tcp nowhere", CLI_FAILED, "", "is not ADDR:PORT");
+    capture_expect(c, cli_send, "send s1 --tcp 127.0.0.1:1 --unix /x", CLI_USAGE, "", "not both");
+    capture_expect(c, cli_send, "send s1 --gzip", CLI_USAGE, "", "--gzip is for");
+    capture_expect(c, cli_send, "send s1 --unix /x --durable", CLI_USAGE, "", "need a ring");
     capture_expect(c, cli_send, "send s1 --http 127.0.0.1:1", CLI_FAILED, "", "not built yet");
     capture_expect(c, cli_send, "send --help", CLI_OK, "usage: hydrant send STREAM", "");
     capture_expect(c, cli_send, "send s1 --shm-dir /proc", CLI_FAILED, "", "/proc");

@@ -553,6 +553,80 @@ class Strangers(Sockets):
         self.assertIn("2", [e["message"] for e in self.events()])
 
 
+class Send(Sockets):
+    """`hydrant send` by socket."""
+
+    def by_socket(self, data, *arguments, code=0, **options):
+        result = self.run_hydrant("send", "load", *arguments, stdin=data, **options)
+        self.assertEqual(result[0], code, result[2])
+        return result[2]
+
+    def places(self):
+        return ("--tcp", "127.0.0.1:%d" % self.tcp), ("--unix", self.path_unix)
+
+    def test_all_is_committed_when_it_ends(self):
+        self.start()
+        lines = sized(10000, 100000, 1000000)
+        data = b"".join(b'{"n": %d, "pad": "%s"}\n' % (n, b"x" * 100) for n in range(lines))
+        for i, place in enumerate(self.places()):
+            for how in ((), ("--gzip",)):
+                before = (self.agent.stream("load") or {"accepted": 0})["accepted"]
+                err = self.by_socket(data, *place, *how)
+                self.assertRegex(err, r"^%d events, %d bytes" % (lines, len(data) - lines))
+                until(lambda: self.agent.stream("load")["accepted"] == before + lines, "all")
+        self.agent.stop()
+        self.assertEqual([e["n"] for e in self.events()], 4 * list(range(lines)))
+
+    def test_lines_are_those_that_a_ring_would_get(self):
+        self.start()
+        data = b"a\n\n\r\nb\r\nc\r\r\n{\"d\": 1}\n \xff\nlast"
+        self.by_socket(data, *self.places()[0])
+        self.send("ring", data)
+        self.agent.stop()
+        self.assertEqual(len(self.events()), 6)
+        self.assertEqual(self.events(), self.events("ring"))
+
+    def test_it_waits_for_an_agent_and_gives_up_when_told(self):
+        agent = self.make()
+        err = self.by_socket(b"x\n", *self.places()[0], "--timeout", "300ms", code=1)
+        self.assertIn("Connection refused: given up", err)
+        child = self.popen([self.hydrant, "send", "load", *self.places()[1]],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child.stdin.write(b"one\n")
+        child.stdin.flush()
+        self.agent = agent.start()
+        until(lambda: self.agent.stream("load"), "it has come, without the end of the input")
+        _, err = child.communicate(b"two\n", DEADLINE_S)
+        self.assertEqual(child.returncode, 0, err)
+        self.agent.stop()
+        self.assertEqual([e["message"] for e in self.events()], ["one", "two"])
+
+    def test_what_a_kill_leaves_unknown_is_said(self):
+        self.start()
+        lines, pad = sized(40, 40, 400) * 1000, b"x" * 1000
+        child = self.popen([self.hydrant, "send", "load", *self.places()[self.random.randrange(2)]],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        answers = []
+        data = b"".join(b'{"n":%d,"pad":"%s"}\n' % (n, pad) for n in range(lines))
+        thread = threading.Thread(target=lambda: answers.append(child.communicate(data)))
+        thread.start()
+        until(lambda: (self.agent.stream("load") or {"accepted": 0})["accepted"] > lines / 10, "some")
+        self.agent.kill()
+        self.agent.start()
+        thread.join(DEADLINE_S)
+        err = answers[0][1].decode()
+        self.agent.stop()
+        numbers = [e["n"] for e in self.events()]
+        self.assertEqual(len(numbers), len(set(numbers)), "once each")
+        sure = int(err.split("\n")[-2].split()[0])
+        unknown = lines - sure
+        if unknown:
+            self.assertIn("%d events more were sent by connections that broke" % unknown, err)
+        self.assertEqual(child.returncode, 1 if unknown else 0, err)
+        self.assertLessEqual(unknown * len(pad), 10 << 20)
+        self.assertGreaterEqual(len(numbers), sure)
+
+
 if __name__ == "__main__":
     import unittest
     unittest.main()

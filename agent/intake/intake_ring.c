@@ -90,7 +90,8 @@ static int ring_spoilt(struct intake_ring *r)
     (void)shmc_position(r->ring, SHMC_ACCEPTED, &accepted);
     log_error("intake: ring %s: %s; of its %" PRIu64 " bytes the agent had taken %" PRIu64
               ", the rest may be lost; another ring is made", shmc_name(r->ring),
-              shmc_error(r->ring), committed, accepted);
+              file_guard_faulted(&r->guard) ? "its file was cut short" : shmc_error(r->ring),
+              committed, accepted);
     ring_drop(r);
     return -EAGAIN;
 }

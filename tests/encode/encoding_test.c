@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "encode/format_file.h"
+#include "encode/refused.h"
 #include "libshm-client/schema_body.h"
 
 static struct format_file file;
@@ -504,6 +505,32 @@ static void records_are_refused_with_their_fault(void **state)
     ff_close(&file);
 }
 
+/* With the producer's reason, and as what it was before it was put into a record. */
+static void what_its_producer_has_refused_is_refused(void **state)
+{
+    static const uint8_t payload[] = "\x10\0\0\0\x03\0\0\0\x13\0\0\0\x04\0\0\0badline";
+    struct event ev = ff_event(SHM_KIND_RECORD, payload, 23);
+    struct schema_body body;
+
+    (void)state;
+    schema_body_init(&body);
+    schema_body_add(&body, SHM_FIELD_STRING, 0, REFUSED_FIELD_WHY);
+    schema_body_add(&body, SHM_FIELD_BYTES, 0, REFUSED_FIELD_DATA);
+    assert_int_equal(record_types_get(&types, body.bytes, body.len, &ev.record), 0);
+    opened(settings("json"));
+    assert_int_equal(encoding_look(file.enc, &ev, true), -EBADMSG);
+    assert_int_equal(file.enc->error, ENCODING_PROCESSING_FAILED);
+    assert_string_equal(file.enc->why.text, "bad");
+    assert_int_equal(file.enc->letter_len, 4);
+    assert_memory_equal(file.enc->letter, "line", 4);
+    /* One that is malformed itself is kept whole. */
+    ev.len--;
+    assert_int_equal(encoding_look(file.enc, &ev, true), -EBADMSG);
+    assert_ptr_equal(file.enc->letter, payload);
+    assert_int_equal(file.enc->letter_len, 22);
+    ff_close(&file);
+}
+
 static void records_fit_declared_columns_or_are_refused(void **state)
 {
     struct output_settings set = settings("parquet");
@@ -638,6 +665,7 @@ int main(void)
         cmocka_unit_test(declared_columns_leave_out_what_is_dropped_and_take_what_is_added),
         cmocka_unit_test(found_columns_begin_with_the_fields_and_leave_out_the_hidden),
         cmocka_unit_test(records_are_refused_with_their_fault),
+        cmocka_unit_test(what_its_producer_has_refused_is_refused),
         cmocka_unit_test(records_fit_declared_columns_or_are_refused),
         cmocka_unit_test(a_record_may_be_narrower_than_its_columns),
         cmocka_unit_test(records_lose_and_gain_fields_as_objects_do),

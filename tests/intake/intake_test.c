@@ -1,0 +1,359 @@
+/*
+ * intake: the whole of it over real sockets, with the ring's other side played here: what is
+ * committed before a connection is closed, a full ring, limits, stops. (connection.c, datagrams.c
+ * and taker.c have no other way in.)
+ */
+#include "libshm-client/ring_reader.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/un.h>
+
+#include "intake/intake.h"
+
+struct fixture {
+    struct scratch *scratch;
+    struct intake_counters counters;
+    struct intake *in;
+    char path[100];
+    uint16_t udp_port;
+};
+
+static bool stream_take(void *ctx, const char *stream)
+{
+    (void)ctx;
+    return stream[0] != '0';
+}
+
+static uint64_t counted(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Another thread counts: looked at until it is so. */
+static void until_counted(const _Atomic uint64_t *counter, uint64_t want)
+{
+    for (int i = 0; i < 20000 && counted(counter) != want; i++)
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(counted(counter), want);
+}
+
+/* A free port: bound once, and let go. */
+static struct sockaddr_in udp_address(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    close(fd);
+    return at;
+}
+
+static void start(struct fixture *f, uint32_t connections_max, uint64_t idle_timeout_ns)
+{
+    struct sockaddr_in at = udp_address();
+    struct intake_place places[2] = {
+        {.source = INTAKE_UNIX, .text = f->path},
+        {.source = INTAKE_UDP, .text = "udp", .address_len = sizeof(at)},
+    };
+    struct intake_options opt = {
+        .places = places, .places_count = 2, .shm_dir = f->scratch->dir,
+        .default_stream = "default", .line_bytes_max = 1024, .connections_max = connections_max,
+        .idle_timeout_ns = idle_timeout_ns, .stream_take = stream_take, .counters = &f->counters,
+    };
+    struct errmsg err = {""};
+
+    memcpy(&places[1].address, &at, sizeof(at));
+    f->udp_port = at.sin_port;
+    if (intake_start(&opt, &f->in, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    int rc = scratch_setup(state);
+
+    if (f == NULL || rc != 0)
+        return -1;
+    f->scratch = *state;
+    (void)snprintf(f->path, sizeof(f->path), "%s/lines.sock", f->scratch->dir);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    void *scratch = f->scratch;
+
+    intake_close(f->in);
+    free(f);
+    return scratch_teardown(&scratch);
+}
+
+static int connected(const struct fixture *f)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    memcpy(at.sun_path, f->path, strlen(f->path) + 1);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    return fd;
+}
+
+static void send_text(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Ends our side and waits for the other. */
+static void closed(int fd)
+{
+    char byte;
+
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+}
+
+/* The ring of a kind of socket. */
+static void ring_open(const struct fixture *f, const char *prefix, struct ring_reader *reader)
+{
+    DIR *dir = opendir(f->scratch->dir);
+    struct dirent *entry;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            break;
+    assert_non_null(entry);
+    reader_open(reader, f->scratch->dir, entry->d_name);
+    (void)closedir(dir);
+}
+
+static void expect_event(struct ring_reader *reader, enum shm_kind kind, const char *text)
+{
+    struct shm_frame frame;
+
+    assert_true(reader_next(reader, &frame));
+    assert_int_equal(frame.kind, kind);
+    assert_int_equal(frame.len, strlen(text));
+    assert_memory_equal(reader->payload, text, frame.len);
+}
+
+static void what_is_closed_is_committed(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_reader reader;
+    struct shm_frame frame;
+    int fd;
+
+    start(f, 10, 60000000000U);
+    fd = connected(f);
+    send_text(fd, "a {\"x\":1}\nb text\n{\"y\":2}\na \xff\nrubbish\n0 no room\na la");
+    send_text(fd, "st");
+    closed(fd);
+    ring_open(f, "hydrant-unix", &reader);
+    expect_event(&reader, SHM_KIND_JSON, "{\"x\":1}");
+    expect_event(&reader, SHM_KIND_TEXT, "text");
+    expect_event(&reader, SHM_KIND_JSON, "{\"y\":2}");
+    expect_event(&reader, SHM_KIND_BYTES, "\xff");
+    for (int i = 0; i < 2; i++) {
+        assert_true(reader_next(&reader, &frame));
+        assert_int_equal(frame.kind, SHM_KIND_RECORD);
+    }
+    expect_event(&reader, SHM_KIND_TEXT, "last");
+    assert_false(reader_next(&reader, &frame));
+    reader_close(&reader);
+    assert_int_equal(counted(&f->counters.events[INTAKE_UNIX]), 5);
+    assert_int_equal(counted(&f->counters.bad_lines[LINE_NO_STREAM]), 1);
+    assert_int_equal(counted(&f->counters.bad_lines[LINE_NO_ROOM]), 1);
+    assert_int_equal(counted(&f->counters.bad_lines_dropped), 0);
+    assert_int_equal(counted(&f->counters.connections_total[INTAKE_UNIX]), 1);
+    until_counted(&f->counters.connections[INTAKE_UNIX], 0);
+}
+
+static void a_full_ring_is_not_read_for_and_goes_on_with_nothing_lost(void **state)
+{
+    enum { LINE_BYTES = 1000 };
+    struct fixture *f = *state;
+    struct ring_reader reader;
+    struct shm_frame frame;
+    char line[LINE_BYTES + 1], want[16];
+    unsigned sent = 0, taken = 0;
+    struct pollfd p;
+
+    start(f, 10, 60000000000U);
+    p = (struct pollfd){.fd = connected(f), .events = POLLOUT};
+    memset(line, 'x', LINE_BYTES);
+    line[LINE_BYTES - 1] = '\n';
+    /* Until it is not writable for as long as nothing else is to be done here. */
+    while (poll(&p, 1, 300) == 1) {
+        (void)snprintf(want, sizeof(want), "a %08u", sent);
+        memcpy(line, want, strlen(want));
+        assert_int_equal(send(p.fd, line, LINE_BYTES, 0), LINE_BYTES);
+        sent++;
+    }
+    assert_true((uint64_t)sent * LINE_BYTES > 31 << 20);
+    assert_true((uint64_t)sent * LINE_BYTES < 36 << 20);
+    until_counted(&f->counters.waiting, 1);
+    assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+    ring_open(f, "hydrant-unix", &reader);
+    while (taken < sent) {
+        if (!reader_next(&reader, &frame)) {
+            (void)reader_publish(&reader, SHM_POS_ACCEPTED, reader.pos);
+            (void)poll(NULL, 0, 1);
+            continue;
+        }
+        (void)snprintf(want, sizeof(want), "%08u", taken++);
+        assert_memory_equal(reader.payload, want, 8);
+    }
+    assert_int_equal(recv(p.fd, want, 1, 0), 0);
+    assert_false(reader_next(&reader, &frame));
+    reader_close(&reader);
+    close(p.fd);
+}
+
+static void connections_beyond_the_limit_wait_for_a_place(void **state)
+{
+    struct fixture *f = *state;
+    int fd[3];
+
+    start(f, 2, 60000000000U);
+    for (int i = 0; i < 3; i++) {
+        fd[i] = connected(f);
+        send_text(fd[i], "a x\n");
+    }
+    until_counted(&f->counters.events[INTAKE_UNIX], 2);
+    closed(fd[0]);
+    until_counted(&f->counters.events[INTAKE_UNIX], 3);
+    closed(fd[1]);
+    closed(fd[2]);
+}
+
+static void the_silent_are_closed_and_half_a_line_is_a_bad_one(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+    int fd;
+
+    start(f, 10, 1000000000U);
+    fd = connected(f);
+    send_text(fd, "a x\na ha");
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+    assert_int_equal(counted(&f->counters.bad_lines[LINE_CUT]), 1);
+    assert_int_equal(counted(&f->counters.ended[INTAKE_ENDED_IDLE]) +
+                     counted(&f->counters.ended[INTAKE_ENDED_SLOW]), 1);
+}
+
+static void datagrams_have_several_lines_and_end_with_one(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ring_reader reader;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    start(f, 10, 60000000000U);
+    at.sin_port = f->udp_port;
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    send_text(fd, "a one\na two");
+    send_text(fd, "a three\r\n");
+    until_counted(&f->counters.events[INTAKE_UDP], 3);
+    ring_open(f, "hydrant-udp", &reader);
+    expect_event(&reader, SHM_KIND_TEXT, "one");
+    expect_event(&reader, SHM_KIND_TEXT, "two");
+    expect_event(&reader, SHM_KIND_TEXT, "three");
+    reader_close(&reader);
+    close(fd);
+}
+
+static void a_stop_commits_what_was_sent_and_takes_the_name_away(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_reader reader;
+    struct stat st;
+    char byte;
+    int fd;
+
+    start(f, 10, 60000000000U);
+    fd = connected(f);
+    send_text(fd, "a one\na two\n");
+    intake_stop(f->in, 5000000000U);
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+    while (!intake_stopped(f->in))
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(stat(f->path, &st), -1);
+    ring_open(f, "hydrant-unix", &reader);
+    expect_event(&reader, SHM_KIND_TEXT, "one");
+    expect_event(&reader, SHM_KIND_TEXT, "two");
+    assert_false(reader_producer_lives(&reader));
+    reader_close(&reader);
+}
+
+static void the_default_stream_may_change(void **state)
+{
+    struct fixture *f = *state;
+    struct ring_reader reader;
+    struct shm_frame frame;
+    int fd;
+
+    start(f, 10, 60000000000U);
+    fd = connected(f);
+    send_text(fd, "{}\n");
+    closed(fd);
+    intake_default_stream(f->in, "other");
+    fd = connected(f);
+    send_text(fd, "{}\n");
+    closed(fd);
+    ring_open(f, "hydrant-unix", &reader);
+    assert_true(reader_next(&reader, &frame));
+    assert_int_equal(frame.def, 1);
+    assert_true(reader_next(&reader, &frame));
+    assert_int_equal(frame.def, 2);
+    reader_close(&reader);
+}
+
+static void a_place_that_is_taken_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct intake_place place = {.source = INTAKE_UNIX, .text = f->path};
+    struct intake_options opt = {
+        .places = &place, .places_count = 1, .shm_dir = f->scratch->dir,
+        .default_stream = "default", .line_bytes_max = 1024, .connections_max = 10,
+        .idle_timeout_ns = 1000000000U, .stream_take = stream_take, .counters = &f->counters,
+    };
+    struct intake *second = NULL;
+    struct errmsg err = {""};
+    struct stat st;
+
+    start(f, 10, 60000000000U);
+    assert_int_equal(intake_start(&opt, &second, &err), -EADDRINUSE);
+    assert_non_null(strstr(err.text, "[intake] unix: "));
+    assert_non_null(strstr(err.text, f->path));
+    assert_null(second);
+    assert_int_equal(stat(f->path, &st), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_closed_is_committed),
+        TEST(a_full_ring_is_not_read_for_and_goes_on_with_nothing_lost),
+        TEST(connections_beyond_the_limit_wait_for_a_place),
+        TEST(the_silent_are_closed_and_half_a_line_is_a_bad_one),
+        TEST(datagrams_have_several_lines_and_end_with_one),
+        TEST(a_stop_commits_what_was_sent_and_takes_the_name_away),
+        TEST(the_default_stream_may_change),
+        TEST(a_place_that_is_taken_is_named),
+    };
+
+    return cmocka_run_group_tests_name("intake", tests, NULL, NULL);
+}

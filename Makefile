@@ -302,6 +302,7 @@ bench:
 	@etc/deps build bench
 	@$(MAKE) --no-print-directory MODE=release all benchmarks
 	@set -e; for bench in $(BENCH_SRC:%.c=build/release/%); do $$bench; done
+	@benchmarks/sockets
 
 # ------------------------------------------------------------------------------------ installing
 

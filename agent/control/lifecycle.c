@@ -359,6 +359,8 @@ static int turns_run(struct life *life)
         if (stopping && !stopped)
             stopped = stop_turn(life, &begun);
         r = shards_turn(life->shards, &err);
+        if (r == 0 && !stopping && life->intake && intake_stopped(life->intake))
+            r = errmsg_set(&err, -EIO, "sockets are read no more");     /* it has said why */
         if (life->fresh)
             reload_end(life);
     } while (r == 0);

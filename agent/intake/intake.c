@@ -262,7 +262,7 @@ static void *thread_main(void *arg)
                                                             : now_ns + TICK_NS);
     }
     if (r < 0)
-        log_error("intake: io_uring: %s; sockets are read no more", strerror(-r));
+        log_error("intake: io_uring: %s", strerror(-r));
     for (int i = 0; i < INTAKE_SOURCE_COUNT; i++)
         intake_ring_fini(&in->takers[i].ring);
     loop_end(in);

@@ -59,7 +59,7 @@ void intake_default_stream(struct intake *in, const char *stream);
  * meanwhile.
  */
 void intake_stop(struct intake *in, uint64_t timeout_ns);
-bool intake_stopped(const struct intake *in);
+bool intake_stopped(const struct intake *in);     /* or it has failed, and said why */
 
 void intake_close(struct intake *in);       /* ends it at once; NULL is fine */
 

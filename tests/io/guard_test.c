@@ -152,6 +152,29 @@ static void a_fault_replaces_the_whole_guard_and_nothing_else(void **state)
     file_close(dir);
 }
 
+static void a_mapping_of_another_is_guarded_and_left_to_him(void **state)
+{
+    int dir = open_dir(contract_other), fd = make_pages(dir, "a");
+    uint8_t *at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    struct file_guard guard = {0};
+    volatile uint8_t *p = at;
+
+    (void)state;
+    real_guards_begin();
+    assert_true(at != MAP_FAILED);
+    file_guard_release(&guard);         /* none */
+    assert_int_equal(file_guard_adopt(at, BYTES, &guard), 0);
+    assert_int_equal(file_truncate(fd, 0), 0);
+    p[4096] = 1;
+    assert_true(file_guard_faulted(&guard));
+    file_guard_release(&guard);
+    assert_false(file_guard_faulted(&guard));
+    assert_int_equal(p[4096], 1);
+    assert_int_equal(munmap(at, BYTES), 0);
+    file_close(fd);
+    file_close(dir);
+}
+
 static void a_read_into_a_lost_guard_fails_and_does_not_kill(void **state)
 {
     int dir = open_dir(contract_other), fd = make_pages(dir, "a"), from = make_pages(dir, "b");
@@ -255,6 +278,7 @@ int main(void)
         REAL(a_fault_elsewhere_goes_to_the_action_of_before),
         REAL(a_sent_signal_goes_to_the_action_of_before),
         REAL(a_fault_replaces_the_whole_guard_and_nothing_else),
+        REAL(a_mapping_of_another_is_guarded_and_left_to_him),
         REAL(a_read_into_a_lost_guard_fails_and_does_not_kill),
         REAL(threads_fault_at_the_same_time),
         REAL(guards_are_bounded_and_slots_come_back),

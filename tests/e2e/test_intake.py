@@ -231,7 +231,7 @@ class Arrival(Sockets):
 
     def test_a_million_lines(self):
         self.start()
-        lines = sized(10000, 100000, 1000000)
+        lines = sized(10000, 40000, 1000000)
         for kind in ("tcp", "unix"):
             s = self.connect(kind)
             for first in range(0, lines, 1000):
@@ -248,7 +248,7 @@ class Ends(Sockets):
         self.start()
         done, lock = {}, threading.Lock()
         stop = threading.Event()
-        lives, per_connection = sized(2, 3, 20), 50
+        lives, per_connection = sized(2, 2, 20), 50
 
         def work(i):
             n = 0
@@ -397,7 +397,7 @@ class Strangers(Sockets):
 
     def test_random_bytes_harm_nobody(self):
         self.start()
-        for _ in range(sized(50, 300, 5000)):
+        for _ in range(sized(50, 150, 5000)):
             s = self.connect(self.random.choice(("tcp", "unix")))
             try:
                 head = self.random.choice((b"", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08\0"))
@@ -431,7 +431,7 @@ class Strangers(Sockets):
 
     def test_a_bomb_takes_time_and_no_memory(self):
         self.start("line_bytes_max = 64KiB")
-        packed = gzip.compress(b"\0" * sized(20 << 20, 50 << 20, 1 << 30))
+        packed = gzip.compress(b"\0" * sized(20 << 20, 20 << 20, 1 << 30))
         self.send_all(b"load first\n")
         self.datagram(b"load first\n")
         until(lambda: self.intake()["events"]["udp"] == 1, "both rings are there")
@@ -451,7 +451,7 @@ class Strangers(Sockets):
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def test_thousands_of_silent_connections_cost_little(self):
-        count = sized(500, 3000, 9000)
+        count = sized(500, 2000, 9000)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if hard != resource.RLIM_INFINITY and hard < count + 200:
             self.skipTest("RLIMIT_NOFILE is %d" % hard)
@@ -566,7 +566,7 @@ class Send(Sockets):
 
     def test_all_is_committed_when_it_ends(self):
         self.start()
-        lines = sized(10000, 100000, 1000000)
+        lines = sized(10000, 40000, 1000000)
         data = b"".join(b'{"n": %d, "pad": "%s"}\n' % (n, b"x" * 100) for n in range(lines))
         for i, place in enumerate(self.places()):
             for how in ((), ("--gzip",)):
@@ -623,7 +623,8 @@ class Send(Sockets):
         if unknown:
             self.assertIn("%d events more were sent by connections that broke" % unknown, err)
         self.assertEqual(child.returncode, 1 if unknown else 0, err)
-        self.assertLessEqual(unknown * len(pad), 10 << 20)
+        # One connection that the kill broke, and one that nobody had accepted yet.
+        self.assertLessEqual(unknown * len(pad), 20 << 20)
         self.assertGreaterEqual(len(numbers), sure)
 
 

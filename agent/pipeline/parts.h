@@ -314,7 +314,7 @@ struct shard {
     struct ack_list unfinished;
     uint64_t batch_number, last_name_time_ns;
     struct seal_batch *seals, **seals_last;     /* but for those at rest */
-    struct seal_batch *resting;     /* sealed; nothing to do before the delivery thread is heard of */
+    struct seal_batch *resting;     /* sealed; waits for the delivery thread alone */
     uint32_t seals_count;
     uint64_t batches_finished;      /* since the start */
     uint64_t batches_rebuilt;       /* files made again from the log, since the start */

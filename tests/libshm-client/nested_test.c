@@ -17,6 +17,13 @@
 
 #if defined(__x86_64__)
 
+/* The sanitizer's own instructions are most of them. */
+#ifdef __SANITIZE_ADDRESS__
+enum { STRIDE = 7 };
+#else
+enum { STRIDE = 1 };
+#endif
+
 enum how { BY_WRITE, BY_STRUCT, BY_FIELDS };
 
 #define RECORD_DATA 64U
@@ -132,7 +139,7 @@ static void a_write_nested_at_any_instruction_is_whole_or_refused(void **state)
     assert_int_equal(sigaction(SIGTRAP, &act, &kept), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct shmc_stats stats = SHMC_STATS_INIT;
-        uint64_t whole = 0, refused = 0, at = 0;
+        uint64_t whole = 0, refused = 0, at = 0, writes = 1;
         struct ring_reader reader;
 
         memset(data, 'o', sizeof(data));
@@ -149,13 +156,15 @@ static void a_write_nested_at_any_instruction_is_whole_or_refused(void **state)
             events_check(&reader, data, cases[i].len);
             whole += nested.rc == 0;
             refused += nested.rc == -EBUSY;
-            assert_in_range(++at, 1, STEPS_MAX);
+            writes++;
+            at += STRIDE;
+            assert_in_range(at, 1, STEPS_MAX);
         }
         events_check(&reader, data, cases[i].len);
         assert_true(whole > 0);
         assert_true(refused > 0);
         assert_int_equal(shmc_stats(nested.h, &stats), 0);
-        assert_int_equal(stats.events, at + 1 + whole);
+        assert_int_equal(stats.events, writes + whole);
         reader_close(&reader);
         assert_int_equal(shmc_close(nested.h), 0);
     }

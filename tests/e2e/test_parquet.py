@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import HYDRANT, ROOT, SHORT
+from harness import HYDRANT, ROOT, SHORT, sized
 
 FILES = os.path.join(os.path.dirname(HYDRANT), "tests", "e2e", "parquet_files")
 NODE = os.path.join(ROOT, "tests", "node")
@@ -105,6 +105,42 @@ class Parquet(unittest.TestCase):
         logical = {row[0]: row[3] for row in rows}
         self.assertIn("isAdjustedToUTC=1", logical["t"])
         self.assertIn("StringType", logical["s"])
+
+
+class LargeFile(unittest.TestCase):
+    """One file of row groups of 32 MiB, of 10 GiB in the long run: what is held does not grow with
+    it, but for a footer of some hundred bytes a row group and column."""
+
+    MIB = sized(100, 300, 10 * 1024)
+    # A row group as it fills and, compressed, on its way out; 16 MiB of spare pages and 16 MiB of
+    # blocks; the program. It is the sum of bounds, none of which knows the size of the file.
+    HELD_MAX = (2 * 32 + 16 + 16 + 32) << 20
+    FOOTER_MAX = 300            # of each column of a group
+
+    @unittest.skipIf("asan" in HYDRANT, "the sanitizer's memory is not ours")
+    def test_memory_is_bounded_however_large_the_file(self):
+        subprocess.run([os.path.join(NODE, "install")], check=True)
+        with tempfile.TemporaryDirectory(prefix="hydrant-large-", dir=os.environ.get("TMPDIR")) \
+                as directory:
+            made = subprocess.run([os.path.join(os.path.dirname(FILES), "parquet_large"),
+                                   directory, str(self.MIB)], check=True, stdout=subprocess.PIPE)
+            rows, size, footer, held = map(int, made.stdout.split())
+            path = os.path.join(directory, "large.parquet")
+            self.assertEqual(os.path.getsize(path), size)
+            self.assertGreater(size, self.MIB << 20)
+            groups, counted = query("select count(distinct row_group_id), sum(num_values) from"
+                                    " parquet_metadata('%s') where path_in_schema = 'id'" % path)[0]
+            self.assertEqual(int(counted), rows)
+            self.assertGreaterEqual(int(groups), size // (40 << 20))
+            count, total, low, high = query("select count(*), sum(id), min(t)::varchar,"
+                                            " max(length(\"user\")) from '%s'" % path)[0]
+            self.assertEqual((int(count), int(total)), (rows, rows * (rows - 1) // 2))
+            self.assertEqual(int(high), len("user-4999"))
+            self.assertTrue(low.startswith("2023-11-14"))
+            self.assertLess(footer, int(groups) * 5 * self.FOOTER_MAX + 1000)
+            self.assertLess(held, self.HELD_MAX)
+            print("%d rows, %d bytes, %s row groups, footer of %d bytes, %.1f MiB held at most"
+                  % (rows, size, groups, footer, held / 2**20))
 
 
 if __name__ == "__main__":

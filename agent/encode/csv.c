@@ -2,8 +2,8 @@
  * csv: rows of cells as comma-separated values.
  *
  * A field is copied and looked at in one go, as if it needed no quotes, which few do; those that do
- * are copied once more. Where the block at hand may be too small for a field, that field goes
- * through text_append() instead, and nothing else differs.
+ * are copied once more. Where the block at hand may be too small for a row, its fields go through
+ * text_append() instead, and nothing else differs.
  *
  * Owns:   nothing.
  * Thread: any one at a time.
@@ -36,7 +36,7 @@ uint64_t csv_row_bytes_max(const struct schema *s, const struct cell *cells)
 
 /* --- what must be quoted -------------------------------------------------------------------- */
 
-static uint64_t word_specials(uint64_t word)
+static inline uint64_t word_specials(uint64_t word)
 {
     return text_marks(word, ',') | text_marks(word, '"') | text_marks(word, '\n')
            | text_marks(word, '\r');
@@ -71,7 +71,7 @@ static vector vector_copy(uint8_t *to, const uint8_t *from)
 }
 
 /* Copies; true: something in it asks for quotes. */
-static bool copy_specials(uint8_t *to, const uint8_t *from, size_t len)
+static inline bool copy_specials(uint8_t *to, const uint8_t *from, size_t len)
 {
     vector found = {0};
     uint64_t halves[2];
@@ -146,7 +146,7 @@ static text_copy_fn field_copy(const struct cell *c)
 /* --- rows ----------------------------------------------------------------------------------- */
 
 /* With room for the most that it can become, and for the slack. */
-static uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_type type)
+static inline uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_type type)
 {
     if (c->type == CELL_NULL)
         return at;
@@ -197,7 +197,20 @@ static void field_append(struct block_chain *out, const struct cell *c, enum col
         chain_append(out, "\"", 1);
 }
 
-void csv_row(const struct schema *s, const struct cell *cells, struct block_chain *out)
+/* A row that may not be all in one block. */
+static __attribute__((noinline)) void row_append(const struct schema *s, const struct cell *cells,
+                                                 struct block_chain *out)
+{
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        if (i > s->hidden)
+            chain_append(out, ",", 1);
+        field_append(out, &cells[i], (enum column_type)s->columns[i].type);
+    }
+    chain_append(out, "\n", 1);
+}
+
+void csv_row(const struct schema *s, const struct cell *cells, uint64_t most,
+             struct block_chain *out)
 {
     uint8_t *at = out->at;
 
@@ -205,24 +218,16 @@ void csv_row(const struct schema *s, const struct cell *cells, struct block_chai
         chain_append(out, "\"\"\n", 3);
         return;
     }
-    for (uint32_t i = s->hidden; i < s->count; i++) {
-        enum column_type type = (enum column_type)s->columns[i].type;
-        uint64_t most = field_bytes_max(&cells[i]) + 1 + TEXT_SLACK;
-
-        if ((uint64_t)(out->end - at) >= most) {
-            if (i > s->hidden)
-                *at++ = ',';
-            at = field_put(at, &cells[i], type);
-            continue;
-        }
-        text_take(out, at);
-        if (i > s->hidden)
-            chain_append(out, ",", 1);
-        field_append(out, &cells[i], type);
-        at = out->at;
+    if (s->count == s->hidden || (uint64_t)(out->end - at) < most + TEXT_SLACK) {
+        row_append(s, cells, out);
+        return;
     }
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        at = field_put(at, &cells[i], (enum column_type)s->columns[i].type);
+        *at++ = ',';
+    }
+    at[-1] = '\n';
     text_take(out, at);
-    chain_append(out, "\n", 1);
 }
 
 /* --- the header: a row of names ------------------------------------------------------------- */

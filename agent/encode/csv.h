@@ -26,8 +26,9 @@
 uint64_t csv_header_bytes_max(const struct schema *s);
 void csv_header(const struct schema *s, struct block_chain *out);
 
-/* A cell for each column of the schema, the hidden ones included. */
+/* A cell for each column of the schema, the hidden ones included; `most` is what was reserved. */
 uint64_t csv_row_bytes_max(const struct schema *s, const struct cell *cells);
-void csv_row(const struct schema *s, const struct cell *cells, struct block_chain *out);
+void csv_row(const struct schema *s, const struct cell *cells, uint64_t most,
+             struct block_chain *out);
 
 #endif

@@ -54,7 +54,9 @@ static void line_open(struct block_chain *out)
     out->total--;
 }
 
-static void line_append(const struct encoding *e, const struct event *ev, struct block_chain *out)
+/* most: line_bytes_max() */
+static void line_append(const struct encoding *e, const struct event *ev, uint64_t most,
+                        struct block_chain *out)
 {
     struct event edited;
 
@@ -63,7 +65,7 @@ static void line_append(const struct encoding *e, const struct event *ev, struct
         e->lines->event(&e->lines_set, &edited, out);
         return;
     }
-    json_out_row(&e->record.json, e->cells, out);
+    json_out_row(&e->record.json, e->cells, most - e->set->delimiter_len, out);
     if (e->format == ENCODING_RAW) {
         line_open(out);
         if (e->set->delimiter_len > 0)
@@ -85,7 +87,7 @@ int framing_check(struct encoding *e, const struct event *ev)
     chain_init(&line, &pool);
     fits = chain_reserve(&line, most);
     if (fits)
-        line_append(e, ev, &line);
+        line_append(e, ev, most, &line);
     bytes = line.total;
     chain_fini(&line);
     block_pool_fini(&pool);
@@ -101,27 +103,27 @@ int framing_check(struct encoding *e, const struct event *ev)
 bool framing_event(const struct encoding *e, const struct event *ev, bool first,
                    struct block_chain *out)
 {
+    uint64_t most = line_bytes_max(e, ev), before;
     struct chain_hole hole;
-    uint64_t before;
     uint32_t len;
 
-    if (!chain_reserve(out, AROUND_BYTES_MAX + line_bytes_max(e, ev)))
+    if (!chain_reserve(out, AROUND_BYTES_MAX + most))
         return false;
     switch ((enum settings_framing)e->set->framing) {
     case SETTINGS_FRAMING_ARRAY:
         chain_append(out, first ? "[" : ",\n", first ? 1 : 2);
-        line_append(e, ev, out);
+        line_append(e, ev, most, out);
         line_open(out);
         break;
     case SETTINGS_FRAMING_RECORDS:
         hole = chain_leave(out, FRAMING_LENGTH_BYTES);
         before = out->total;
-        line_append(e, ev, out);
+        line_append(e, ev, most, out);
         len = (uint32_t)(out->total - before);
         chain_fill(hole, &len, sizeof(len));
         break;
     default:
-        line_append(e, ev, out);
+        line_append(e, ev, most, out);
     }
     return true;
 }

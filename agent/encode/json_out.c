@@ -2,7 +2,7 @@
  * json_out: rows of cells as JSON lines.
  *
  * Before each value stands what never changes, brace or comma, name and colon, as one piece. Where
- * the block at hand may be too small for a member, that one goes through chain_append() and
+ * the block at hand may be too small for a row, its members go through chain_append() and
  * text_append() instead, and nothing else differs.
  *
  * Owns:   struct json_out.
@@ -101,7 +101,7 @@ static text_copy_fn value_copy(const struct cell *c)
 }
 
 /* With room for the most that it can become, and for the slack. */
-static uint8_t *value_put(uint8_t *at, const struct cell *c, enum column_type type)
+static inline uint8_t *value_put(uint8_t *at, const struct cell *c, enum column_type type)
 {
     bool quoted = is_quoted(c);
 
@@ -141,31 +141,44 @@ static void name_put(uint8_t *to, const uint8_t *name, size_t len)
         memcpy(to + at, name + at, TEXT_SLACK);
 }
 
-void json_out_row(const struct json_out *j, const struct cell *cells, struct block_chain *out)
+/* A row that may not be all in one block. */
+static __attribute__((noinline)) void row_append(const struct json_out *j,
+                                                 const struct cell *cells, struct block_chain *out)
+{
+    const struct schema *s = j->schema;
+    uint32_t from = 0;
+
+    for (uint32_t i = s->hidden; i < s->count; i++) {
+        uint32_t end = j->ends[i - s->hidden];
+
+        chain_append(out, j->names.data + from, end - from);
+        value_append(out, &cells[i], (enum column_type)s->columns[i].type);
+        from = end;
+    }
+    if (s->count == s->hidden)
+        chain_append(out, "{}\n", 3);
+    else
+        chain_append(out, "}\n", 2);
+}
+
+void json_out_row(const struct json_out *j, const struct cell *cells, uint64_t most,
+                  struct block_chain *out)
 {
     const struct schema *s = j->schema;
     const uint8_t *name = j->names.data;
     uint8_t *at = out->at;
 
+    if (s->count == s->hidden || (uint64_t)(out->end - at) < most + TEXT_SLACK) {
+        row_append(j, cells, out);
+        return;
+    }
     for (uint32_t i = s->hidden; i < s->count; i++) {
-        enum column_type type = (enum column_type)s->columns[i].type;
         const uint8_t *name_end = j->names.data + j->ends[i - s->hidden];
-        size_t name_len = (size_t)(name_end - name);
 
-        if ((uint64_t)(out->end - at) >= name_len + value_bytes_max(&cells[i]) + TEXT_SLACK) {
-            name_put(at, name, name_len);
-            at = value_put(at + name_len, &cells[i], type);
-        } else {
-            text_take(out, at);
-            chain_append(out, name, name_len);
-            value_append(out, &cells[i], type);
-            at = out->at;
-        }
+        name_put(at, name, (size_t)(name_end - name));
+        at = value_put(at + (name_end - name), &cells[i], (enum column_type)s->columns[i].type);
         name = name_end;
     }
-    text_take(out, at);
-    if (s->count == s->hidden)
-        chain_append(out, "{}\n", 3);
-    else
-        chain_append(out, "}\n", 2);
+    memcpy(at, "}\n", 2);
+    text_take(out, at + 2);
 }

@@ -30,8 +30,9 @@ struct json_out {
 int json_out_init(struct json_out *j, const struct schema *schema);
 void json_out_fini(struct json_out *j);
 
-/* The most that json_out_row() can append; the caller has reserved it. It cannot fail. */
+/* The most that json_out_row() can append, which the caller has reserved. It cannot fail. */
 uint64_t json_out_row_bytes_max(const struct json_out *j, const struct cell *cells);
-void json_out_row(const struct json_out *j, const struct cell *cells, struct block_chain *out);
+void json_out_row(const struct json_out *j, const struct cell *cells, uint64_t most,
+                  struct block_chain *out);
 
 #endif

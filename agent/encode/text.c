@@ -279,23 +279,6 @@ uint8_t *text_timestamp(uint8_t *to, int64_t us)
     return to + 7;
 }
 
-uint8_t *text_scalar(uint8_t *to, const struct cell *cell, enum column_type type)
-{
-    switch (cell->type) {
-    case CELL_BOOL:
-        memcpy(to, cell->u.i ? "true" : "false", 5);
-        return to + (cell->u.i ? 4 : 5);
-    case CELL_I64:
-        return text_i64(to, cell->u.i);
-    case CELL_U64:
-        return text_u64(to, cell->u.u);
-    case CELL_F64:
-        return type == COLUMN_F32 ? text_f32(to, (float)cell->u.f) : text_f64(to, cell->u.f);
-    default:
-        return text_timestamp(to, cell->u.i);
-    }
-}
-
 /* --- copies --------------------------------------------------------------------------------- */
 
 uint8_t *text_base64(uint8_t *to, const uint8_t *from, size_t len)

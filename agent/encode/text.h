@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/blocks.h"
 #include "encode/row.h"
@@ -50,8 +51,28 @@ static inline bool text_cell_has(const struct cell *cell)
     return cell->type >= CELL_STRING;
 }
 
+static inline uint8_t *text_bool(uint8_t *to, bool v)
+{
+    memcpy(to, v ? "true" : "false", 5);
+    return to + (v ? 4 : 5);
+}
+
 /* A scalar; type is its column's. */
-uint8_t *text_scalar(uint8_t *to, const struct cell *cell, enum column_type type);
+static inline uint8_t *text_scalar(uint8_t *to, const struct cell *cell, enum column_type type)
+{
+    switch (cell->type) {
+    case CELL_BOOL:
+        return text_bool(to, cell->u.i != 0);
+    case CELL_I64:
+        return text_i64(to, cell->u.i);
+    case CELL_U64:
+        return text_u64(to, cell->u.u);
+    case CELL_F64:
+        return type == COLUMN_F32 ? text_f32(to, (float)cell->u.f) : text_f64(to, cell->u.f);
+    default:
+        return text_timestamp(to, cell->u.i);
+    }
+}
 
 /*
  * Copies that change what they copy, and the most bytes that one byte becomes.

@@ -171,7 +171,7 @@ static enum writer_result row_csv(struct writer *w, const struct cell *cells,
     if (!w->header)
         csv_header(&w->schema, out);
     w->header = true;
-    csv_row(&w->schema, cells, out);
+    csv_row(&w->schema, cells, most, out);
     return WRITER_TAKEN;
 }
 

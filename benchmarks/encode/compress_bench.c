@@ -92,8 +92,10 @@ static int input_make(uint8_t *input, size_t *ret_len)
         return rc;
     rc = json_out_init(&json, &rows.schema);
     for (int i = 0; rc == 0 && i < TEXT_ROWS && rows.out.total < INPUT_BYTES - 1024; i++) {
-        INVARIANT(chain_reserve(&rows.out, json_out_row_bytes_max(&json, rows.cells[i])));
-        json_out_row(&json, rows.cells[i], &rows.out);
+        uint64_t most = json_out_row_bytes_max(&json, rows.cells[i]);
+
+        INVARIANT(chain_reserve(&rows.out, most));
+        json_out_row(&json, rows.cells[i], most, &rows.out);
     }
     for (; (b = chain_shift(&rows.out, true)) != NULL; block_give(&rows.pool, b)) {
         memcpy(input + len, b->data, b->len);

@@ -11,9 +11,11 @@
 
 static void write_csv(void *ctx, struct text_rows *rows, const struct cell *cells)
 {
+    uint64_t most = csv_row_bytes_max(&rows->schema, cells);
+
     (void)ctx;
-    INVARIANT(chain_reserve(&rows->out, csv_row_bytes_max(&rows->schema, cells)));
-    csv_row(&rows->schema, cells, &rows->out);
+    INVARIANT(chain_reserve(&rows->out, most));
+    csv_row(&rows->schema, cells, most, &rows->out);
 }
 
 static void write_printf(void *ctx, struct text_rows *rows, const struct cell *cells)

@@ -13,9 +13,10 @@
 static void write_json(void *ctx, struct text_rows *rows, const struct cell *cells)
 {
     const struct json_out *json = ctx;
+    uint64_t most = json_out_row_bytes_max(json, cells);
 
-    INVARIANT(chain_reserve(&rows->out, json_out_row_bytes_max(json, cells)));
-    json_out_row(json, cells, &rows->out);
+    INVARIANT(chain_reserve(&rows->out, most));
+    json_out_row(json, cells, most, &rows->out);
 }
 
 static void write_printf(void *ctx, struct text_rows *rows, const struct cell *cells)

@@ -42,7 +42,7 @@ static void row_written(const struct schema *s, const struct cell *cells, size_t
     assert_int_equal(json_out_init(&json, s), 0);
     most = json_out_row_bytes_max(&json, cells);
     written_begin(&chain, ahead, most);
-    json_out_row(&json, cells, &chain);
+    json_out_row(&json, cells, most, &chain);
     assert_true(written_end(&chain, ahead, out) <= most);
     json_out_fini(&json);
 }

@@ -66,7 +66,7 @@ size_t csv_written(const struct schema *s, const struct cell *cells, bool header
     if (header)
         csv_header(s, &chain);
     else
-        csv_row(s, cells, &chain);
+        csv_row(s, cells, most, &chain);
     len = written_end(&chain, ahead, out);
     INVARIANT(len <= most);
     return len;

@@ -51,37 +51,46 @@ static unsigned digits_count(uint64_t v)
     return guess + (v >= least[guess]);
 }
 
-static void four_put(uint8_t *to, uint32_t v)
+/*
+ * v below 10^8 as eight digits, the first in the lowest byte: halves, quarters and digits are split
+ * off side by side. The factors are the reciprocals of 100 and 10 in 2^-20 and 2^-10, large enough
+ * for numbers below 10^4 and 10^2.
+ */
+static inline uint64_t eight_digits(uint32_t v)
 {
-    (void)pair_put(to, v / 100);
-    (void)pair_put(to + 2, v % 100);
+    uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32;
+    uint64_t high = (fours * 10486 >> 20) & 0x0000007f0000007fULL;
+    uint64_t twos = high | (fours - high * 100) << 16;
+
+    high = (twos * 103 >> 10) & 0x000f000f000f000fULL;
+    return (high | (twos - high * 10) << 8) + TEXT_ONES * '0';
 }
 
-/* The last `count` digits of v. Eights of them do not wait for each other. */
+/* v below 10^count as that many digits, 1 to 8; stores eight bytes. */
+static inline uint8_t *few_put(uint8_t *to, unsigned count, uint64_t v)
+{
+    uint64_t word = eight_digits((uint32_t)v) >> (8 - count) * 8;
+
+    memcpy(to, &word, sizeof(word));
+    return to + count;
+}
+
+/* The same of 1 to 20 digits. */
 static void digits_put(uint8_t *to, unsigned count, uint64_t v)
 {
-    uint32_t rest;
+    static const uint64_t e8 = 100000000, e16 = 10000000000000000;
 
-    for (; count >= 8; v /= 100000000) {
-        uint32_t eight = (uint32_t)(v % 100000000);
-
-        count -= 8;
-        four_put(to + count, eight / 10000);
-        four_put(to + count + 4, eight % 10000);
+    if (count > 16) {
+        to = few_put(to, count - 16, v / e16);
+        v %= e16;
+        count = 16;
     }
-    rest = (uint32_t)(v % 100000000);
-    if (count >= 4) {
-        count -= 4;
-        four_put(to + count, rest % 10000);
-        rest /= 10000;
+    if (count > 8) {
+        to = few_put(to, count - 8, v / e8);
+        v %= e8;
+        count = 8;
     }
-    if (count >= 2) {
-        count -= 2;
-        (void)pair_put(to + count, rest % 100);
-        rest /= 100;
-    }
-    if (count > 0)
-        *to = (uint8_t)('0' + rest % 10);
+    (void)few_put(to, count, v);
 }
 
 uint8_t *text_u64(uint8_t *to, uint64_t v)

@@ -69,7 +69,9 @@ class S3Case(Case):
         return self.agent
 
     def sink(self, name="cloud"):
-        return next(k for k in self.agent.status()["sinks"] if k["name"] == name)
+        """Of one that no stream has yet: it waits for nothing."""
+        none = {"name": name, "waits_because": None, "batches_waiting": 0}
+        return next((k for k in self.agent.status()["sinks"] if k["name"] == name), none)
 
     def numbers(self, objects=None):
         """The "n" of all events in all objects of the stream load."""

@@ -12,6 +12,8 @@
  *   S3  Services that know no such condition (501), or that the configuration says not to ask: HEAD
  *       goes just before, and only an absent key is written. An object that somebody else puts
  *       there in between would be replaced; keys are unique, so there is none.
+ *       In the same way a list of parts goes without their checksums to a service whose schema has
+ *       none (400 MalformedXML).
  *   S4  One upload at a time is open. Before one is begun after a restart, or after an answer to
  *       CreateMultipartUpload was lost, those that are open under the key are listed and aborted.
  *       A key is of one batch for ever: whatever upload has exactly this key is ours, and left
@@ -251,6 +253,7 @@ static int job_make(struct remote_job *job, struct remote_lane *lane,
                     const struct credentials_keys *keys, uint64_t utc_s, struct errmsg *err)
 {
     struct s3_settings set = job->at->set.s3.set;
+    const struct s3_sink *at = job->at->own;
     struct s3_job *own = job->own;
     struct s3_bucket b;
     int r;
@@ -262,6 +265,8 @@ static int job_make(struct remote_job *job, struct remote_lane *lane,
         return -EOPNOTSUPP;             /* as it is configured it cannot be sent anywhere */
     if (outdated(job, lane))
         (void)plan(lane, S3_STEP_HEAD);
+    if (lane->step == S3_STEP_COMPLETE)
+        b.set.checksum = own->checksums = set.checksum && !at->no_checksums;
     own->conditional = conditional(job);
     own->absent = false;
     lane->answer_bytes_max = lane->step == S3_STEP_LIST ? LIST_BYTES_MAX : ANSWER_BYTES_MAX;

@@ -27,6 +27,7 @@ enum s3_step {
 
 struct s3_sink {
     bool no_conditional;            /* it said so */
+    bool no_checksums;              /* it takes no list of parts that has them */
     bool no_sweep;                  /* that it may not be done has been logged */
     uint64_t signed_utc_s;          /* when the last request was, by this host's clock, */
     bool temporary;                 /* and with keys that expire */
@@ -43,7 +44,7 @@ struct s3_job {
     bool absent;                    /* nothing was sent since HEAD found the key absent */
     bool taken;                     /* a 412 said that there is an object, not yet whose */
     bool stored;
-    bool conditional;               /* what was last sent to store it */
+    bool conditional, checksums;    /* what was last sent to store it said so, had those of parts */
     bool sweep;                     /* uploads are to be listed before one is begun */
     struct s3_uploads list;         /* as far as that is read */
     char swept[S3_UPLOAD_ID_BYTES]; /* the last one that was found; a list may be out of date */

@@ -82,9 +82,9 @@ static void head_failed(struct remote_job *job, const struct reply *reply,
         own->look = false;
         o->class = RETRY_OK;
     } else if (reply->status == 403) {
-        (void)errmsg_set(&o->text, -EACCES, "%.300s; whose object '%.64s' is cannot be told: allow "
-                         "s3:GetObject and s3:ListBucket to the keys of [sink %s]", said.text,
-                         job->key, job->sink);
+        (void)errmsg_set(&o->text, -EACCES, "%.300s; check access_key and secret_key of [sink %s], "
+                         "and allow them s3:GetObject and s3:ListBucket: whose object '%.64s' is "
+                         "cannot be told", said.text, job->sink, job->key);
     }
 }
 
@@ -122,6 +122,18 @@ static void condition_refused(struct remote_job *job, struct remote_outcome *o)
         log_info("sink '%s': the service has no conditional writes: keys are looked at before they "
                  "are written", job->sink);
     at->no_conditional = true;
+    o->class = RETRY_OK;
+}
+
+/* Some check lists of parts by a schema that is older than checksums. */
+static void checksums_refused(struct remote_job *job, struct remote_outcome *o)
+{
+    struct s3_sink *at = job->at->own;
+
+    if (!at->no_checksums)
+        log_info("sink '%s': the service takes no checksums in lists of parts: they go without",
+                 job->sink);
+    at->no_checksums = true;
     o->class = RETRY_OK;
 }
 
@@ -180,6 +192,8 @@ static void take_complete(struct remote_job *job, const struct reply *reply, str
                || is_code(e, "ConditionalRequestConflict")) {
         own->give_up = true;
         detour(own, o);
+    } else if (own->checksums && is_code(e, "MalformedXML")) {
+        checksums_refused(job, o);
     } else {
         take_store(job, reply, e, o);
     }

@@ -51,7 +51,7 @@ struct s3_model {
     struct upload uploads[UPLOADS_MAX];
     uint64_t random;
     uint32_t ids, one_in;
-    bool conditional, list_stale;
+    bool conditional, checksums, list_stale;
     char aborted[32];               /* the last one */
     struct {
         enum s3_model_fault fault;
@@ -293,6 +293,7 @@ struct completion {
     char number[8], etag[24], crc32c[16];
     const struct upload *u;
     uint32_t count;
+    bool checksums;
 };
 
 static int on_listed_part(void *ctx)
@@ -300,6 +301,8 @@ static int on_listed_part(void *ctx)
     struct completion *c = ctx;
     const struct bytes *part = &c->u->parts[c->count];
 
+    if (c->crc32c[0] != '\0' && !c->checksums)
+        return 3;
     if (c->count == PARTS_MAX || strtoul(c->number, NULL, 10) != c->count + 1
         || c->etag[0] == '\0' || strcmp(c->etag, c->u->etags[c->count]) != 0)
         return 1;
@@ -311,7 +314,7 @@ static int on_listed_part(void *ctx)
 
 static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
 {
-    struct completion c = {.u = u};
+    struct completion c = {.u = u, .checksums = m->checksums};
     struct xml_field fields[] = {
         {.path = "CompleteMultipartUpload/Part/PartNumber", .ret = c.number, .cap = 8},
         {.path = "CompleteMultipartUpload/Part/ETag", .ret = c.etag, .cap = sizeof(c.etag)},
@@ -600,7 +603,7 @@ struct s3_model *s3_model_open(uint64_t seed)
 
     INVARIANT(m);
     m->random = seed;
-    m->conditional = true;
+    m->conditional = m->checksums = true;
     return m;
 }
 
@@ -617,6 +620,11 @@ void s3_model_close(struct s3_model *m)
 void s3_model_set_conditional(struct s3_model *m, bool conditional)
 {
     m->conditional = conditional;
+}
+
+void s3_model_set_checksums(struct s3_model *m, bool checksums)
+{
+    m->checksums = checksums;
 }
 
 void s3_model_set_list_stale(struct s3_model *m, bool stale)

@@ -67,6 +67,8 @@ void s3_model_close(struct s3_model *m);
 
 /* Without: 501. */
 void s3_model_set_conditional(struct s3_model *m, bool conditional);
+/* Without: 400 where a list of parts has them. */
+void s3_model_set_checksums(struct s3_model *m, bool checksums);
 /* Lists show for ever the upload that was aborted last. */
 void s3_model_set_list_stale(struct s3_model *m, bool stale);
 /* One request in so many meets a fault; 0: none. */

@@ -34,6 +34,7 @@ static void settings_choose(void)
     s3_model_set_conditional(life.model, conditional);
     life.sink.set.s3.conditional = one_of(4) ? S3_NO : conditional && one_of(3) ? S3_YES : S3_AUTO;
     life.sink.set.s3.set.checksum = !one_of(5);
+    s3_model_set_checksums(life.model, !one_of(4));
     if (life.job.file_bytes == SMALL_BYTES || one_of(8))
         life.sink.set.s3.set.signed_payload = S3_AUTO;
     if (one_of(4))

@@ -342,6 +342,26 @@ static void a_service_without_conditions_is_asked_first(void **state)
     end();
 }
 
+static void a_service_without_checksums_gets_none_in_the_list_of_parts(void **state)
+{
+    (void)state;
+    begin(S3_LIFE_LARGE);
+    life.sink.set.s3.set.checksum = true;
+    s3_model_set_checksums(life.model, false);
+    delivered(PARTS "COMPLETE COMPLETE ");
+    again(false);
+    s3_model_delete(life.model, S3_LIFE_KEY);
+    delivered(PARTS "COMPLETE ");
+    end();
+
+    begin(S3_LIFE_LARGE);
+    life.sink.set.s3.set.checksum = true;
+    s3_model_set_checksums(life.model, false);
+    s3_model_set_conditional(life.model, false);
+    delivered(PARTS "COMPLETE HEAD COMPLETE HEAD COMPLETE ");
+    end();
+}
+
 static void keys_that_may_only_write_will_do(void **state)
 {
     (void)state;
@@ -350,8 +370,8 @@ static void keys_that_may_only_write_will_do(void **state)
     life.job.resumed = true;
     delivered("HEAD PUT ");
     again(true);
-    rejected("HEAD PUT HEAD ", "allow s3:GetObject and s3:ListBucket to the keys of "
-             "[sink archive]");
+    rejected("HEAD PUT HEAD ", "check access_key and secret_key of [sink archive], and allow them "
+             "s3:GetObject and s3:ListBucket");
     end();
 
     begin(S3_LIFE_LARGE);
@@ -557,6 +577,7 @@ int main(void)
         cmocka_unit_test(an_upload_that_is_gone_is_begun_anew),
         cmocka_unit_test(somebody_elses_object_is_not_replaced),
         cmocka_unit_test(a_service_without_conditions_is_asked_first),
+        cmocka_unit_test(a_service_without_checksums_gets_none_in_the_list_of_parts),
         cmocka_unit_test(keys_that_may_only_write_will_do),
         cmocka_unit_test(a_damaged_file_is_not_stored),
         cmocka_unit_test(a_file_that_goes_bad_is_not_stored),

@@ -106,7 +106,8 @@ TEST_SRC    := $(wildcard tests/*/*_test.c)
 FUZZ_SRC    := $(wildcard tests/*/*_fuzz.c)
 E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c tests/*/*_tool.c))
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
-E2E_PY      := $(wildcard tests/e2e/*.py tests/sink/test_*.py)
+CLOUDS_PY   := tests/e2e/test_s3_clouds.py
+E2E_PY      := $(filter-out $(CLOUDS_PY),$(wildcard tests/e2e/*.py tests/sink/test_*.py))
 SUPPORT_PY  := $(wildcard tests/aws/test_*.py)
 
 # Disks that fail and fill are slow, and take no path of the agent's own that the simulated ones,
@@ -262,7 +263,8 @@ check:
 	@$(MAKE) --no-print-directory check-built
 
 check-full:
-	@etc/deps build run check check-full
+	@etc/deps build run check
+	@etc/deps -q check-full
 	@tests/node/install
 	@HYDRANT_LONG=1 $(MAKE) --no-print-directory check-built
 
@@ -276,7 +278,7 @@ check-built:
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@tests/run $(TEST_SRC:%.c=build/release/%) $(TEST_SRC:%.c=build/asan/%) \
 	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) $(SUPPORT_PY) \
-	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) \
+	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) $(if $(filter 1,$(HYDRANT_LONG)),$(CLOUDS_PY)) \
 	  HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(SANITIZED_PY)
 
 # With CI=true what this host does not let them do is a failure, not skipped.
@@ -344,7 +346,7 @@ help:
 	@echo 'make deps        install the Debian packages that are missing (list: etc/packages)'
 	@echo 'make run         deps, build, then the agent at work on real data (etc/demo)'
 	@echo 'make check       deps, lint, all tests, under sanitizers too, fuzz corpora'
-	@echo 'make check-full  the same with the long loops'
+	@echo 'make check-full  the same with the long loops, and S3 against Ceph and Swift'
 	@echo 'make torture     kills, failing and full disks for an hour; root, for loop mounts'
 	@echo 'make lint        layers, headers, banned functions, layout of the source'
 	@echo 'make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'

@@ -82,6 +82,20 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def processes_in(*directories):
+    """Command lines of living processes that work in one of these directories."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as file:
+                words = file.read()
+        except OSError:
+            continue        # it has ended
+        if any(directory.encode() in words for directory in directories):
+            found.append(words)
+    return found
+
+
 def files_below(directory):
     """Paths of all plain files below a directory, relative to it, in name order."""
     found = []
@@ -350,20 +364,8 @@ class Case(unittest.TestCase):
             unmount(place)
         if not self.failed():           # else one report is enough
             self.assertEqual([child.args for child in left], [], "left running by the test")
-            self.assertEqual(self.strangers(), [], "left running by what the test started")
-
-    def strangers(self):
-        """Living processes that work in this test's directories."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open("/proc/%s/cmdline" % pid, "rb") as file:
-                    words = file.read()
-            except OSError:
-                continue        # it has ended
-            if self.dir.encode() in words or self.shm.encode() in words:
-                found.append(words)
-        return found
+            self.assertEqual(processes_in(self.dir, self.shm), [],
+                             "left running by what the test started")
 
     def popen(self, arguments, **options):
         child = subprocess.Popen(arguments, **options)

@@ -92,7 +92,7 @@ int s3_parts(uint64_t object_bytes, uint64_t part_bytes, uint64_t *ret_part_byte
 {
     uint64_t least = (object_bytes + S3_PARTS_MAX - 1) / S3_PARTS_MAX;
 
-    INVARIANT(part_bytes >= S3_PART_BYTES_MIN && part_bytes <= S3_PART_BYTES_MAX);
+    INVARIANT(part_bytes > 0 && part_bytes <= S3_PART_BYTES_MAX);
     if (object_bytes > S3_PARTS_MAX * S3_PART_BYTES_MAX)
         return -EFBIG;
     if (part_bytes < least)

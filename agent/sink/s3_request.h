@@ -20,7 +20,7 @@
 #include "base/errmsg.h"
 #include "sink/request.h"
 
-#define S3_PART_BYTES_MIN ((uint64_t)5 << 20)
+#define S3_PART_BYTES_MIN ((uint64_t)5 << 20)   /* the service's; options.def keeps to it */
 #define S3_PART_BYTES_MAX ((uint64_t)5 << 30)   /* and the largest object that PutObject takes */
 
 enum {

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "s3_model.h"
+#include "support/s3_model.h"
 #include "sink/remote.h"
 
 #define S3_LIFE_KEY "p/a b+/2026-1-000-2.json.gz"

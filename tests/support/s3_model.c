@@ -3,7 +3,7 @@
  * Owns:   see the header.
  * Thread: one.
  */
-#include "s3_model.h"
+#include "support/s3_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,11 +19,9 @@
 #include "sink/xml.h"
 
 enum {
-    OBJECTS_MAX = 8,
-    UPLOADS_MAX = 64,
-    PARTS_MAX = 16,
+    UPLOADS_MAX = 256,
+    PARTS_MAX = 10000,
     META_MAX = 10,
-    PART_BYTES_MIN = 5 << 20,
     SKEW_S_MAX = 15 * 60
 };
 
@@ -32,24 +30,29 @@ struct meta {
 };
 
 struct object {
-    char key[256];                  /* "": free */
+    char key[S3_MODEL_KEY_MAX];     /* "": free */
     struct meta meta[META_MAX];
     uint32_t meta_count, writes;
     struct bytes data;
 };
 
+struct part {
+    struct bytes data;
+    char etag[24];                  /* "": there is none */
+};
+
 struct upload {
-    char key[256], id[32];          /* "": free */
+    char key[S3_MODEL_KEY_MAX], id[32];     /* "": free */
     struct meta meta[META_MAX];
-    uint32_t meta_count;
-    struct bytes parts[PARTS_MAX];
-    char etags[PARTS_MAX][24];      /* "": none */
+    uint32_t meta_count, parts_count;
+    struct part *parts;             /* owned */
 };
 
 struct s3_model {
-    struct object objects[OBJECTS_MAX];
+    struct object *objects;         /* owned */
     struct upload uploads[UPLOADS_MAX];
-    uint64_t random;
+    uint32_t objects_count;
+    uint64_t random, part_bytes_min;
     uint32_t ids, one_in;
     bool conditional, checksums, list_stale;
     char aborted[32];               /* the last one */
@@ -63,7 +66,7 @@ struct s3_model {
 /* A request, taken apart. */
 struct ask {
     enum s3_model_op op;
-    char key[256], upload_id[64];
+    char key[S3_MODEL_KEY_MAX], upload_id[64];
     uint32_t part;
     bool conditional;
     const struct request *r;
@@ -86,10 +89,20 @@ static uint64_t random_next(struct s3_model *m)
 
 static struct object *object_find(const struct s3_model *m, const char *key)
 {
-    for (size_t i = 0; i < OBJECTS_MAX; i++)
+    for (uint32_t i = 0; i < m->objects_count; i++)
         if (strcmp(m->objects[i].key, key) == 0)
-            return (struct object *)&m->objects[i];
+            return &m->objects[i];
     return NULL;
+}
+
+/* One more of them, zeroed. */
+static void *grow(void *items, uint32_t count, size_t bytes)
+{
+    char *more = realloc(items, (count + 1) * bytes);
+
+    INVARIANT(more);
+    memset(more + count * bytes, 0, bytes);
+    return more;
 }
 
 /* Under that key, there or made. */
@@ -99,7 +112,10 @@ static struct object *object_make(struct s3_model *m, const char *key)
 
     if (!o)
         o = object_find(m, "");
-    INVARIANT(o);
+    if (!o) {
+        m->objects = grow(m->objects, m->objects_count, sizeof(*o));
+        o = &m->objects[m->objects_count++];
+    }
     (void)snprintf(o->key, sizeof(o->key), "%s", key);
     bytes_clear(&o->data);
     o->writes++;
@@ -117,10 +133,11 @@ static struct upload *upload_find(struct s3_model *m, const char *key, const cha
 
 static void upload_drop(struct upload *u)
 {
-    for (size_t i = 0; i < PARTS_MAX; i++) {
-        bytes_clear(&u->parts[i]);
-        u->etags[i][0] = '\0';
-    }
+    for (uint32_t i = 0; i < u->parts_count; i++)
+        bytes_free(&u->parts[i].data);
+    free(u->parts);
+    u->parts = NULL;
+    u->parts_count = 0;
     u->id[0] = u->key[0] = '\0';
 }
 
@@ -280,18 +297,23 @@ static void on_create(struct s3_model *m, struct ask *q)
 
 static void on_part(struct ask *q, struct upload *u)
 {
+    struct part *part;
+
     INVARIANT(q->part >= 1 && q->part <= PARTS_MAX);
-    bytes_clear(&u->parts[q->part - 1]);
-    append(&u->parts[q->part - 1], q->body, q->len);
-    (void)snprintf(u->etags[q->part - 1], sizeof(u->etags[0]), "\"%08x\"",
-                   crc32c(0, q->body, q->len));
+    while (u->parts_count < q->part)
+        u->parts = grow(u->parts, u->parts_count++, sizeof(*part));
+    part = &u->parts[q->part - 1];
+    bytes_clear(&part->data);
+    append(&part->data, q->body, q->len);
+    (void)snprintf(part->etag, sizeof(part->etag), "\"%08x\"", crc32c(0, q->body, q->len));
     answer_text(q, 200, "");
-    answer_header(q->a, "ETag", u->etags[q->part - 1]);
+    answer_header(q->a, "ETag", part->etag);
 }
 
 struct completion {
     char number[8], etag[24], crc32c[16];
     const struct upload *u;
+    uint64_t part_bytes_min;
     uint32_t count;
     bool checksums;
 };
@@ -299,14 +321,14 @@ struct completion {
 static int on_listed_part(void *ctx)
 {
     struct completion *c = ctx;
-    const struct bytes *part = &c->u->parts[c->count];
+    const struct part *part = &c->u->parts[c->count];
 
     if (c->crc32c[0] != '\0' && !c->checksums)
         return 3;
-    if (c->count == PARTS_MAX || strtoul(c->number, NULL, 10) != c->count + 1
-        || c->etag[0] == '\0' || strcmp(c->etag, c->u->etags[c->count]) != 0)
+    if (c->count == c->u->parts_count || strtoul(c->number, NULL, 10) != c->count + 1
+        || c->etag[0] == '\0' || strcmp(c->etag, part->etag) != 0)
         return 1;
-    if (c->count > 0 && part[-1].len < PART_BYTES_MIN)
+    if (c->count > 0 && part[-1].data.len < c->part_bytes_min)
         return 2;
     c->count++;
     return 0;
@@ -314,7 +336,8 @@ static int on_listed_part(void *ctx)
 
 static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
 {
-    struct completion c = {.u = u, .checksums = m->checksums};
+    struct completion c = {.u = u, .part_bytes_min = m->part_bytes_min,
+                           .checksums = m->checksums};
     struct xml_field fields[] = {
         {.path = "CompleteMultipartUpload/Part/PartNumber", .ret = c.number, .cap = 8},
         {.path = "CompleteMultipartUpload/Part/ETag", .ret = c.etag, .cap = sizeof(c.etag)},
@@ -335,7 +358,7 @@ static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
     }
     o = object_make(m, q->key);
     for (uint32_t i = 0; i < c.count; i++)
-        append(&o->data, u->parts[i].data, u->parts[i].len);
+        append(&o->data, u->parts[i].data.data, u->parts[i].data.len);
     memcpy(o->meta, u->meta, sizeof(o->meta));
     o->meta_count = u->meta_count;
     upload_drop(u);
@@ -559,6 +582,14 @@ static void ask_read(struct ask *q)
                 : strcmp(method, "GET") == 0 ? S3_MODEL_LIST : S3_MODEL_ABORT;
 }
 
+void s3_model_key(const struct request *r, char ret_key[static S3_MODEL_KEY_MAX])
+{
+    struct ask q = {.r = r};
+
+    ask_read(&q);
+    memcpy(ret_key, q.key, S3_MODEL_KEY_MAX);
+}
+
 static void trace(struct s3_model *m, enum s3_model_op op)
 {
     static const char *const names[] = {"PUT", "HEAD", "LIST", "CREATE", "PART", "COMPLETE",
@@ -604,16 +635,17 @@ struct s3_model *s3_model_open(uint64_t seed)
     INVARIANT(m);
     m->random = seed;
     m->conditional = m->checksums = true;
+    m->part_bytes_min = 5 << 20;
     return m;
 }
 
 void s3_model_close(struct s3_model *m)
 {
-    for (size_t i = 0; i < OBJECTS_MAX; i++)
+    for (uint32_t i = 0; i < m->objects_count; i++)
         bytes_free(&m->objects[i].data);
     for (size_t i = 0; i < UPLOADS_MAX; i++)
-        for (size_t k = 0; k < PARTS_MAX; k++)
-            bytes_free(&m->uploads[i].parts[k]);
+        upload_drop(&m->uploads[i]);
+    free(m->objects);
     free(m);
 }
 
@@ -625,6 +657,11 @@ void s3_model_set_conditional(struct s3_model *m, bool conditional)
 void s3_model_set_checksums(struct s3_model *m, bool checksums)
 {
     m->checksums = checksums;
+}
+
+void s3_model_set_part_bytes_min(struct s3_model *m, uint64_t bytes)
+{
+    m->part_bytes_min = bytes;
 }
 
 void s3_model_set_list_stale(struct s3_model *m, bool stale)
@@ -686,6 +723,14 @@ uint32_t s3_model_uploads(const struct s3_model *m, const char *key)
     for (size_t i = 0; i < UPLOADS_MAX; i++)
         count += m->uploads[i].id[0] != '\0' && strcmp(m->uploads[i].key, key) == 0;
     return count;
+}
+
+const char *s3_model_upload_key(const struct s3_model *m, uint32_t i)
+{
+    for (size_t at = 0; at < UPLOADS_MAX; at++)
+        if (m->uploads[at].id[0] != '\0' && i-- == 0)
+            return m->uploads[at].key;
+    return NULL;
 }
 
 const char *s3_model_trace(struct s3_model *m)

@@ -9,14 +9,16 @@
  * Thread: one.
  * Units:  bytes; utc_s = seconds since 1970, by the service's clock.
  */
-#ifndef TESTS_SINK_S3_MODEL_H
-#define TESTS_SINK_S3_MODEL_H
+#ifndef SUPPORT_S3_MODEL_H
+#define SUPPORT_S3_MODEL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
 #include "sink/request.h"
+
+enum { S3_MODEL_KEY_MAX = 400 };
 
 enum s3_model_op {
     S3_MODEL_PUT,
@@ -69,12 +71,17 @@ void s3_model_close(struct s3_model *m);
 void s3_model_set_conditional(struct s3_model *m, bool conditional);
 /* Without: 400 where a list of parts has them. */
 void s3_model_set_checksums(struct s3_model *m, bool checksums);
+/* Of all parts but the last; 5 MiB. */
+void s3_model_set_part_bytes_min(struct s3_model *m, uint64_t bytes);
 /* Lists show for ever the upload that was aborted last. */
 void s3_model_set_list_stale(struct s3_model *m, bool stale);
 /* One request in so many meets a fault; 0: none. */
 void s3_model_set_faults(struct s3_model *m, uint32_t one_in);
 /* The next request of that kind does, or (always) each of them. */
 void s3_model_fail(struct s3_model *m, enum s3_model_op op, enum s3_model_fault fault, bool always);
+
+/* The key that a request is about; of a list: its prefix. */
+void s3_model_key(const struct request *r, char ret_key[static S3_MODEL_KEY_MAX]);
 
 /* False: no answer came. */
 bool s3_model_ask(struct s3_model *m, const struct request *r, const void *body, size_t len,
@@ -89,6 +96,8 @@ void s3_model_begin(struct s3_model *m, const char *key);
 const struct bytes *s3_model_find(const struct s3_model *m, const char *key);
 uint32_t s3_model_writes(const struct s3_model *m, const char *key);
 uint32_t s3_model_uploads(const struct s3_model *m, const char *key);
+/* The key of the ith upload of all; NULL: there are no more. */
+const char *s3_model_upload_key(const struct s3_model *m, uint32_t i);
 
 /* "HEAD PUT ": what was asked since the last call. */
 const char *s3_model_trace(struct s3_model *m);

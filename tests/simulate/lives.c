@@ -17,6 +17,7 @@
 
 #include "pipeline/parts.h"
 #include "simulate/records.h"
+#include "support/sim_cloud.h"
 
 typedef unsigned long long ull;
 
@@ -54,6 +55,7 @@ static struct {
     bool sink_on[SCENARIO_SINKS_MAX];
     struct scenario_sink sink[SCENARIO_SINKS_MAX];  /* as configured now */
     bool verbose, last, full, sink_full, faults, starting;
+    enum sim_cloud_state cloud;
     struct shard_request flush;
     bool flushing;
     uint8_t payload[EVENT_BYTES_CAP];
@@ -317,7 +319,8 @@ static void sinks_apply(void)
         if (!w.sink_on[i])
             continue;
         w.agent.sinks[w.agent.sinks_count++] = (struct sim_agent_sink){
-            .name = from->name, .directory = from->directory, .format = from->format,
+            .name = from->name, .directory = from->directory, .cloud = from->cloud,
+            .format = from->format,
             .prefix = from->prefix, .buffer_count = from->buffer_count,
             .buffer_bytes = from->buffer_bytes,
             .buffer_time_ns = from->buffer_time_ns, .flat = from->flat,
@@ -334,7 +337,9 @@ static void settings_change(void)
 {
     unsigned i = below(SCENARIO_SINKS_MAX);
 
-    if (chance(500)) {
+    if (w.sink[i].cloud && chance(200)) {
+        w.agent.in_flight_max = 1 + below(8);
+    } else if (chance(500)) {
         w.sink[i].buffer_count = chance(700) ? (int64_t)spread(40) : -1;
         w.sink[i].buffer_time_ns = chance(700) ? (int64_t)spread(1000) * 1000000 : -1;
     } else if (!w.sink_on[i]) {
@@ -379,12 +384,23 @@ static void sink_space_set(void)
     say("the disk of sinks %s", w.sink_full ? "is full" : "has room again");
 }
 
+static void cloud_set(enum sim_cloud_state cloud)
+{
+    static const char *const words[SIM_CLOUD_STATE_COUNT] = {"is well", "is away", "is busy",
+                                                             "denies access"};
+
+    w.cloud = cloud;
+    sim_cloud_set_state(cloud);
+    say("the cloud %s", words[cloud]);
+}
+
 static void troubles_end(void)
 {
     sim_fail_clear();
     w.full = w.sink_full = w.faults = false;
     space_set();
     sink_space_set();
+    cloud_set(SIM_CLOUD_UP);
 }
 
 static void troubles_step(void)
@@ -398,6 +414,10 @@ static void troubles_step(void)
         w.sink_full = !w.sink_full;
         w.inv.cover[COVER_sink_full] += w.sink_full;
         sink_space_set();
+    }
+    if (chance(w.sc->cloud_away) || (w.cloud != SIM_CLOUD_UP && chance(30))) {
+        inv_count(&w.inv, COVER_cloud_outages);
+        cloud_set(w.cloud == SIM_CLOUD_UP ? 1 + below(SIM_CLOUD_STATE_COUNT - 1) : SIM_CLOUD_UP);
     }
     if (chance(w.sc->fault))
         fault_arm();
@@ -443,6 +463,8 @@ static void backpressure_count(void)
     w.inv.cover[COVER_disk_full_waits] += s->backpressure[BACKPRESSURE_DISK_FULL];
     w.inv.cover[COVER_rings_max_waits] += s->backpressure[BACKPRESSURE_RINGS_MAX];
     w.inv.cover[COVER_streams_max_waits] += s->backpressure[BACKPRESSURE_STREAMS_MAX];
+    w.inv.cover[COVER_cloud_waits] += shards_delivery(w.agent.shards)
+                                      && delivery_failing(shards_delivery(w.agent.shards));
 }
 
 static void look(void)
@@ -480,8 +502,8 @@ static void life_stop(uint64_t stop_ns)
         if (++turns == LAST_TURNS_MAX)
             inv_fail(&w.inv, "a_stop_ends", "%u turns", turns);
         if (turns > PATIENT_TURNS)
-            sim_advance_ns(SECOND_NS / 100);
-        if ((w.full || w.sink_full) && chance(20))
+            sim_advance_ns(SECOND_NS / 10);
+        if ((w.full || w.sink_full || w.cloud != SIM_CLOUD_UP) && chance(20))
             troubles_end();
         turn();
     }
@@ -520,7 +542,7 @@ static int life(void *ctx)
         troubles_step();
         if (chance(w.sc->reload)) {
             settings_change();
-            shard_reload(w.agent.shard);
+            sim_agent_reload(&w.agent);
             inv_count(&w.inv, COVER_reloads);
         }
         if (chance(w.sc->flush))
@@ -557,6 +579,8 @@ static int last_life(void *ctx)
     (void)ctx;
     w.agent.opt.rings_max = w.agent.opt.rings_per_uid_max = RINGS_MAX;
     w.agent.opt.streams_max = w.agent.opt.streams_per_uid_max = RINGS_MAX;
+    w.agent.delivery_rests = 0;
+    w.agent.in_flight_max = 16;
     (void)life_open(false);
     w.inv.doing = "running for the last time";
     while (turns < 20 || !taken()) {
@@ -632,7 +656,7 @@ static void files_damage(void)
     file_damage(SIM_AGENT_DATA "/spool");
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
         snprintf(staging, sizeof(staging), "%s/.hydrant", w.sink[i].directory);
-        if (chance(300))
+        if (chance(300) && !w.sink[i].cloud)
             file_damage(staging);
     }
 }
@@ -678,6 +702,11 @@ static void host_make(void)
     w.agent.opt.idle = (enum shard_idle)sc->idle;
     w.agent.opt.rings_max = w.agent.opt.rings_per_uid_max = sc->rings_max;
     w.agent.opt.streams_max = w.agent.opt.streams_per_uid_max = sc->streams_max;
+    w.agent.part_bytes = sc->part_bytes;
+    w.agent.in_flight_max = sc->in_flight_max;
+    w.agent.delivery_rests = sc->delivery_rests;
+    sim_cloud_set_conditional(sc->conditional);
+    sim_cloud_set_faults(sc->cloud_one_in);
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
         w.sink[i] = sc->sink[i];
         w.sink_on[i] = i < sc->sinks;
@@ -699,12 +728,14 @@ uint64_t lives_run(const struct scenario *sc, uint64_t *cover, bool verbose)
     w.inv.cover[COVER_direct_refused] += !sc->direct;
     w.inv.cover[COVER_disorder] += sc->disorder > 0;
     w.inv.cover[COVER_short_io] += sc->short_io > 0;
+    w.inv.cover[COVER_cloud_faults] += sc->cloud_one_in > 0;
     for (unsigned i = 0; i < sc->rings; i++)
         if (i == 0 || chance(600))
             producer_open();
     for (w.life = 0; w.life < sc->lives; w.life++)
         life_run(&sc->life[w.life], w.life > 0);
     troubles_end();
+    sim_cloud_set_faults(0);
     w.last = true;
     inv_count(&w.inv, COVER_lives);
     sim_run(last_life, NULL);

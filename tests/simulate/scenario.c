@@ -186,6 +186,28 @@ static void lives_make(uint64_t *r, struct scenario *sc, bool heavy)
     }
 }
 
+static void cloud_make(uint64_t *r, struct scenario *sc, bool heavy)
+{
+    unsigned often = chance(r, 350) ? 300 + below(r, 700) : 0;
+
+    for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
+        struct scenario_sink *sink = &sc->sink[i];
+
+        sink->cloud = chance(r, often);
+        if (sink->cloud)
+            snprintf(sink->directory, sizeof(sink->directory), chance(r, 500) ? "lake/%u" : "b-%u",
+                     i);
+    }
+    sc->conditional = chance(r, 800);
+    sc->cloud_one_in = chance(r, 700) ? (unsigned)spread(r, 6) + 1 : 0;
+    sc->cloud_away = rate(r, 400, 30);
+    sc->delivery_rests = rate(r, 300, 900);
+    sc->part_bytes = heavy ? 256 << 10 : 512 + (unsigned)spread(r, 13);
+    if (!heavy && sc->event_bytes_max > 3000)
+        sc->part_bytes += 64 << 10;             /* some dozens at most */
+    sc->in_flight_max = (unsigned)spread(r, 4);
+}
+
 void scenario_make(uint64_t seed, struct scenario *ret_scenario)
 {
     uint64_t r = seed * 0xda942042e4dd58b5ULL;
@@ -200,6 +222,7 @@ void scenario_make(uint64_t seed, struct scenario *ret_scenario)
     troubles_make(&r, sc);
     lives_make(&r, sc, heavy);
     sc->records = rate(&r, 300, 900);
+    cloud_make(&r, sc, heavy);
 }
 
 /* ---- In words ---- */
@@ -236,10 +259,11 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
     for (unsigned i = 0; i < SCENARIO_SINKS_MAX; i++) {
         const struct scenario_sink *sink = &sc->sink[i];
 
-        at = say(ret_text, at, "  %s%s: %s, %s%s, count %lld, bytes %lld, time %lld ms\n",
-                 sink->name, i < sc->sinks ? "" : " (by a reload)", sink->directory, sink->format,
-                 sink->flat ? ", flat" : "", (long long)sink->buffer_count,
-                 (long long)sink->buffer_bytes, (long long)sink->buffer_time_ns / 1000000);
+        at = say(ret_text, at, "  %s%s: %s%s, %s%s, count %lld, bytes %lld, time %lld ms\n",
+                 sink->name, i < sc->sinks ? "" : " (by a reload)", sink->cloud ? "s3 " : "",
+                 sink->directory, sink->format, sink->flat ? ", flat" : "",
+                 (long long)sink->buffer_count, (long long)sink->buffer_bytes,
+                 (long long)sink->buffer_time_ns / 1000000);
         at = say(ret_text, at, "    compression %u:%d, framing %u%s%s%s%s, at most %u partitions, "
                  "infer %lld, row groups %lld\n", sink->compression, sink->compression_level,
                  sink->framing, sink->columns ? ", columns" : "",
@@ -260,6 +284,10 @@ void scenario_format(const struct scenario *sc, char ret_text[SCENARIO_TEXT_MAX]
              sc->close, sc->die, sc->lie, sc->want, sc->take, sc->clock, sc->advance, sc->reload,
              sc->flush, sc->disk_full, sc->sink_full, sc->fault,
              sc->sync_faults ? " (syncs too)" : "");
+    at = say(ret_text, at, "  cloud: %s, a fault in %u requests, away %u, delivery rests %u; "
+             "parts of %u bytes, %u in flight\n", sc->conditional ? "conditional" : "unconditional",
+             sc->cloud_one_in, sc->cloud_away, sc->delivery_rests, sc->part_bytes,
+             sc->in_flight_max);
     for (unsigned i = 0; i < sc->lives; i++)
         at = say(ret_text, at, "  life %u: %u turns, %s at point %llu%s\n", i + 1,
                  sc->life[i].turns, ends[sc->life[i].end], (ull)sc->life[i].point,

@@ -24,6 +24,7 @@ enum {
 
 struct scenario_sink {
     char name[16], directory[32];
+    bool cloud;                         /* directory: bucket, perhaps a prefix */
     const char *format;
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
     bool flat;
@@ -66,6 +67,11 @@ struct scenario {
     unsigned write, open, close, die, lie, take, clock, advance, reload, flush, want;
     unsigned disk_full, sink_full, fault;
     bool sync_faults;
+
+    bool conditional;                   /* the cloud's writes can be */
+    unsigned cloud_one_in;              /* of its requests meets a fault; 0: none */
+    unsigned cloud_away, delivery_rests;
+    unsigned part_bytes, in_flight_max;
 
     unsigned lives;
     struct scenario_life life[SCENARIO_LIVES_MAX];

@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "encode/compress.h"
 #include "support/sim.h"
+#include "support/sim_cloud.h"
+#include "support/sim_http.h"
 #include "support/small_agent.h"
 
 enum { LOOK_TURNS = 64, TURN_NS = 1000, CHILD_TEXT_MAX = 16384 };
@@ -96,6 +98,8 @@ static int on_settings(void *ctx, const char *stream, struct stream_settings *re
             output_fill(o, sink);
         }
         small_agent_target(o, sink->name, sink->directory, sink->flat);
+        if (sink->cloud)
+            o->target[o->targets - 1].type = o->error_target[o->error_targets - 1].type = TARGET_S3;
     }
     return 0;
 }
@@ -106,7 +110,8 @@ static void on_directories(void *ctx, void (*visit)(void *visit_ctx, const char 
     const struct sim_agent *a = ctx;
 
     for (unsigned i = 0; i < a->sinks_count; i++)
-        visit(visit_ctx, a->sinks[i].directory);
+        if (!a->sinks[i].cloud)
+            visit(visit_ctx, a->sinks[i].directory);
 }
 
 static bool on_sink(void *ctx, const char *sink)
@@ -123,6 +128,7 @@ void sim_agent_init(struct sim_agent *a, uint64_t seed)
 {
     log_init(getenv("SIM_AGENT_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     sim_reset(seed);
+    sim_cloud_open(seed);
     memset(a, 0, sizeof(*a));
     a->sources = calloc(SIM_AGENT_SOURCES_MAX, sizeof(*a->sources));
     SIM_AGENT_CHECK(a->sources, "out of memory");
@@ -138,6 +144,8 @@ void sim_agent_init(struct sim_agent *a, uint64_t seed)
     a->opt.settings_ctx = a;
     a->streams_count = 1;
     a->stop_ns = 600000000000ULL;
+    a->part_bytes = 4096;
+    a->in_flight_max = 4;
     a->sinks_count = 1;
     a->sinks[0] = (struct sim_agent_sink){
         .name = "local", .directory = SIM_AGENT_OUT, .format = "json", .prefix = "",
@@ -152,6 +160,7 @@ void sim_agent_fini(struct sim_agent *a)
         free(a->sources[i].events);
     free(a->sources);
     a->sources = NULL;
+    sim_cloud_close();
 }
 
 struct sim_agent_sink *sim_agent_sink_add(struct sim_agent *a, const char *name,
@@ -273,6 +282,44 @@ bool sim_agent_taken(struct sim_agent *a)
     return written(a);
 }
 
+/* ---- Remote sinks ---- */
+
+static void remote_configure(struct sim_agent *a)
+{
+    struct remote_settings set[SIM_AGENT_SINKS_MAX] = {0};
+    struct errmsg err = {""};
+    uint32_t count = 0;
+    int rc;
+
+    for (unsigned i = 0; i < a->sinks_count; i++) {
+        if (!a->sinks[i].cloud)
+            continue;
+        set[count++] = (struct remote_settings){
+            .name = a->sinks[i].name, .type = TARGET_S3, .in_flight_max = a->in_flight_max,
+            .timeout_ns = 30000000000ULL, .backoff_max_ns = 60000000000ULL,
+            .cloud = {.access_key = "AKIDEXAMPLE", .secret_key = "secret",
+                      .session_token = "token", .region = "eu-1"},
+            .s3 = {.set = {.region = "eu-1", .endpoint = SIM_CLOUD_ENDPOINT, .checksum = true,
+                           .path_style = S3_YES},
+                   .part_bytes = a->part_bytes, .conditional = S3_AUTO},
+        };
+    }
+    rc = shards_remote(a->shards, set, count, &err);
+    SIM_AGENT_CHECK(rc == 0, "remote sinks: %s", err.text);
+}
+
+static void delivery_step(struct sim_agent *a)
+{
+    struct delivery *d = shards_delivery(a->shards);
+    struct errmsg err = {""};
+    int rc;
+
+    if (!d || (a->delivery_rests > 0 && sim_random() % 1000 < a->delivery_rests))
+        return;
+    rc = delivery_turn(d, 0, &err);
+    SIM_AGENT_CHECK(rc == 0, "delivery: %s", err.text);
+}
+
 /* ---- Lives ---- */
 
 void sim_agent_open(struct sim_agent *a)
@@ -285,6 +332,15 @@ void sim_agent_open(struct sim_agent *a)
     a->shard = rc == 0 ? shards_at(a->shards, 0) : NULL;
     a->result = rc;
     a->accepted = 0;
+    if (rc == 0)
+        remote_configure(a);
+}
+
+void sim_agent_reload(struct sim_agent *a)
+{
+    remote_configure(a);
+    for (uint32_t i = 0; i < shards_count(a->shards); i++)
+        shard_reload(shards_at(a->shards, i));
 }
 
 void sim_agent_turn(struct sim_agent *a)
@@ -297,6 +353,8 @@ void sim_agent_turn(struct sim_agent *a)
 
         result = rc <= 0 && result > rc ? rc : result;
     }
+    if (result >= 0)
+        delivery_step(a);
     a->result = result;
     SIM_AGENT_CHECK(a->result >= 0 || (a->may_fail && err.text[0]), "turn: %d, '%s'", a->result,
                     err.text);
@@ -403,6 +461,7 @@ int sim_agent_life(struct sim_agent *a)
 void sim_agent_killed(struct sim_agent *a)
 {
     sources_look(a);
+    sim_http_land();
     sim_kill();
     a->shards = NULL;
     a->shard = NULL;
@@ -415,6 +474,7 @@ void sim_agent_power_cut(struct sim_agent *a, uint64_t seed)
         a->sources[i].gone = true;
         a->sources[i].ring.open = false;
     }
+    sim_http_land();
     sim_power_cut(seed);
     a->shards = NULL;
     a->shard = NULL;

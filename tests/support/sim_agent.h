@@ -2,6 +2,9 @@
  * sim_agent: a whole agent on the simulated host, its shards one after the other in each turn, with
  * producers that number their events, a reader of what was delivered, and the books.
  *
+ * Sinks are directories, or buckets of a cloud (sim_cloud.h). Delivery has its turn after the
+ * shards'.
+ *
  * Each event is {"p":producer,"s":stream,"n":number}, n counting up from 1 for each producer and
  * stream, so that what is delivered can be held against what was committed: exactly once, in order,
  * in files that are complete. A life is one run of the agent from its opening to its end; it may be
@@ -21,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "flow/settings.h"
 #include "pipeline/shards.h"
 #include "support/sim_producer.h"
 
@@ -38,6 +42,7 @@ enum {
 /* A sink as configured, with the effective settings of every stream for it. */
 struct sim_agent_sink {
     const char *name, *directory, *format, *prefix;
+    bool cloud;                         /* of S3; directory: "bucket" or "bucket/prefix" */
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
     bool flat;
     /* As in struct output_settings; NULL and 0: nothing of the kind. */
@@ -81,6 +86,9 @@ struct sim_agent {
     struct sim_agent_source *sources;   /* owned, SIM_AGENT_SOURCES_MAX */
     unsigned sources_count;
     unsigned pad_bytes;                 /* added to each event */
+    uint64_t part_bytes;                /* of objects; larger ones are uploaded in parts */
+    uint32_t in_flight_max;
+    unsigned delivery_rests;            /* permille of turns without one of delivery */
     bool leave;                         /* producers close their rings when all is written */
     uint64_t stop_ns;                   /* timeout of the stop */
     bool look_often;                    /* at books and files, every 64 turns */
@@ -123,6 +131,9 @@ void sim_agent_stop(struct sim_agent *a);           /* asks for it, turns to the
 void sim_agent_close(struct sim_agent *a);          /* at once */
 int sim_agent_flush(struct sim_agent *a, const char *stream);   /* "": all; its result */
 
+/* The sinks have changed. */
+void sim_agent_reload(struct sim_agent *a);
+
 /* Everything planned is committed, and accepted. */
 bool sim_agent_taken(struct sim_agent *a);
 
@@ -152,7 +163,9 @@ void sim_agent_check_books(struct sim_agent *a);
 /* A consumer: takes all files away that it can see, and remembers what was in them. */
 void sim_agent_take(struct sim_agent *a);
 
-/* Files below the sink's directory now, and events in them. */
+/* Below which its files, or objects, are. */
+void sim_agent_sink_path(const struct sim_agent_sink *sink, char *ret_path, size_t cap);
+/* Files below that now, and events in them. */
 unsigned sim_agent_files(struct sim_agent *a, unsigned sink, uint64_t *ret_events);
 
 /* ---- Children ---- */

@@ -11,6 +11,7 @@
 #include "pipeline/parts.h"
 #include "support/sim.h"
 #include "support/sim_agent.h"
+#include "support/sim_cloud.h"
 
 enum { PATH_BYTES_MAX = 1200 };
 
@@ -163,8 +164,14 @@ static void directory_take(struct reading *r, const char *path)
     free(names);
 }
 
+void sim_agent_sink_path(const struct sim_agent_sink *sink, char *ret_path, size_t cap)
+{
+    snprintf(ret_path, cap, "%s%s", sink->cloud ? SIM_CLOUD "/" : "", sink->directory);
+}
+
 static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink, bool take)
 {
+    char path[PATH_BYTES_MAX];
     size_t events = 1;
 
     memset(r, 0, sizeof(*r));
@@ -182,7 +189,8 @@ static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink, 
     for (unsigned i = 0; i < a->sources_count; i++)
         for (uint32_t k = 0; k < a->sources[i].events_count; k++)
             r->seen[r->first[i] + k] = (a->sources[i].events[k].taken & r->bit) != 0;
-    directory_take(r, r->sink->directory);
+    sim_agent_sink_path(r->sink, path, sizeof(path));
+    directory_take(r, path);
 }
 
 static void reading_close(struct reading *r)
@@ -277,6 +285,7 @@ void sim_agent_check_clean(struct sim_agent *a)
         snprintf(path, sizeof(path), "%s/" FILE_SINK_STAGING, a->sinks[i].directory);
         directory_empty(path);
     }
+    SIM_AGENT_CHECK(!sim_cloud_upload(0, path, sizeof(path)), "%s is left, half uploaded", path);
     for (unsigned i = 0; i < a->sources_count; i++) {
         const struct sim_agent_source *src = &a->sources[i];
 

@@ -25,7 +25,7 @@ struct http_pool {
 
 struct http_slot {
     struct http_slot *next;
-    struct http_pool *pool;         /* NULL: its life has ended */
+    struct http_pool *pool;
     struct http_call *call;
     enum fate fate;
     uint64_t due_ns;
@@ -104,7 +104,7 @@ uint64_t sim_http_next_ns(void)
     uint64_t next = UINT64_MAX;
 
     for (const struct http_slot *slot = net.slots; slot; slot = slot->next)
-        if (slot->pool && slot->due_ns < next)
+        if (slot->due_ns < next)
             next = slot->due_ns;
     return next;
 }
@@ -126,17 +126,21 @@ static void answer_fini(struct sim_answer *answer)
     bytes_free(&answer->body);
 }
 
+/* Nobody waits for the answer any more. */
+static void slot_land(struct http_slot *slot)
+{
+    struct sim_answer answer = {0};
+
+    if (slot->fate != FATE_REFUSED && slot->fate != FATE_UNREAD && sim_random() % 2)
+        slot_serve(slot, &answer);
+    answer_fini(&answer);
+    slot_free(slot);
+}
+
 void sim_http_land(void)
 {
-    while (net.slots) {
-        struct http_slot *slot = net.slots;
-        struct sim_answer answer = {0};
-
-        if (slot->fate != FATE_REFUSED && slot->fate != FATE_UNREAD && sim_random() % 2)
-            slot_serve(slot, &answer);
-        answer_fini(&answer);
-        slot_free(slot);
-    }
+    while (net.slots)
+        slot_land(net.slots);
 }
 
 /* --- sink/http_pool.h ----------------------------------------------------------------------- */
@@ -152,10 +156,8 @@ void http_pool_close(struct http_pool *pool)
 {
     for (struct http_slot *slot = net.slots, *next; slot; slot = next) {
         next = slot->next;
-        if (slot->pool == pool) {
-            slot->call->slot = NULL;
-            slot_free(slot);
-        }
+        if (slot->pool == pool)
+            http_call_cancel(slot->call);
     }
     free(pool);
 }
@@ -227,7 +229,7 @@ void http_call_cancel(struct http_call *call)
 {
     if (!call->slot)
         return;
-    slot_free(call->slot);
+    slot_land(call->slot);
     call->slot = NULL;
 }
 
@@ -253,6 +255,8 @@ static void slot_end(struct http_slot *slot)
     if (slot->fate == FATE_SERVED || slot->fate == FATE_LOST_AFTER) {
         slot_serve(slot, &answer);
         call->sent = slot->body_len;
+        if (answer.lost)
+            slot->fate = FATE_LOST_AFTER;
     }
     switch (slot->fate) {
     case FATE_SERVED:

@@ -3,7 +3,8 @@
  * at link. A service of the test's own answers; the way there and back takes virtual time, and may
  * lose what goes over it.
  *
- * A request of a killed life that was on its way may still arrive, at sim_http_land().
+ * A request that was on its way when it was cancelled, or its life killed, arrives at that moment
+ * or never: by chance, in the latter case at sim_http_land().
  *
  * Owns:   copies of bodies on their way.
  * Thread: one.
@@ -29,6 +30,7 @@ struct sim_answer {
     unsigned status;
     struct bytes head;              /* "Name: value\r\n" ... */
     struct bytes body;
+    bool lost;                      /* it does not arrive, nor does anything else */
 };
 
 typedef void (*sim_serve_fn)(void *ctx, const struct sim_request *request,
@@ -51,7 +53,7 @@ unsigned sim_http_under_way(void);
 /* When the next one arrives; UINT64_MAX: none is under way. */
 uint64_t sim_http_next_ns(void);
 
-/* After a kill: each request on its way arrives now or never. */
+/* Each request on its way arrives now or never. Between a kill and what comes next. */
 void sim_http_land(void);
 
 #endif

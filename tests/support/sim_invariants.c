@@ -15,6 +15,7 @@
 
 #include "base/crc32c.h"
 #include "pipeline/parts.h"
+#include "support/sim_cloud.h"
 
 typedef unsigned long long ull;
 
@@ -83,6 +84,7 @@ void inv_init(struct inv *v, struct sim_agent *agent, uint64_t *cover)
     if (v->payloads == MAP_FAILED)
         abort();
     sim_set_witness(on_sight, v);
+    sim_cloud_on_stored(inv_see_object, v);
 }
 
 void inv_fini(struct inv *v)
@@ -105,6 +107,7 @@ void inv_fini(struct inv *v)
     bytes_free(&v->state);
     munmap(v->payloads, INV_PAYLOAD_MAX);
     sim_set_witness(NULL, NULL);
+    sim_cloud_on_stored(NULL, NULL);
 }
 
 /* ---- Seals ---- */

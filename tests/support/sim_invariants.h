@@ -13,7 +13,8 @@
  *   sim_invariants_items.c   what COMMITs say
  *   sim_invariants_state.c   the agent's state, over the ends of lives
  *   sim_invariants_formats.c which events a file holds, and how: partitions, rows, compression
- *   sim_invariants_files.c   delivered files, spool files, rings: what gets a name and loses it
+ *   sim_invariants_files.c   delivered files, spool files, rings: what gets a name and loses it;
+ *                            objects of the cloud
  *
  * What does not hold ends the process with the name of the invariant, which is the name of the
  * function that checks it.
@@ -52,7 +53,8 @@ enum {
     X(continuations) X(segments_given_up) X(segments_removed) X(segments_recycled) \
     X(seals) X(seals_partitioned) X(seals_of_errors) \
     X(files_compared) X(files_of_rows) X(files_packed) X(files_framed) \
-    X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) \
+    X(unstaged_seals) X(copies) X(resumed_seals) X(deliveries) X(objects) X(objects_in_parts) \
+    X(uploads_left) X(cloud_outages) X(cloud_faults) X(cloud_waits) \
     X(deliveries_undone) X(acks) X(acks_abandoned) X(reseals) X(files_damaged) X(files_taken) \
     X(rings_opened) X(rings_full) X(rings_removed) X(producers_died) X(producers_lied) \
     X(quarantines) X(disk_full) X(disk_full_waits) X(sink_full) X(rings_max_waits) \
@@ -106,6 +108,7 @@ enum inv_file { INV_ABSENT, INV_VISIBLE, INV_TAKEN };
 struct inv_target {
     char path[400];
     uint32_t next;                      /* of the names that hash alike, see inv_named() */
+    bool object;                        /* of a cloud; the rest of this is as for files */
     bool staged;
     uint64_t staged_lsn, ack_lsn;       /* ends of their groups, 0: none */
     enum inv_file file;
@@ -312,6 +315,7 @@ void inv_state_is_found_again(struct inv *v, const uint8_t *items, size_t len, u
 
 /* sim_invariants_files.c */
 void inv_see_name(struct inv *v, const struct sim_sight *sight);
+void inv_see_object(void *inv, const char *path, const uint8_t *data, size_t len, bool again);
 bool inv_sealed(const struct inv *v, const struct inv_event *ev, uint16_t output);
 /* Every target of every output has confirmed it, and that is synced. */
 bool inv_acknowledged(struct inv *v, const struct inv_event *ev);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "sink/file.h"
+#include "support/sim_cloud.h"
 
 enum { PATH_BYTES_MAX = 1200 };
 
@@ -100,6 +101,27 @@ static void delivery(struct inv *v, const struct sim_sight *sight)
     target->file = INV_VISIBLE;
     target->name_seq = sight->seq;
     inv_count(v, COVER_deliveries);
+}
+
+/* D7: whole, after its SEAL, and once, conditional writes or not. */
+void inv_see_object(void *inv, const char *path, const uint8_t *data, size_t len, bool again)
+{
+    struct inv *v = inv;
+    struct inv_target *target = inv_named(v, strrchr(path, '/') + 1);
+    struct inv_seal *seal;
+
+    while (target && strcmp(target->path, path) != 0)
+        target = inv_named_next(v, target);
+    if (!target)
+        inv_fail(v, "only_sealed_batches_are_delivered", "%s is stored", path);
+    seal = inv_seal_with(v, target);
+    a_seal_is_synced_before_its_first_byte(v, seal, target);
+    INV_CHECK(v, !again, "%s takes the place of an object", path);
+    a_file_is_delivered_once(v, target);
+    inv_file_is_its_events(v, seal, (uint32_t)(target - seal->target), data, len);
+    target->file = INV_VISIBLE;
+    inv_count(v, COVER_objects);
+    v->cover[COVER_objects_in_parts] += len > v->agent->part_bytes;
 }
 
 /* After a failed sync: it goes back to staging, or its second name goes, to be delivered anew. */
@@ -223,6 +245,9 @@ void inv_take(struct inv *v, unsigned permille)
 
             if (target->file != INV_VISIBLE || sim_random() % 1000 >= permille)
                 continue;
+            /* What is not known to be stored is looked for, and stored if it is not there. */
+            if (target->object && (target->ack_lsn == 0 || target->ack_lsn > v->synced_lsn))
+                continue;
             target->file = INV_TAKEN;
             inv_count(v, COVER_files_taken);
             if (sim_unlink(target->path) != 0)
@@ -268,6 +293,21 @@ static unsigned files_below(const char *path)
     return files;
 }
 
+/* But where the sink has left the configuration, or nobody may list them. */
+static void nobody_leaves_an_upload(struct inv *v)
+{
+    char path[PATH_BYTES_MAX];
+
+    for (unsigned i = 0; sim_cloud_upload(i, path, sizeof(path)); i++) {
+        const struct inv_target *target = inv_named(v, strrchr(path, '/') + 1);
+
+        while (target && strcmp(target->path, path) != 0)
+            target = inv_named_next(v, target);
+        INV_CHECK(v, target && (target->abandoned || sim_cloud_denied()), "%s", path);
+        inv_count(v, COVER_uploads_left);
+    }
+}
+
 /* What was delivered is there, and nothing else. */
 void inv_files_end(struct inv *v)
 {
@@ -299,6 +339,9 @@ void inv_files_end(struct inv *v)
         there += files_below("/out");
     if (sim_exists("/far"))
         there += files_below("/far");
+    if (sim_exists(SIM_CLOUD))
+        there += files_below(SIM_CLOUD);
+    nobody_leaves_an_upload(v);
     INV_CHECK(v, visible == there, "%u files are there, %u were delivered and not taken", there,
               visible);
 }

@@ -14,6 +14,7 @@
 #include "base/crc32c.h"
 #include "flow/settings.h"
 #include "pipeline/parts.h"
+#include "support/sim_cloud.h"
 
 typedef unsigned long long ull;
 
@@ -397,9 +398,11 @@ static void seal_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn
         const struct wal_target *from = &it->u.seal.target[t];
         struct inv_target *target = &seal->target[t];
 
-        snprintf(target->path, sizeof(target->path), "%.*s/%.*s", (int)from->directory.len,
+        target->object = from->type == TARGET_S3;
+        snprintf(target->path, sizeof(target->path), "%s%.*s/%.*s",
+                 target->object ? SIM_CLOUD "/" : "", (int)from->directory.len,
                  from->directory.at, (int)from->key.len, from->key.at);
-        target->staged = from->staging_id != 0;
+        target->staged = target->object || from->staging_id != 0;
         if (!target->staged)
             inv_count(v, COVER_unstaged_seals);
         a_key_is_used_once(v, target->path);
@@ -440,8 +443,10 @@ static void an_ack_follows_its_delivery(struct inv *v, const struct wal_item *it
         target->file = INV_VISIBLE;
     INV_CHECK(v, target->ack_lsn == 0, "%s is acknowledged for the second time", target->path);
     INV_CHECK(v, !abandoned || v->abandons, "%s was given up", target->path);
-    INV_CHECK(v, abandoned == (target->file == INV_ABSENT), "%s is acknowledged as %s and was %s",
-              target->path, abandoned ? "given up" : "delivered",
+    /* An object may have been stored without an answer. */
+    INV_CHECK(v, abandoned == (target->file == INV_ABSENT) || (abandoned && target->object),
+              "%s is acknowledged as %s and was %s", target->path,
+              abandoned ? "given up" : "delivered",
               target->file == INV_ABSENT ? "not delivered" : "delivered");
     if (!abandoned)
         a_delivered_name_is_synced(v, target);
@@ -459,7 +464,7 @@ static void reseal_take(struct inv *v, const struct wal_item *it, uint64_t end_l
     if (!seal)
         inv_fail(v, __func__, "no batch %llu", (ull)it->u.reseal.number);
     for (uint16_t t = 0; t < seal->targets; t++) {
-        if (!(it->u.reseal.unstaged & 1U << t))
+        if (!(it->u.reseal.unstaged & 1U << t) || seal->target[t].object)
             continue;
         seal->target[t].staged = false;
         seal->target[t].staged_lsn = 0;

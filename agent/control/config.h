@@ -188,6 +188,7 @@ struct config {
         int64_t memory_limit_bytes;
         enum log_level log_level;
         enum log_format log_format;
+        enum config_tristate core_dumps;
     } agent;
     struct {
         char *dir;
@@ -257,6 +258,9 @@ const struct sink_config *config_find_sink(const struct config *c, const char *n
  */
 int config_resolve_output(const struct stream_config *stream, const struct sink_config *sink,
                           struct output_config *ret_output, struct errmsg *err);
+
+/* It holds keys or tokens, or has sinks that get some elsewhere. */
+bool config_has_secrets(const struct config *c);
 
 /* True if a changed key waits for the next start; why lists them. why may be NULL. */
 bool config_restart_needed(const struct config *old_config, const struct config *new_config,

@@ -52,6 +52,19 @@ int config_resolve_output(const struct stream_config *stream, const struct sink_
     return 0;
 }
 
+bool config_has_secrets(const struct config *c)
+{
+    bool found = c->http.token[0] != '\0' || c->http.firehose_secret_key[0] != '\0';
+
+    for (size_t i = 0; i < c->sinks_count; i++) {
+        const struct sink_config *s = &c->sinks[i];
+
+        found = found || s->type == CONFIG_SINK_S3 || s->type == CONFIG_SINK_FIREHOSE
+                || (s->type == CONFIG_SINK_HTTP && s->web.token[0] != '\0');
+    }
+    return found;
+}
+
 static const char *scope_name(uint32_t scope)
 {
     return scope == SCOPE_agent ? "agent" : scope == SCOPE_wal ? "wal"

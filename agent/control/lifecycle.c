@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,6 +81,19 @@ static void descriptors_raise(void)
         if (setrlimit(RLIMIT_NOFILE, &limit))
             log_warn("cannot raise the limit of open files: %s", strerror(errno));
     }
+}
+
+/*
+ * Keys and tokens pass through the memory of libraries, too. Whoever may not write a core file may
+ * not look into the process's memory and environment either.
+ */
+static void cores_choose(const struct config *c)
+{
+    bool yes = c->agent.core_dumps == CONFIG_YES
+               || (c->agent.core_dumps == CONFIG_AUTO && !config_has_secrets(c));
+
+    if (prctl(PR_SET_DUMPABLE, yes ? 1 : 0, 0, 0, 0))
+        log_warn("core files cannot be turned %s: %s", yes ? "on" : "off", strerror(errno));
 }
 
 /* The context of these is a configuration, which does not change. */
@@ -318,6 +332,7 @@ static void reload_end(struct life *life)
         if (life->intake)
             intake_default_stream(life->intake, life->config->agent.default_stream);
         log_init(life->config->agent.log_level, life->config->agent.log_format);
+        cores_choose(life->config);
         log_info("reloaded %s", life->path ? life->path : "the default configuration");
     }
     life->fresh = NULL;
@@ -388,6 +403,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     if (config_read(&life, &life.config))
         return 1;
     log_init(life.config->agent.log_level, life.config->agent.log_format);
+    cores_choose(life.config);
     umask(0);       /* file_mode is meant as it is written */
     descriptors_raise();
     if (agent_open(&life, &err)) {

@@ -13,7 +13,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest import mock
 
-from harness import DEADLINE_S, Agent, Case, Producer, sized, until
+from harness import DEADLINE_S, NOBODY, Agent, Case, Producer, sized, until
 from kills import KillCase
 from services import ACCESS_KEY, SECRET_KEY, Aws
 
@@ -148,6 +148,24 @@ class S3Test(S3Case):
         for text in texts + [agent.log()]:
             self.assertNotIn("hush", text)
             self.assertNotIn(SECRET_KEY, text)
+
+    def test_nobody_looks_into_a_process_with_keys(self):
+        """What may not be dumped belongs to root in /proc."""
+        self.programs_for_all()
+        home, owners = self.path("home"), []
+        for place in (home, self.shm):
+            os.makedirs(place, exist_ok=True)
+            os.chown(place, NOBODY, NOBODY)
+        self.aws, self.stream_keys = Aws(self), ""
+        for text in ("", self.text(KEYS), "core_dumps = yes\n" + self.text(KEYS)):
+            agent = Agent(self, text, data="home/data", uid=NOBODY, memlock=8 << 20)
+            for path in (agent.config, agent.log_path):
+                with open(path, "ab"):
+                    os.chmod(path, 0o666)
+            agent.start()
+            owners.append(os.stat("/proc/%d/environ" % agent.process.pid).st_uid)
+            self.assertEqual(agent.terminate(), 0)
+        self.assertEqual(owners, [NOBODY, 0, NOBODY])
 
     def test_a_sink_that_hangs_holds_up_nobody(self):
         self.aws = Aws(self)

@@ -232,7 +232,7 @@ $(filter-out $(SIM_BIN),$(TEST_BIN) $(FUZZ_BIN)) $(E2E_BIN): $(B)/%: $(B)/%.o $(
 	$(LINK)
 $(SIM_BIN): $(B)/%: $(B)/%.o $(SIM_IO)
 	$(LINK)
-$(B)/benchmarks/sink/upload_bench: LINK_LIBS := -lssl
+$(addprefix $(B)/benchmarks/sink/,upload_bench drain_bench): LINK_LIBS := -lssl
 $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
 	$(LINK)
 

@@ -51,10 +51,11 @@ static int dir_make(struct agent_process *a, const struct bench *b, struct errms
     return 0;
 }
 
-/* In the child. Its words go to agent.log, beside the data. */
-static void agent_exec(const struct agent_process *a, const char *program, pid_t parent)
+/* In the child. Its words go to agent.log, beside the data. config NULL: the embedded one. */
+static void agent_exec(const struct agent_process *a, const char *program, const char *config,
+                       pid_t parent)
 {
-    char log[300], data[300];
+    char log[300], data[300], file[300];
     int fd;
 
     (void)snprintf(log, sizeof(log), "%s/agent.log", a->dir);
@@ -63,8 +64,13 @@ static void agent_exec(const struct agent_process *a, const char *program, pid_t
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ||
         prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(127);
-    (void)execl(program, program, "agent", "--data-dir", data, "--shm-dir", a->shm_dir, "--http",
-                "off", (char *)NULL);
+    (void)snprintf(file, sizeof(file), "%s/agent.ini", a->dir);
+    if (config != NULL)
+        (void)execl(program, program, "agent", "-c", file, "--data-dir", data, "--shm-dir",
+                    a->shm_dir, "--http", "off", (char *)NULL);
+    else
+        (void)execl(program, program, "agent", "--data-dir", data, "--shm-dir", a->shm_dir,
+                    "--http", "off", (char *)NULL);
     (void)fprintf(stderr, "%s: %s\n", program, strerror(errno));
     _exit(127);
 }
@@ -111,7 +117,27 @@ static int agent_wait_ready(struct agent_process *a, struct errmsg *err)
     return rc;
 }
 
+static int config_write(const struct agent_process *a, const char *config, struct errmsg *err)
+{
+    char path[300];
+    FILE *file;
+    bool ok;
+
+    (void)snprintf(path, sizeof(path), "%s/agent.ini", a->dir);
+    file = fopen(path, "we");
+    ok = file != NULL && fputs(config, file) >= 0;
+    if (file != NULL && fclose(file) != 0)
+        ok = false;
+    return ok ? 0 : errmsg_set_errno(err, -errno, "'%s'", path);
+}
+
 int agent_start(struct agent_process *a, struct bench *b, struct errmsg *err)
+{
+    return agent_start_with(a, b, NULL, err);
+}
+
+int agent_start_with(struct agent_process *a, struct bench *b, const char *config,
+                     struct errmsg *err)
 {
     const char *program = getenv("HYDRANT_BIN");
     pid_t parent = getpid();
@@ -127,6 +153,8 @@ int agent_start(struct agent_process *a, struct bench *b, struct errmsg *err)
         return errmsg_set_errno(err, -errno, "'%s' (make builds it; HYDRANT_BIN names another)",
                                 program);
     rc = dir_make(a, b, err);
+    if (rc == 0 && config != NULL)
+        rc = config_write(a, config, err);
     if (rc != 0)
         return rc;
     (void)fflush(NULL);
@@ -134,7 +162,7 @@ int agent_start(struct agent_process *a, struct bench *b, struct errmsg *err)
     if (a->pid == 0) {
         if (peer_pin(bench_cpu(b, 0), err) != 0)
             _exit(127);
-        agent_exec(a, program, parent);
+        agent_exec(a, program, config, parent);
     }
     if (a->pid < 0) {
         a->pid = 0;

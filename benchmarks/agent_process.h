@@ -1,6 +1,6 @@
 /*
  * agent_process: an agent of its own for a benchmark: HYDRANT_BIN, or build/hydrant, with its
- * embedded configuration on a fresh data directory.
+ * embedded configuration, or another, on a fresh data directory.
  *
  * Owns:   the process, the data directory. What a failed run leaves there stays to be looked at.
  * Thread: one.
@@ -22,6 +22,10 @@ struct agent_process {
 
 /* Starts it below bench->dir and waits until it has delivered a first event. */
 int agent_start(struct agent_process *a, struct bench *b, struct errmsg *err);
+
+/* The same with sections of a configuration. */
+int agent_start_with(struct agent_process *a, struct bench *b, const char *config,
+                     struct errmsg *err);
 
 /* CPU time of all its threads so far. -1: it is gone. */
 double agent_cpu_seconds(const struct agent_process *a);

@@ -148,9 +148,19 @@ static enum settings_framing framing_of(const struct sink_config *sink)
                                                        : SETTINGS_FRAMING_NONE;
 }
 
+/*
+ * Of a sink that has no files only the spool and what it leaves below `local` have a mode, so that
+ * it shares its batches with file sinks.
+ */
+static uint32_t file_mode_of(const struct config *config, const struct sink_config *sink)
+{
+    return sink->type == CONFIG_SINK_FILE ? sink->file.mode : config->sinks[0].file.mode;
+}
+
 /* config_check has passed the texts: what fails is memory. What has no effect gets one value. */
-static int output_fill(struct output_settings *o, const struct stream_config *stream,
-                       const struct sink_config *sink, const struct output_config *from)
+static int output_fill(struct output_settings *o, const struct config *config,
+                       const struct stream_config *stream, const struct sink_config *sink,
+                       const struct output_config *from)
 {
     bool raw = from->format == CONFIG_FORMAT_RAW, parquet = from->format == CONFIG_FORMAT_PARQUET;
     bool partitioned = from->partition_by[0] != '\0';
@@ -185,7 +195,7 @@ static int output_fill(struct output_settings *o, const struct stream_config *st
     o->partitions_max = partitioned || o->event_clock ? (uint32_t)from->partitions_max : 0;
     o->infer_bytes = table && from->columns[0] == '\0' ? from->infer_bytes : 0;
     o->row_group_bytes = parquet ? from->row_group_bytes : 0;
-    o->file_mode = sink->file.mode;
+    o->file_mode = file_mode_of(config, sink);
     o->buffer_count = from->buffer_count;
     o->buffer_bytes = from->buffer_bytes;
     o->buffer_time_ns = from->buffer_time_ns;
@@ -197,12 +207,12 @@ static int output_fill(struct output_settings *o, const struct stream_config *st
 
 /* The output of these settings; a new one if there is none yet. shared holds the bytes of each. */
 static int output_find(struct stream_settings *set, struct bytes *shared,
-                       const struct stream_config *stream, const struct sink_config *sink,
+                       const struct config *config, const struct stream_config *stream, const struct sink_config *sink,
                        const struct output_config *from, struct output_settings **ret_output)
 {
     struct output_settings *o = &set->output[set->outputs];
     struct bytes *bytes = &shared[set->outputs];
-    int r = output_fill(o, stream, sink, from);
+    int r = output_fill(o, config, stream, sink, from);
 
     bytes_clear(bytes);
     if (!r)
@@ -236,7 +246,7 @@ static int sink_add(struct stream_settings *set, struct bytes *shared, const str
     r = config_resolve_output(stream, sink, &from, err);
     if (r)
         return r;
-    r = output_find(set, shared, stream, sink, &from, &o);
+    r = output_find(set, shared, config, stream, sink, &from, &o);
     if (!r)
         r = target_add(o, config, stream_name, sink);
     return r ? errmsg_set(err, r, "sink '%s': %s", sink_name, strerror(-r)) : 0;

@@ -260,30 +260,117 @@ static void what_has_no_effect_parts_no_sinks(void **state)
         expect_outputs(different[i][0], different[i][1], different[i][2], 2);
 }
 
-/* Sinks that are no directories leave their errors below `local`, once. */
-static void errors_of_other_sinks_go_to_local(void **state)
+/* A bucket with its place in it: whatever slashes end that, one follows. */
+static void an_objects_place_is_bucket_and_prefix(void **state)
 {
-    struct config *c = load("[stream a]\nsinks = x, y, z\n"
-                            "[sink x]\ntype = file\ndirectory = /x\n"
-                            "[sink y]\ntype = file\ndirectory = /y\n"
-                            "[sink z]\ntype = file\ndirectory = /z\n");
-    struct stream_settings set;
-    struct errmsg err;
+    static const struct {
+        const char *prefix, *place;
+    } cases[] = {
+        {"", "lake"}, {"prefix = /\n", "lake"}, {"prefix = in\n", "lake/in"},
+        {"prefix = in/\n", "lake/in"}, {"prefix = in//\n", "lake/in"},
+        {"prefix = in/deep\n", "lake/in/deep"}, {"prefix = in/deep/\nlayout = flat\n",
+                                                   "lake/in/deep"},
+    };
 
     (void)state;
-    for (size_t i = 2; i < c->sinks_count; i++)
-        c->sinks[i].type = CONFIG_SINK_HTTP;
-    assert_int_equal(routing_resolve(c, "a", &set, &err), 0);
-    assert_int_equal(set.outputs, 1);
-    assert_int_equal(set.output[0].targets, 3);
-    assert_int_equal(set.output[0].error_targets, 2);
-    assert_string_equal(set.output[0].error_target[0].sink, "x");
-    assert_string_equal(set.output[0].error_target[1].sink, "local");
-    expect_directory(&set.output[0].error_target[1], "hydrant-data/out");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bytes text = BYTES_INIT;
+        struct stream_settings set;
+        const struct output_settings *o = &set.output[0];
+        const struct target_settings *both[] = {&o->target[0], &o->error_target[0]};
+
+        assert_int_equal(bytes_printf(&text, "[stream a]\nsinks = s\n[sink s]\ntype = s3\n"
+                                      "region = eu-west-1\nbucket = lake\n%s",
+                                      cases[i].prefix), 0);
+        assert_int_equal(bytes_append(&text, "", 1), 0);
+        resolve((const char *)text.data, "a", &set);
+        assert_int_equal(set.outputs, 1);
+        assert_true(o->targets == 1 && o->error_targets == 1);
+        for (int k = 0; k < 2; k++) {
+            assert_string_equal(both[k]->sink, "s");
+            assert_int_equal(both[k]->type, TARGET_S3);
+            assert_string_equal(both[k]->directory, cases[i].place);
+            assert_int_equal(both[k]->flat, strstr(cases[i].prefix, "flat") != NULL);
+        }
+        stream_settings_fini(&set);
+        bytes_free(&text);
+    }
+}
+
+static void a_delivery_stream_has_the_streams_name_or_its_own(void **state)
+{
+    static const char text[] =
+        "[stream a]\nsinks = one\n[stream b]\nsinks = two\n"
+        "[sink one]\ntype = firehose\nregion = eu-west-1\n"
+        "[sink two]\ntype = firehose\nregion = eu-west-1\ndelivery_stream = hose\n";
+    struct stream_settings set;
+
+    (void)state;
+    resolve(text, "a", &set);
+    assert_int_equal(set.output[0].target[0].type, TARGET_FIREHOSE);
+    assert_string_equal(set.output[0].target[0].directory, "a");
+    assert_int_equal(set.output[0].framing, SETTINGS_FRAMING_RECORDS);
     stream_settings_fini(&set);
-    for (size_t i = 2; i < c->sinks_count; i++)
-        c->sinks[i].type = CONFIG_SINK_FILE;
-    config_free(c);
+    resolve(text, "b", &set);
+    assert_string_equal(set.output[0].target[0].directory, "hose");
+    stream_settings_fini(&set);
+}
+
+/* Its URL may hold a secret: the log has the sink's name. */
+static void a_receivers_place_is_the_sinks_name(void **state)
+{
+    struct stream_settings set;
+
+    (void)state;
+    resolve("[stream a]\nsinks = w\n[sink w]\ntype = http\nurl = https://u:p@example.org/\n",
+            "a", &set);
+    assert_int_equal(set.output[0].target[0].type, TARGET_HTTP);
+    assert_string_equal(set.output[0].target[0].directory, "w");
+    stream_settings_fini(&set);
+}
+
+/* A batch for a bucket is a file first, which has to be read again; and a file sink's as well. */
+static void a_bucket_shares_batches_with_a_directory(void **state)
+{
+    static const char text[] =
+        "[stream a]\nsinks = local, s\n[stream b]\nsinks = s\n"
+        "[sink s]\ntype = s3\nregion = eu-west-1\nbucket = lake\n"
+        "[sink local]\nfile_mode = 0600\n";
+    struct stream_settings set;
+
+    (void)state;
+    resolve(text, "a", &set);
+    assert_int_equal(set.outputs, 1);
+    assert_int_equal(set.output[0].targets, 2);
+    stream_settings_fini(&set);
+    resolve(text, "b", &set);
+    assert_int_equal(set.output[0].file_mode, 0600);
+    stream_settings_fini(&set);
+}
+
+/* Sinks that take no objects leave their errors below `local`, once. */
+static void errors_of_other_sinks_go_to_local(void **state)
+{
+    struct stream_settings set;
+
+    (void)state;
+    resolve("[stream a]\nsinks = x, y, z, f, h\nformat = raw\n"
+            "[sink x]\ntype = file\ndirectory = /x\n"
+            "[sink y]\ntype = s3\nbucket = lake\nregion = eu-west-1\n"
+            "[sink z]\ntype = http\nurl = https://example.org/\nbody = raw\n"
+            "[sink f]\ntype = http\nurl = https://example.org/f\nbody = raw\n"
+            "[sink h]\ntype = firehose\nregion = eu-west-1\n", "a", &set);
+    assert_int_equal(set.outputs, 2);           /* the delivery stream's records are another */
+    assert_int_equal(set.output[0].targets, 4);
+    assert_int_equal(set.output[0].error_targets, 3);
+    assert_string_equal(set.output[0].error_target[0].sink, "x");
+    assert_string_equal(set.output[0].error_target[1].sink, "y");
+    assert_string_equal(set.output[0].error_target[2].sink, "local");
+    assert_int_equal(set.output[0].error_target[2].type, TARGET_FILE);
+    expect_directory(&set.output[0].error_target[2], "hydrant-data/out");
+    assert_int_equal(set.output[1].error_targets, 1);
+    assert_string_equal(set.output[1].error_target[0].sink, "local");
+    stream_settings_fini(&set);
 }
 
 /* The settings of sixteen sinks, in one output and in sixteen; of seventeen, an error. */
@@ -438,6 +525,10 @@ int main(void)
         cmocka_unit_test(sinks_with_equal_settings_share_an_output),
         cmocka_unit_test(what_an_output_writes_comes_from_stream_and_sink),
         cmocka_unit_test(what_has_no_effect_parts_no_sinks),
+        cmocka_unit_test(an_objects_place_is_bucket_and_prefix),
+        cmocka_unit_test(a_bucket_shares_batches_with_a_directory),
+        cmocka_unit_test(a_delivery_stream_has_the_streams_name_or_its_own),
+        cmocka_unit_test(a_receivers_place_is_the_sinks_name),
         cmocka_unit_test(errors_of_other_sinks_go_to_local),
         cmocka_unit_test(as_many_sinks_as_the_log_can_hold),
         cmocka_unit_test(sinks_share_batches_only_with_sinks_of_their_framing),

@@ -15,6 +15,7 @@
 #include "pipeline/parts.h"
 #include "support/sim.h"
 #include "support/sim_agent.h"
+#include "support/sim_cloud.h"
 
 static struct sim_agent agent;
 
@@ -140,6 +141,46 @@ static void a_sink_that_waits_says_why(void **state)
     sim_agent_check_all(&agent);
 }
 
+/* A service is asked by the delivery thread, which knows why it waits. */
+static void a_service_that_is_away_is_why_its_sink_waits(void **state)
+{
+    struct status *status;
+
+    (void)state;
+    agent.sinks[0].buffer_time_ns = -1;
+    agent.sinks[0].directory = "lake/events";
+    agent.sinks[0].cloud = true;
+    sim_cloud_set_state(SIM_CLOUD_BUSY);
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 20);
+    sim_agent_open(&agent);
+    status = status_now();
+    assert_int_equal(status->sinks_count, 0);   /* nobody writes to it yet */
+    status_free(status);
+    sim_agent_until(&agent, sim_agent_taken, "20 events");
+    sim_agent_pass(&agent, 20000000000);
+    status = status_now();
+    assert_int_equal(status->sinks_count, 1);
+    assert_string_equal(status->sinks[0].name, "local");
+    assert_string_equal(status->sinks[0].type, "s3");
+    assert_string_equal(status->sinks[0].target, "lake/events");
+    assert_int_equal(status->sinks[0].batches_waiting, 2);
+    assert_non_null(strstr(status->sinks[0].waits_because, "bucket 'lake': 503 SlowDown"));
+    assert_true(status->sinks[0].retries >= 2);
+    assert_int_equal(status->sinks[0].duplicates, 0);
+    assert_int_equal(status->streams[0].batches_sealing, 2);
+    assert_true(status->backpressure[BACKPRESSURE_SINK_ERROR]);
+    status_free(status);
+    sim_cloud_set_state(SIM_CLOUD_UP);
+    sim_agent_pass(&agent, 70000000000);
+    status = status_now();
+    assert_int_equal(status->sinks[0].batches_waiting, 0);
+    assert_string_equal(status->sinks[0].waits_because, "");
+    assert_false(status->backpressure[BACKPRESSURE_SINK_ERROR]);
+    status_free(status);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+}
+
 static void rings_are_shown_with_their_positions(void **state)
 {
     struct status *status;
@@ -261,6 +302,7 @@ int main(void)
         cmocka_unit_test(books_go_on_across_restarts),
         cmocka_unit_test(streams_and_sinks_show_what_went_where),
         cmocka_unit_test(a_sink_that_waits_says_why),
+        cmocka_unit_test(a_service_that_is_away_is_why_its_sink_waits),
         cmocka_unit_test(rings_are_shown_with_their_positions),
         cmocka_unit_test(intake_drops_are_kept_when_rings_go),
         cmocka_unit_test(a_status_request_is_answered_by_the_next_turn),

@@ -588,6 +588,8 @@ static int last_life(void *ctx)
             inv_fail(&w.inv, "rings_are_drained_in_the_end", "%u turns", turns);
         if (turns < 20)
             producers_step();
+        if (turns > PATIENT_TURNS)
+            sim_advance_ns(SECOND_NS / 100);
         turn();
     }
     life_stop(600 * SECOND_NS);

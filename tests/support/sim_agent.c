@@ -286,23 +286,31 @@ bool sim_agent_taken(struct sim_agent *a)
 
 static void remote_configure(struct sim_agent *a)
 {
-    struct remote_settings set[SIM_AGENT_SINKS_MAX] = {0};
+    struct remote_settings set[SIM_AGENT_SINKS_MAX];
     struct errmsg err = {""};
     uint32_t count = 0;
     int rc;
 
+    memset(set, 0, sizeof(set));        /* padding is compared */
     for (unsigned i = 0; i < a->sinks_count; i++) {
+        struct remote_settings *to = &set[count];
+
         if (!a->sinks[i].cloud)
             continue;
-        set[count++] = (struct remote_settings){
-            .name = a->sinks[i].name, .type = TARGET_S3, .in_flight_max = a->in_flight_max,
-            .timeout_ns = 30000000000ULL, .backoff_max_ns = 60000000000ULL,
-            .cloud = {.access_key = "AKIDEXAMPLE", .secret_key = "secret",
-                      .session_token = "token", .region = "eu-1"},
-            .s3 = {.set = {.region = "eu-1", .endpoint = SIM_CLOUD_ENDPOINT, .checksum = true,
-                           .path_style = S3_YES},
-                   .part_bytes = a->part_bytes, .conditional = S3_AUTO},
-        };
+        to->name = a->sinks[i].name;
+        to->type = TARGET_S3;
+        to->in_flight_max = a->in_flight_max;
+        to->timeout_ns = 30000000000ULL;
+        to->backoff_max_ns = 60000000000ULL;
+        to->cloud.access_key = "AKIDEXAMPLE";
+        to->cloud.secret_key = "secret";
+        to->cloud.session_token = "token";
+        to->cloud.region = to->s3.set.region = "eu-1";
+        to->s3.set.endpoint = SIM_CLOUD_ENDPOINT;
+        to->s3.set.path_style = S3_YES;
+        to->s3.set.checksum = true;
+        to->s3.part_bytes = a->part_bytes;
+        count++;
     }
     rc = shards_remote(a->shards, set, count, &err);
     SIM_AGENT_CHECK(rc == 0, "remote sinks: %s", err.text);

@@ -207,8 +207,9 @@ static int output_fill(struct output_settings *o, const struct config *config,
 
 /* The output of these settings; a new one if there is none yet. shared holds the bytes of each. */
 static int output_find(struct stream_settings *set, struct bytes *shared,
-                       const struct config *config, const struct stream_config *stream, const struct sink_config *sink,
-                       const struct output_config *from, struct output_settings **ret_output)
+                       const struct config *config, const struct stream_config *stream,
+                       const struct sink_config *sink, const struct output_config *from,
+                       struct output_settings **ret_output)
 {
     struct output_settings *o = &set->output[set->outputs];
     struct bytes *bytes = &shared[set->outputs];

@@ -1,7 +1,7 @@
 /*
  * delivery and delivery_job, which only make sense together: jobs of a kind made for this, over a
- * network and a clock of the simulator. The kind sends the batch's file in parts of PART bytes, then
- * "done"; the service keeps what it gets.
+ * network and a clock of the simulator. The kind sends the batch's file in parts of PART bytes,
+ * then "done"; the service keeps what it gets.
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -273,13 +273,13 @@ static void a_crash_at_any_moment_leaves_one_object_a_batch(void **state)
     (void)state;
     assert_true(sim_schedule_run((struct sim_schedule){.name = "kill", .prepare = two_ways,
                                                        .again = 1, .disorder = 300,
-                                                       .stride = 37}) > 10);
+                                                       .stride = 67}) > 8);
     assert_true(sim_schedule_run((struct sim_schedule){.name = "spool damaged",
                                                        .prepare = two_ways, .again = 1,
-                                                       .down = spool_damaged, .stride = 37}) > 10);
+                                                       .down = spool_damaged, .stride = 67}) > 8);
     assert_true(sim_schedule_run((struct sim_schedule){.name = "power", .prepare = two_ways,
                                                        .power = true, .again = 1,
-                                                       .stride = 37}) > 10);
+                                                       .stride = 67}) > 8);
 }
 
 /* ---- Sinks that leave ---- */
@@ -341,7 +341,7 @@ static unsigned in_turns(void)
 
 static void others_are_not_held_up_by_thousands_that_wait(void **state)
 {
-    enum { BATCHES = 1500 };
+    enum { BATCHES = 1100 };
     uint64_t events;
 
     (void)state;

@@ -18,7 +18,8 @@
  *       CreateMultipartUpload was lost, those that are open under the key are listed and aborted.
  *       A key is of one batch for ever: whatever upload has exactly this key is ours, and left
  *       over. That is why upload ids are not logged: the list has them, and those too that nobody
- *       was told of.
+ *       was told of. A request of before may take effect after that list: there is another one when
+ *       the batch is stored.
  *
  * Objects have no Content-Encoding: their keys end in ".gz" and the like, and readers that go by
  * that would decompress twice. Content-Type is that of what was compressed.
@@ -84,7 +85,7 @@ static int job_begin(struct remote_job *job, struct errmsg *err)
     own->look = job->resumed;
     if (job->file_bytes <= job->at->set.s3.part_bytes)
         return 0;
-    own->sweep = job->resumed;
+    own->sweep = own->sweep_last = job->resumed;
     r = s3_parts(job->file_bytes, job->at->set.s3.part_bytes, &own->part_bytes,
                  &own->parts_count);
     if (r) {
@@ -159,7 +160,7 @@ static enum remote_plan job_plan(struct remote_job *job, struct remote_lane *lan
         return plan(lane, S3_STEP_HEAD);
     if (open && (own->give_up || own->stored || damaged))
         return plan(lane, S3_STEP_ABORT);
-    if (own->sweep)
+    if (own->sweep || (own->stored && own->sweep_last))
         return plan(lane, S3_STEP_LIST);
     if (own->stored)
         return over(job, SINK_DONE);

@@ -45,7 +45,8 @@ struct s3_job {
     bool taken;                     /* a 412 said that there is an object, not yet whose */
     bool stored;
     bool conditional, checksums;    /* what was last sent to store it said so, had those of parts */
-    bool sweep;                     /* uploads are to be listed before one is begun */
+    bool sweep;                     /* uploads are to be listed before one is begun, */
+    bool sweep_last;                /* and when the batch is stored */
     struct s3_uploads list;         /* as far as that is read */
     char swept[S3_UPLOAD_ID_BYTES]; /* the last one that was found; a list may be out of date */
     uint32_t sweeps, detours;

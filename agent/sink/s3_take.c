@@ -232,7 +232,7 @@ static void take_create(struct remote_job *job, const struct reply *reply,
         unreadable(job, o, "names no upload");
     }
     if (o->class == RETRY_AGAIN)
-        own->look = own->sweep = true;  /* it may have begun one nevertheless */
+        own->look = own->sweep = own->sweep_last = true;  /* it may have begun one nevertheless */
 }
 
 /* ---------------------------------------------------------------------------------------- sweep */
@@ -240,6 +240,7 @@ static void take_create(struct remote_job *job, const struct reply *reply,
 static void sweep_end(struct s3_job *own)
 {
     own->sweep = false;
+    own->sweep_last = own->sweep_last && !own->stored;
     own->sweeps = 0;
     own->swept[0] = '\0';
     memset(&own->list, 0, sizeof(own->list));
@@ -249,13 +250,15 @@ static void sweep_end(struct s3_job *own)
 static void sweep_refused(struct remote_job *job, struct remote_outcome *o)
 {
     struct s3_sink *at = job->at->own;
+    struct s3_job *own = job->own;
 
     if (!at->no_sweep)
         log_warn("sink '%s': %s; uploads that are broken off stay in the bucket: allow "
                  "s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or let a lifecycle "
                  "rule abort incomplete uploads", job->sink, o->text.text);
     at->no_sweep = true;
-    sweep_end(job->own);
+    own->sweep_last = false;
+    sweep_end(own);
     o->class = RETRY_OK;
 }
 
@@ -376,7 +379,7 @@ void s3_lost(struct remote_job *job, struct remote_lane *lane, uint64_t sent)
     struct s3_job *own = job->own;
 
     if (lane->step == S3_STEP_CREATE)
-        own->look = own->sweep = true;
+        own->look = own->sweep = own->sweep_last = true;
     /* HEAD costs less than a body that is sent to be told 412, or to be cut off by that. */
     if (lane->step == S3_STEP_COMPLETE || (lane->step == S3_STEP_PUT && sent > 0))
         own->look = true;

@@ -130,6 +130,16 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, bool *ret_unsure, st
     return 0;
 }
 
+/* The seal of the batch whose id this begins with, or NULL. */
+static const struct wal_seal *seal_of_id(const struct shard *s, const char *text)
+{
+    uint64_t epoch, number;
+
+    if (sscanf(text, "%16" SCNx64 "-%*3[0-9]-%20" SCNu64, &epoch, &number) != 2)
+        return NULL;
+    return wal_state_seal(&s->state, epoch, number);
+}
+
 /*
  * R5: what no seal claims is thrown away; its events are still in the log. A file that stays is in
  * nobody's way: this life has an epoch, and so names, of its own.
@@ -137,6 +147,7 @@ static int log_read(struct shard *s, uint64_t *ret_end_lsn, bool *ret_unsure, st
 static int on_spool_name(void *ctx, const char *name)
 {
     struct shard *s = ctx;
+    const struct wal_seal *seal;
     char claimed[SPOOL_NAME_MAX];
     const char *dot = strrchr(name, '.');
     size_t len = strlen(name);
@@ -148,7 +159,8 @@ static int on_spool_name(void *ctx, const char *name)
         return 0;
     if (!shards_cleans(s, name))
         return 0;
-    for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
+    seal = seal_of_id(s, name);
+    if (seal) {
         struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
 
         seal_spool_name(&id, claimed);
@@ -166,22 +178,24 @@ static int on_spool_name(void *ctx, const char *name)
 
 static bool staging_claimed(void *ctx, const char *name)
 {
-    struct shard *s = ctx;
+    const struct shard *s = ctx;
+    const struct wal_seal *seal;
     char claimed[SPOOL_NAME_MAX];
+    struct batch_id id;
 
     seal_staging_prefix(s, claimed);
-    if (!shards_cleans(s, name + strlen(claimed)))
+    name += strlen(claimed);
+    if (!shards_cleans(s, name))
         return true;
-    for (const struct wal_seal *seal = s->state.seals; seal; seal = seal->next) {
-        struct batch_id id = {seal->epoch, (uint16_t)s->dir.shard, seal->number};
-
-        seal_staging_name(s, &id, claimed);
-        if (strcmp(claimed, name) == 0)
-            return true;
-    }
-    return false;
+    seal = seal_of_id(s, name);
+    if (!seal)
+        return false;
+    id = (struct batch_id){seal->epoch, (uint16_t)s->dir.shard, seal->number};
+    batch_id_format(&id, claimed);
+    return strcmp(claimed, name) == 0;
 }
 
+/* Once each, however many batches wait for it. */
 static void on_directory(void *ctx, const char *directory)
 {
     struct shard *s = ctx;
@@ -190,8 +204,9 @@ static void on_directory(void *ctx, const char *directory)
     struct errmsg err;
     int n;
 
-    if (!sink)
+    if (!sink || sink->cleaned)
         return;
+    sink->cleaned = true;
     if (file_sink_open(sink, &err)) {
         log_warn("sink directory %s; will be retried", err.text);
         return;

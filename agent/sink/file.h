@@ -57,6 +57,7 @@ struct file_sink {
     uint64_t retries;               /* the pipeline's: deliveries that failed */
     uint64_t failing_ns;            /* when one was last seen to fail, boot clock */
     bool failing;                   /* that has been said, and is not yet over */
+    bool cleaned;                   /* the pipeline's: or tried, at the start */
     uint64_t folders[FILE_SINK_FOLDERS];    /* inodes of keys' folders made and synced, by hash */
 };
 

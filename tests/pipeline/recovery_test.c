@@ -304,6 +304,39 @@ static void a_start_syncs_the_log_before_files_go_for_what_it_says(void **state)
     assert_true(witnessed.files > 0);
 }
 
+/* ---- Many batches wait ---- */
+
+/* Lists of directories that a start makes when so many batches are sealed and not delivered. */
+static uint64_t lists_of_a_start(uint32_t batches)
+{
+    uint64_t before;
+
+    sim_agent_init(&agent, 61);
+    sim_mount("/full", false, 0);
+    agent.sinks[0].directory = "/full/out";
+    agent.sinks[0].buffer_count = 1;
+    sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, batches);
+    sim_agent_open(&agent);
+    sim_agent_until(&agent, sim_agent_taken, "all");
+    sim_agent_pass(&agent, 100000000);
+    sim_agent_close(&agent);
+    before = sim_op_count(SIM_LIST);
+    sim_agent_open(&agent);
+    before = sim_op_count(SIM_LIST) - before;
+    sim_set_capacity("/full", 1 << 30);
+    sim_agent_stop(&agent);
+    sim_agent_check_all(&agent);
+    sim_agent_check_clean(&agent);
+    sim_agent_fini(&agent);
+    return before;
+}
+
+static void a_directory_is_cleaned_once_whatever_waits_for_it(void **state)
+{
+    (void)state;
+    assert_int_equal(lists_of_a_start(40), lists_of_a_start(4));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_read_error_that_passes_costs_no_event),
         cmocka_unit_test(a_failed_sync_is_made_good_by_the_next_start),
         cmocka_unit_test(a_start_syncs_the_log_before_files_go_for_what_it_says),
+        cmocka_unit_test(a_directory_is_cleaned_once_whatever_waits_for_it),
     };
 
     return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);

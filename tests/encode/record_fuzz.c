@@ -72,7 +72,7 @@ static void cells_check(const struct record_plan *plan, const uint8_t *payload, 
     INVARIANT(told == len - plan->fixed_bytes);
 }
 
-static void record_check(const uint8_t *body, size_t body_len, const uint8_t *payload, size_t len)
+static void record_hold(const uint8_t *body, size_t body_len, const uint8_t *payload, size_t len)
 {
     struct record_fault fault;
     struct record_plan plan;
@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         body_len = len - 2;
     body = copy_make(data + 2, body_len);
     payload = copy_make(data + 2 + body_len, len - 2 - body_len);
-    record_check(body, body_len, payload, len - 2 - body_len);
+    record_hold(body, body_len, payload, len - 2 - body_len);
     free(body);
     free(payload);
     return 0;

@@ -117,7 +117,6 @@ class LargeFile(unittest.TestCase):
     HELD_MAX = (2 * 32 + 16 + 16 + 32) << 20
     FOOTER_MAX = 300            # of each column of a group
 
-    @unittest.skipIf("asan" in HYDRANT, "the sanitizer's memory is not ours")
     def test_memory_is_bounded_however_large_the_file(self):
         subprocess.run([os.path.join(NODE, "install")], check=True)
         with tempfile.TemporaryDirectory(prefix="hydrant-large-", dir=os.environ.get("TMPDIR")) \
@@ -138,7 +137,8 @@ class LargeFile(unittest.TestCase):
             self.assertEqual(int(high), len("user-4999"))
             self.assertTrue(low.startswith("2023-11-14"))
             self.assertLess(footer, int(groups) * 5 * self.FOOTER_MAX + 1000)
-            self.assertLess(held, self.HELD_MAX)
+            if "asan" not in HYDRANT:       # the sanitizer's memory is not ours
+                self.assertLess(held, self.HELD_MAX)
             print("%d rows, %d bytes, %s row groups, footer of %d bytes, %.1f MiB held at most"
                   % (rows, size, groups, footer, held / 2**20))
 

@@ -35,7 +35,7 @@ enum {
     SEEDS_TWICE = 40,
     SEEDS_FOR_COVERAGE = 400,
     SEEDS_FOR_ALL = 5000,               /* what is seldom too */
-    SECONDS_USUAL = 120                 /* on a busy machine fewer seeds, which is said */
+    SECONDS_USUAL = 40                  /* on a busy machine fewer seeds, which is said */
 };
 
 static void one_seed_makes_one_history(void **state)

@@ -502,7 +502,7 @@ static void life_stop(uint64_t stop_ns)
         if (++turns == LAST_TURNS_MAX)
             inv_fail(&w.inv, "a_stop_ends", "%u turns", turns);
         if (turns > PATIENT_TURNS)
-            sim_advance_ns(SECOND_NS / 10);
+            sim_advance_ns(SECOND_NS / (w.last ? 100 : 10));
         if ((w.full || w.sink_full || w.cloud != SIM_CLOUD_UP) && chance(20))
             troubles_end();
         turn();

@@ -312,6 +312,27 @@ void shmc_head_set(struct shmc *h, uint64_t head);
 /* The position as the agent published it; -ESTALE, with text, when it or the ring is not sound. */
 int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t head, uint64_t *ret_pos);
 
+/* ---- batch.c ---- */
+
+struct shmc_batch {
+    uint64_t room;          /* free in the ring when it was begun */
+    uint64_t bytes;         /* of its frames, also of those for which there is no room */
+    uint64_t payload_bytes;
+    uint64_t events;
+    uint64_t time_ns;       /* of all its events */
+};
+
+/* 0, -EBUSY or -ESTALE. A batch that is not committed needs no end. */
+int shmc_batch_begin(struct shmc *h, struct shmc_batch *ret_batch);
+/* No record. 0; -EMSGSIZE or -EINVAL: this one is not in it. */
+int shmc_batch_add(struct shmc *h, struct shmc_batch *batch, uint16_t stream, uint8_t kind,
+                   const void *data, size_t len);
+/*
+ * All of it, or nothing: -EAGAIN (no room for batch->bytes now, whatever the handle's policy),
+ * -EMSGSIZE (nor in an empty ring), -EBUSY.
+ */
+int shmc_batch_commit(struct shmc *h, const struct shmc_batch *batch);
+
 /* ---- doorbell.c ---- */
 
 void shmc_doorbell_ring(struct shmc *h);

@@ -26,18 +26,19 @@ struct endpoint {
     const char *method;
     const char *path;   /* up to a stream's name, if it has one */
     const char *tail;   /* after the name; NULL: no name */
-    bool open;
+    bool open, puts;
     enum request_kind kind;
 };
 
 /* One row for each endpoint, in the order of the enum. A path has one method so far. */
 static const struct endpoint endpoints[HTTP_ENDPOINT_COUNT] = {
-    [HTTP_HEALTHZ] = { "GET", "/healthz", NULL, true, REQUEST_STATUS },
-    [HTTP_READYZ] = { "GET", "/readyz", NULL, true, REQUEST_STATUS },
-    [HTTP_METRICS] = { "GET", "/metrics", NULL, false, REQUEST_STATUS },
-    [HTTP_STATUS] = { "GET", "/v1/status", NULL, false, REQUEST_STATUS },
-    [HTTP_FLUSH] = { "POST", "/v1/flush", NULL, false, REQUEST_FLUSH },
-    [HTTP_FLUSH_STREAM] = { "POST", "/v1/streams/", "/flush", false, REQUEST_FLUSH },
+    [HTTP_HEALTHZ] = { "GET", "/healthz", NULL, true, false, REQUEST_STATUS },
+    [HTTP_READYZ] = { "GET", "/readyz", NULL, true, false, REQUEST_STATUS },
+    [HTTP_METRICS] = { "GET", "/metrics", NULL, false, false, REQUEST_STATUS },
+    [HTTP_STATUS] = { "GET", "/v1/status", NULL, false, false, REQUEST_STATUS },
+    [HTTP_FLUSH] = { "POST", "/v1/flush", NULL, false, false, REQUEST_FLUSH },
+    [HTTP_FLUSH_STREAM] = { "POST", "/v1/streams/", "/flush", false, false, REQUEST_FLUSH },
+    [HTTP_EVENTS] = { "POST", "/v1/streams/", "/events", false, true, REQUEST_KIND_COUNT },
 };
 
 void http_reply_free(struct http_reply *reply)
@@ -124,6 +125,7 @@ bool http_api_route(const char *method, const char *path, struct http_call *ret_
             continue;
         ret_call->endpoint = (enum http_endpoint_id)i;
         ret_call->open = ep->open;
+        ret_call->puts = ep->puts;
         ret_call->kind = ep->kind;
         if (!method_matches(ep->method, method)) {
             http_reply_error(reply, 405, "Method Not Allowed");
@@ -140,17 +142,22 @@ bool http_api_route(const char *method, const char *path, struct http_call *ret_
     return false;
 }
 
-bool http_api_content_type(const char *type)
+bool http_api_content_type(const char *type, enum http_put_form *ret_form)
 {
-    static const char *const known[] = { "application/json", "application/x-ndjson" };
+    static const char *const known[] = {
+        [HTTP_PUT_JSON] = "application/json",
+        [HTTP_PUT_LINES] = "application/x-ndjson",
+    };
     size_t len;
 
     if (type == NULL)
         return false;
     len = strcspn(type, "; \t");
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strlen(known[i]) == len && strncasecmp(type, known[i], len) == 0)
+        if (strlen(known[i]) == len && strncasecmp(type, known[i], len) == 0) {
+            *ret_form = (enum http_put_form)i;
             return true;
+        }
     return false;
 }
 
@@ -183,7 +190,8 @@ bool http_api_begin(struct http_call *call, const char *timeout, struct http_rep
         call->timeout_ns = HTTP_STATUS_TIMEOUT_S * 1000000000ULL;
         return true;
     }
-    call->timeout_ns = HTTP_FLUSH_TIMEOUT_S * 1000000000ULL;
+    call->timeout_ns = (call->puts ? HTTP_DURABLE_TIMEOUT_S : HTTP_FLUSH_TIMEOUT_S) *
+                       1000000000ULL;
     if (timeout != NULL && !timeout_parse(timeout, &call->timeout_ns)) {
         http_reply_error(reply, 400, "timeout: seconds from 0.001 to %d are wanted",
                          HTTP_FLUSH_TIMEOUT_S_MAX);
@@ -282,8 +290,52 @@ void http_api_finish(const struct http_call *call, int result, const struct stat
     case HTTP_FLUSH_STREAM:
         reply_json(reply, 200, json_pack("{s:b}", "flushed", 1));
         return;
+    case HTTP_EVENTS:
     case HTTP_ENDPOINT_COUNT:
         break;
     }
     http_reply_error(reply, 500, "no such endpoint");
+}
+
+static void put_failed(const struct http_call *call, const struct http_put *put,
+                       struct http_reply *reply)
+{
+    switch (put->result) {
+    case -EBADMSG:
+        http_reply_error(reply, 422, "%s; no event was taken", put->err.text);
+        return;
+    case -EMSGSIZE:
+        http_reply_error(reply, 413, "%s; no event was taken", put->err.text);
+        return;
+    case -E2BIG:
+        http_reply_error(reply, 413, "these are more events than can be taken at once; none was");
+        return;
+    case -EAGAIN:
+        http_reply_error(reply, 503, "the agent does not keep up; no event was taken");
+        return;
+    case -EDQUOT:
+        http_reply_error(reply, 503, "limits leave no room for stream '%s'; no event was taken",
+                         call->stream);
+        return;
+    case -ETIMEDOUT:
+        http_reply_error(reply, 504, "the events were taken, but are not durable yet");
+        return;
+    case -EIO:
+    case -ESTALE:
+        http_reply_error(reply, 503, "the events were taken, but it is not known whether they "
+                         "will be durable: send them again");
+        return;
+    default:
+        finish_failed(call, put->result, reply);
+    }
+}
+
+void http_api_put(const struct http_call *call, const struct http_put *put,
+                  struct http_reply *reply)
+{
+    if (put->result != 0)
+        put_failed(call, put, reply);
+    else
+        reply_json(reply, put->durable ? 200 : 202,
+                   json_pack("{s:I}", "accepted", (json_int_t)put->events));
 }

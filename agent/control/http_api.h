@@ -5,6 +5,7 @@
  *   http_api_route()   headers are there: which endpoint, or 404, 405
  *   http_api_begin()   the body is over: what to ask the shard, or 400
  *   http_api_finish()  the shard has answered or has not
+ *   http_api_put()     or, where the body brings events: what has become of them
  *
  * Owns:   a reply owns its body until http_reply_free().
  * Thread: HTTP.
@@ -16,12 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/http_ingest.h"
 #include "pipeline/mailbox.h"
 
 enum {
     HTTP_STATUS_TIMEOUT_S = 5,  /* the shard answers a status within this or is not alive */
     HTTP_FLUSH_TIMEOUT_S = 60,
-    HTTP_FLUSH_TIMEOUT_S_MAX = 3600
+    HTTP_FLUSH_TIMEOUT_S_MAX = 3600,
+    HTTP_DURABLE_TIMEOUT_S = 30,
+    HTTP_ROOM_TIMEOUT_MS = 250  /* a full ring is waited for */
 };
 
 enum http_endpoint_id {
@@ -31,6 +35,7 @@ enum http_endpoint_id {
     HTTP_STATUS,
     HTTP_FLUSH,
     HTTP_FLUSH_STREAM,
+    HTTP_EVENTS,
     HTTP_ENDPOINT_COUNT
 };
 
@@ -38,8 +43,9 @@ struct http_call {
     enum http_endpoint_id endpoint;
     bool open;                          /* asks no token */
     char stream[STREAM_NAME_MAX + 1];   /* of the path; "" = none */
+    bool puts;                          /* the body brings events; nothing to ask the shard */
     enum request_kind kind;             /* what to ask the shard */
-    uint64_t timeout_ns;
+    uint64_t timeout_ns;                /* of the shard's answer, or until events are durable */
 };
 
 struct http_reply {
@@ -61,8 +67,11 @@ void http_reply_free(struct http_reply *reply); /* zeroed is fine */
 bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
                     struct http_reply *reply);
 
-/* May a POST body have this Content-Type (NULL: none)? A browser's form cannot send those. */
-bool http_api_content_type(const char *type);
+/*
+ * May a POST body have this Content-Type (NULL: none)? A browser's form cannot send those. Says in
+ * which form events come in it.
+ */
+bool http_api_content_type(const char *type, enum http_put_form *ret_form);
 
 /* timeout: the query's, NULL = none. False: reply is set. */
 bool http_api_begin(struct http_call *call, const char *timeout, struct http_reply *reply);
@@ -73,5 +82,9 @@ bool http_api_begin(struct http_call *call, const char *timeout, struct http_rep
  */
 void http_api_finish(const struct http_call *call, int result, const struct status *status,
                      struct http_reply *reply);
+
+/* put: done. */
+void http_api_put(const struct http_call *call, const struct http_put *put,
+                  struct http_reply *reply);
 
 #endif

@@ -25,6 +25,7 @@ enum metric_over {
     OVER_DROP,
     OVER_BACKPRESSURE,
     OVER_INTAKE_SOURCE,
+    OVER_INTAKE_SOCKET,
     OVER_INTAKE_ENDED,
     OVER_INTAKE_FAULT,
     OVER_COUNT
@@ -100,6 +101,7 @@ static const char *const over_labels[OVER_COUNT] = {
     [OVER_DROP] = "reason",
     [OVER_BACKPRESSURE] = "reason",
     [OVER_INTAKE_SOURCE] = "source",
+    [OVER_INTAKE_SOCKET] = "source",
     [OVER_INTAKE_ENDED] = "reason",
     [OVER_INTAKE_FAULT] = "reason",
 };
@@ -131,6 +133,8 @@ static size_t over_count(enum metric_over over, const struct status *s)
         return BACKPRESSURE_COUNT;
     case OVER_INTAKE_SOURCE:
         return INTAKE_SOURCE_COUNT;
+    case OVER_INTAKE_SOCKET:
+        return INTAKE_SOCKET_COUNT;
     case OVER_INTAKE_ENDED:
         return INTAKE_ENDED_COUNT;
     case OVER_INTAKE_FAULT:
@@ -204,6 +208,7 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
     case OVER_BACKPRESSURE:
         return label_append(page, true, "reason", backpressure_names[at->i]);
     case OVER_INTAKE_SOURCE:
+    case OVER_INTAKE_SOCKET:
         return label_append(page, true, "source", intake_source_names[at->i]);
     case OVER_INTAKE_ENDED:
         return label_append(page, true, "reason", intake_ended_names[at->i]);

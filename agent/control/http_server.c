@@ -4,11 +4,11 @@
  * One thread calls the library, so nothing here needs a lock: the shard's answers come through
  * http_wait, whose descriptor is polled beside the library's.
  *
- * A request's life: on_access() with the head (guards, route), with each piece of the body (counted
- * and thrown away, no endpoint has one yet), and once more at its end: then it is posted and the
- * connection suspended. turn_finished() resumes it, and the library calls on_access() again, which
- * answers. A suspended connection is not looked at, so a client that leaves meanwhile is noticed
- * when its answer is sent, and its memory stays until then.
+ * A request's life: on_access() with the head (guards, route), with each piece of the body (kept
+ * where it brings events), and once more at its end: then it is posted to the shard, or its events
+ * are put into a ring, and the connection suspended. turn_finished() resumes it, and the library
+ * calls on_access() again, which answers. A suspended connection is not looked at, so a
+ * client that leaves meanwhile is noticed when its answer is sent, and its memory stays until then.
  *
  * Owns:   see the header.
  * Thread: HTTP; http_server_start(), _port() and _stop() the caller's.
@@ -30,23 +30,35 @@
 #include "base/log.h"
 #include "control/address.h"
 #include "control/http_api.h"
+#include "control/http_body.h"
 #include "control/http_guard.h"
 #include "control/http_listen.h"
 #include "control/http_wait.h"
 
-enum { BODY_BYTES_MAX_DEFAULT = 8 << 20, HEAD_BYTES_MAX = 32 << 10 };
+enum {
+    BODY_BYTES_MAX_DEFAULT = 8 << 20,
+    HEAD_BYTES_MAX = 32 << 10,
+    BODIES_BYTES_MIN = 64 << 20,        /* of all bodies at once, if none may be larger */
+    BODIES_OF_ONE = 6                   /* else so many times what one may have: it doubles when it
+                                           grows, and is unpacked beside itself */
+};
 
 #define STOP_GRACE_NS 1000000000ULL
 
 struct http_server {
     struct MHD_Daemon *daemon;  /* owned; HTTP thread */
     struct http_hub *hub;       /* owned */
+    struct http_ingest *ingest; /* owned; HTTP thread */
+    struct mailbox *mailbox;    /* borrowed */
+    struct http_budget bodies;  /* HTTP thread */
     struct http_guard guard;
     uint64_t body_bytes_max;
     unsigned active;            /* requests begun and not completed; HTTP thread */
     int daemon_fd;              /* the daemon's epoll descriptor */
     int port;
     _Atomic bool stopping;
+    _Atomic bool shutting;      /* take no more events */
+    _Atomic bool shut;          /* I1: and what was taken is in the ring */
     pthread_t thread;
 };
 
@@ -57,6 +69,9 @@ struct exchange {
     struct http_call call;
     struct http_reply reply;            /* ready when status is not 0 */
     uint64_t body_bytes;
+    struct http_body body;              /* where it is kept */
+    enum unpack_type coding;
+    struct http_put put;
     bool suspended;
 };
 
@@ -137,9 +152,26 @@ static void body_check(struct exchange *ex)
     if (bytes > ex->server->body_bytes_max)
         http_reply_error(&ex->reply, 413, "the body is larger than %llu bytes",
                          (unsigned long long)ex->server->body_bytes_max);
-    else if (ex->reply.status == 0 && (bytes > 0 || coding != NULL) &&
-             !http_api_content_type(header(ex->connection, "Content-Type")))
-        http_reply_error(&ex->reply, 415, "a body needs Content-Type: application/json");
+    else if (ex->reply.status == 0 && (bytes > 0 || coding != NULL || ex->call.puts) &&
+             !http_api_content_type(header(ex->connection, "Content-Type"), &ex->put.form))
+        http_reply_error(&ex->reply, 415, "a body needs Content-Type: application/json%s",
+                         ex->call.puts ? " or application/x-ndjson" : "");
+    else if (ex->reply.status == 0 && ex->call.puts &&
+             !http_body_coding(header(ex->connection, "Content-Encoding"), &ex->coding))
+        http_reply_error(&ex->reply, 415, "of Content-Encoding gzip and zstd are taken");
+}
+
+/* Why a body, or what it unpacks to, cannot be kept. */
+static void body_failed(struct exchange *ex, int res)
+{
+    if (res == -EBADMSG)
+        http_reply_error(&ex->reply, 422, "the body cannot be unpacked");
+    else if (res == -EFBIG)
+        http_reply_error(&ex->reply, 413, "the body unpacks to more than %llu bytes",
+                         (unsigned long long)ex->server->body_bytes_max);
+    else
+        http_reply_error(&ex->reply, 503, res == -ENOBUFS ? "too many bodies at once"
+                                                          : "out of memory");
 }
 
 static enum MHD_Result request_begin(struct http_server *server, struct MHD_Connection *connection,
@@ -152,6 +184,7 @@ static enum MHD_Result request_begin(struct http_server *server, struct MHD_Conn
         return MHD_NO;
     ex->server = server;
     ex->connection = connection;
+    ex->body.budget = &server->bodies;
     *con_cls = ex;
     server->active++;
     request_check(ex, method, path, version);
@@ -162,17 +195,55 @@ static enum MHD_Result request_begin(struct http_server *server, struct MHD_Conn
 }
 
 /* A piece of the body. Over the limit it is refused at its end, unless that does not come. */
-static enum MHD_Result request_body(struct exchange *ex, size_t *upload_data_size)
+static enum MHD_Result request_body(struct exchange *ex, const char *data,
+                                    size_t *upload_data_size)
 {
     uint64_t max = ex->server->body_bytes_max;
+    int res = 0;
 
     ex->body_bytes += *upload_data_size;
+    if (ex->call.puts && ex->reply.status == 0 && ex->body_bytes <= max)
+        res = http_body_append(&ex->body, data, *upload_data_size);
+    if (res != 0)
+        body_failed(ex, res);
+    if (ex->reply.status != 0)
+        http_body_free(&ex->body);
     *upload_data_size = 0;
     if (ex->body_bytes > 2 * max)
         return MHD_NO;
     if (ex->body_bytes > max && ex->reply.status != 413)
         http_reply_error(&ex->reply, 413, "the body is larger than %llu bytes",
                          (unsigned long long)max);
+    return MHD_YES;
+}
+
+/* The events of a request, which is whole. */
+static enum MHD_Result request_put(struct exchange *ex)
+{
+    struct http_put *put = &ex->put;
+    const char *ack = MHD_lookup_connection_value(ex->connection, MHD_GET_ARGUMENT_KIND, "ack");
+    uint64_t now_ns = http_now_ns();
+    int res = http_body_unpack(&ex->body, ex->coding, ex->server->body_bytes_max);
+
+    put->durable = ack != NULL && strcmp(ack, "durable") == 0;
+    if (res != 0)
+        body_failed(ex, res);
+    else if (ack != NULL && !put->durable && strcmp(ack, "accepted") != 0)
+        http_reply_error(&ex->reply, 400, "ack: accepted or durable is wanted");
+    if (ex->reply.status != 0)
+        return reply_send(ex);
+    memcpy(put->stream, ex->call.stream, sizeof(put->stream));
+    put->body = ex->body.bytes.data;
+    put->body_len = ex->body.bytes.len;
+    put->room_by_ns = now_ns + HTTP_ROOM_TIMEOUT_MS * 1000000ULL;
+    put->durable_by_ns = now_ns + ex->call.timeout_ns;
+    put->ctx = ex;
+    if (http_ingest_put(ex->server->ingest, put, now_ns) == 0) {
+        http_api_put(&ex->call, put, &ex->reply);
+        return reply_send(ex);
+    }
+    ex->suspended = true;
+    MHD_suspend_connection(ex->connection);
     return MHD_YES;
 }
 
@@ -185,6 +256,8 @@ static enum MHD_Result request_post(struct exchange *ex)
 
     if (!http_api_begin(&ex->call, timeout, &ex->reply))
         return reply_send(ex);
+    if (ex->call.puts)
+        return request_put(ex);
     res = http_hub_post(ex->server->hub, ex->call.kind, ex->call.stream,
                         http_now_ns() + ex->call.timeout_ns, ex);
     if (res != 0) {
@@ -202,12 +275,11 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *connection, c
 {
     struct exchange *ex = (struct exchange *)*con_cls;
 
-    (void)upload_data;
     if (ex == NULL)
         return request_begin((struct http_server *)cls, connection, url, method, version, con_cls);
     INVARIANT(!ex->suspended);
     if (*upload_data_size != 0)
-        return request_body(ex, upload_data_size);
+        return request_body(ex, upload_data, upload_data_size);
     if (ex->reply.status != 0)
         return reply_send(ex);
     return request_post(ex);
@@ -226,6 +298,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     INVARIANT(!ex->suspended);
     ex->server->active--;
     http_reply_free(&ex->reply);
+    http_body_free(&ex->body);
     free(ex);
     *con_cls = NULL;
 }
@@ -243,10 +316,24 @@ on_library_log(void *cls, const char *fmt, va_list args)
     log_debug("http: %s", text);
 }
 
+static void exchange_resume(struct exchange *ex)
+{
+    ex->suspended = false;
+    MHD_resume_connection(ex->connection);
+}
+
 /* Wakes the connections whose wait has ended. */
 static void turn_finished(struct http_server *server)
 {
     struct http_wait *wait;
+    struct http_put *put;
+
+    while ((put = http_ingest_next(server->ingest, http_now_ns())) != NULL) {
+        struct exchange *ex = put->ctx;
+
+        http_api_put(&ex->call, put, &ex->reply);
+        exchange_resume(ex);
+    }
 
     while ((wait = http_hub_next(server->hub, http_now_ns())) != NULL) {
         struct exchange *ex = (struct exchange *)wait->ctx;
@@ -255,9 +342,20 @@ static void turn_finished(struct http_server *server)
         http_api_finish(&ex->call, wait->result, wait->result == 0 ? wait->req.status : NULL,
                         &ex->reply);
         http_wait_release(wait);
-        ex->suspended = false;
-        MHD_resume_connection(ex->connection);
+        exchange_resume(ex);
     }
+}
+
+/* What was taken is in the ring, for the shards to drain to its end. */
+static void turn_shut(struct http_server *server)
+{
+    if (!atomic_load_explicit(&server->shutting, memory_order_relaxed) ||
+        atomic_load_explicit(&server->shut, memory_order_relaxed) ||
+        !http_ingest_shut(server->ingest, http_now_ns() + STOP_GRACE_NS))
+        return;
+    /* I1 pairs with the acquire in http_server_shut(). */
+    atomic_store_explicit(&server->shut, true, memory_order_release);
+    mailbox_wake(server->mailbox);
 }
 
 static int turn_timeout_ms(struct http_server *server, uint64_t until_ns)
@@ -265,10 +363,13 @@ static int turn_timeout_ms(struct http_server *server, uint64_t until_ns)
     uint64_t deadline = http_hub_deadline_ns(server->hub);
     MHD_UNSIGNED_LONG_LONG library_ms;
     uint64_t now = http_now_ns();
+    uint64_t put_ns = http_ingest_deadline_ns(server->ingest, now);
     uint64_t ms = UINT64_MAX;
 
     if (until_ns < deadline)
         deadline = until_ns;
+    if (put_ns < deadline)
+        deadline = put_ns;
     if (deadline != UINT64_MAX)
         ms = deadline <= now ? 0 : (deadline - now + 999999) / 1000000;
     if (MHD_get_timeout(server->daemon, &library_ms) == MHD_YES && library_ms < ms)
@@ -297,6 +398,7 @@ static void server_turn(struct http_server *server, uint64_t until_ns)
     if (poll(fds, 2, turn_timeout_ms(server, until_ns)) < 0)
         INVARIANT(errno == EINTR || errno == ENOMEM);
     turn_finished(server);
+    turn_shut(server);
     if (MHD_run(server->daemon) != MHD_YES)
         on_run_failed();
 }
@@ -310,6 +412,7 @@ static void server_wind_up(struct http_server *server)
     if (listener != MHD_INVALID_SOCKET)
         (void)close(listener);
     http_hub_shut(server->hub);
+    (void)http_ingest_shut(server->ingest, 0);
     turn_finished(server);
     while (server->active > 0 && http_now_ns() < until_ns)
         server_turn(server, until_ns);
@@ -349,14 +452,17 @@ static int daemon_open(struct http_server *server, int listener, struct errmsg *
     return 0;
 }
 
-/* Signals are for the main thread: the new one starts with all of them blocked. */
+/* Signals are for the main thread: the new one starts with all blocked but its own faults. */
 static int thread_start(struct http_server *server)
 {
-    sigset_t all, before;
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+    sigset_t most, before;
     int res;
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    (void)sigfillset(&most);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        (void)sigdelset(&most, faults[i]);
+    (void)pthread_sigmask(SIG_SETMASK, &most, &before);
     res = pthread_create(&server->thread, NULL, server_main, server);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (res == 0)
@@ -381,6 +487,15 @@ int http_server_start(const struct http_server_options *options, struct http_ser
     res = http_guard_init(&server->guard, &address, options->token);
     if (res != 0) {
         errmsg_set(err, res, "the token is longer than %d bytes", HTTP_TOKEN_MAX - 1);
+        goto fail;
+    }
+    server->bodies.max = BODIES_OF_ONE * server->body_bytes_max;
+    if (server->bodies.max < BODIES_BYTES_MIN)
+        server->bodies.max = BODIES_BYTES_MIN;
+    server->mailbox = options->mailbox;
+    res = http_ingest_open(&options->ingest, &server->ingest);
+    if (res != 0) {
+        errmsg_set(err, res, "out of memory");
         goto fail;
     }
     res = http_hub_open(options->mailbox, &server->hub);
@@ -410,6 +525,7 @@ fail:
     if (server->daemon != NULL)
         MHD_stop_daemon(server->daemon);
     http_hub_close(server->hub);
+    http_ingest_close(server->ingest);
     free(server);
     return res;
 }
@@ -417,6 +533,15 @@ fail:
 int http_server_port(const struct http_server *server)
 {
     return server->port;
+}
+
+bool http_server_shut(struct http_server *server)
+{
+    if (!atomic_load_explicit(&server->shutting, memory_order_relaxed)) {
+        atomic_store_explicit(&server->shutting, true, memory_order_relaxed);
+        http_hub_wake(server->hub);
+    }
+    return atomic_load_explicit(&server->shut, memory_order_acquire);
 }
 
 void http_server_stop(struct http_server *server)
@@ -427,5 +552,6 @@ void http_server_stop(struct http_server *server)
     http_hub_wake(server->hub);
     (void)pthread_join(server->thread, NULL);
     http_hub_close(server->hub);
+    http_ingest_close(server->ingest);
     free(server);
 }

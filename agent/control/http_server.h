@@ -11,9 +11,11 @@
 #ifndef CONTROL_HTTP_SERVER_H
 #define CONTROL_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/errmsg.h"
+#include "control/http_ingest.h"
 #include "pipeline/mailbox.h"
 
 enum { HTTP_CONNECTIONS_MAX = 256, HTTP_IDLE_S_MAX = 30 };
@@ -25,6 +27,7 @@ struct http_server_options {
     const char *token;          /* bearer token; "" or NULL = none; read in start only */
     uint64_t body_bytes_max;    /* larger bodies: 413; 0 = 8 MiB */
     struct mailbox *mailbox;    /* borrowed until stop; requests in it may outlive that */
+    struct http_ingest_options ingest;  /* borrowed until stop */
 };
 
 /* -EADDRINUSE, -EINVAL, ... with a text. The thread takes no signals. */
@@ -32,6 +35,12 @@ int http_server_start(const struct http_server_options *options, struct http_ser
                       struct errmsg *err);
 
 int http_server_port(const struct http_server *server);
+
+/*
+ * From now on no events are taken. True, soon afterwards: those that were taken are in a ring that
+ * is let go. The mailbox is woken then. Until stop all else is answered.
+ */
+bool http_server_shut(struct http_server *server);
 
 /*
  * Takes no more connections, answers those that wait with 503, gives the answers a second to leave

@@ -174,9 +174,10 @@ static int agent_open(struct life *life, struct errmsg *err)
         .directories = on_directories,
         .sink = on_sink,
         .settings_ctx = c,
-        .intake = intake_wanted(c) ? &life->counters : NULL,
+        .intake = &life->counters,
     };
 
+    life->counters.sockets = intake_wanted(c);
     return shards_open(&opt, &life->shards, err);
 }
 
@@ -194,21 +195,7 @@ static int remote_sinks(struct shards *shards, const struct config *config, stru
     return r;
 }
 
-static int http_start(struct life *life, struct errmsg *err)
-{
-    struct http_server_options opt = {
-        .listen = life->config->http.listen,
-        .token = life->config->http.token,
-        .body_bytes_max = (uint64_t)life->config->http.body_bytes_max,
-        .mailbox = shards_mailbox(life->shards),
-    };
-
-    if (strcmp(opt.listen, "off") == 0)
-        return 0;
-    return http_server_start(&opt, &life->http, err);
-}
-
-/* On the thread of the intake. */
+/* On the threads of the intake and of HTTP. */
 static bool on_stream(void *ctx, const char *stream)
 {
     struct life *life = ctx;
@@ -218,6 +205,26 @@ static bool on_stream(void *ctx, const char *stream)
     named = config_find_stream(life->config, stream) != NULL;
     (void)pthread_mutex_unlock(&life->config_mutex);
     return shards_stream_take(life->shards, stream, named);
+}
+
+static int http_start(struct life *life, struct errmsg *err)
+{
+    struct http_server_options opt = {
+        .listen = life->config->http.listen,
+        .token = life->config->http.token,
+        .body_bytes_max = (uint64_t)life->config->http.body_bytes_max,
+        .mailbox = shards_mailbox(life->shards),
+        .ingest = {
+            .shm_dir = life->config->agent.shm_dir,
+            .stream_take = on_stream,
+            .ctx = life,
+            .counters = &life->counters,
+        },
+    };
+
+    if (strcmp(opt.listen, "off") == 0)
+        return 0;
+    return http_server_start(&opt, &life->http, err);
 }
 
 static int intake_places(struct intake_place *places, size_t *count, enum intake_source source,
@@ -339,8 +346,8 @@ static void reload_end(struct life *life)
 }
 
 /*
- * Sockets first: what they have goes into rings, which are drained to their heads then. True: the
- * shards have been told.
+ * Sockets and HTTP first: what they have goes into rings, which are drained to their heads then.
+ * True: the shards have been told.
  */
 static bool stop_turn(struct life *life, bool *begun)
 {
@@ -350,7 +357,8 @@ static bool stop_turn(struct life *life, bool *begun)
         intake_stop(life->intake, timeout_ns / 2 < INTAKE_STOP_NS ? timeout_ns / 2
                                                                   : INTAKE_STOP_NS);
     *begun = true;
-    if (life->intake && !intake_stopped(life->intake))
+    if ((life->http && !http_server_shut(life->http)) ||
+        (life->intake && !intake_stopped(life->intake)))
         return false;
     shards_stop(life->shards, timeout_ns);
     return true;

@@ -206,13 +206,13 @@ static json_t *intake_json(const struct status_intake *in)
         return json_null();
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "connections",
-                     counts_json(intake_source_names, in->connections, INTAKE_SOURCE_COUNT),
+                     counts_json(intake_source_names, in->connections, INTAKE_SOCKET_COUNT),
                      "connections_waiting", count_json(in->waiting),
                      "connections_total",
-                     counts_json(intake_source_names, in->connections_total, INTAKE_SOURCE_COUNT),
+                     counts_json(intake_source_names, in->connections_total, INTAKE_SOCKET_COUNT),
                      "connections_ended",
                      counts_json(intake_ended_names, in->ended, INTAKE_ENDED_COUNT),
-                     "events", counts_json(intake_source_names, in->events, INTAKE_SOURCE_COUNT),
+                     "events", counts_json(intake_source_names, in->events, INTAKE_SOCKET_COUNT),
                      "bad_lines", counts_json(line_fault_names, in->bad_lines, LINE_FAULT_COUNT),
                      "bad_lines_dropped", count_json(in->bad_lines_dropped),
                      "datagrams_dropped", count_json(in->datagrams_dropped));

@@ -34,7 +34,7 @@ enum {
     LOOP_OPERATIONS = 4                 /* in the kernel at once, for each entry */
 };
 
-static const char *const ring_names[INTAKE_SOURCE_COUNT] = {
+static const char *const ring_names[INTAKE_SOCKET_COUNT] = {
     [INTAKE_TCP] = "hydrant-tcp", [INTAKE_UNIX] = "hydrant-unix", [INTAKE_UDP] = "hydrant-udp",
 };
 
@@ -263,7 +263,7 @@ static void *thread_main(void *arg)
     }
     if (r < 0)
         log_error("intake: io_uring: %s", strerror(-r));
-    for (int i = 0; i < INTAKE_SOURCE_COUNT; i++)
+    for (int i = 0; i < INTAKE_SOCKET_COUNT; i++)
         intake_ring_fini(&in->takers[i].ring);
     loop_end(in);
     /* S1 pairs with the acquire in intake_stopped(): what was written before is in the rings. */
@@ -289,7 +289,7 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
     if (in->checker == NULL || in->listeners == NULL || in->shm_dir == NULL ||
         loop_buffers(in->loop, RECEIVE_BUFFERS, RECEIVE_BYTES) != 0)
         return errmsg_set(err, -ENOMEM, "out of memory");
-    for (int i = 0; i < INTAKE_SOURCE_COUNT; i++) {
+    for (int i = 0; i < INTAKE_SOCKET_COUNT; i++) {
         in->takers[i].in = in;
         in->takers[i].source = (enum intake_source)i;
         if (intake_ring_init(&in->takers[i].ring, ring_names[i], in->shm_dir, opt->stream_take,
@@ -336,7 +336,7 @@ static void intake_free(struct intake *in)
         file_close(in->listeners[i].fd);
         free(in->listeners[i].text);
     }
-    for (int i = 0; i < INTAKE_SOURCE_COUNT; i++)
+    for (int i = 0; i < INTAKE_SOCKET_COUNT; i++)
         intake_ring_fini(&in->takers[i].ring);
     json_checker_close(in->checker);
     (void)pthread_mutex_destroy(&in->mutex);

@@ -2,7 +2,7 @@
  * intake_ring: an ordinary producer's handle, and what becomes of it when it is spoilt or full.
  *
  * Owns:   see the header.
- * Thread: the intake's.
+ * Thread: any one at a time.
  * Units:  *_ns on the boot clock.
  */
 #include "intake/intake_ring.h"
@@ -78,6 +78,7 @@ static int ring_make(struct intake_ring *r, uint64_t now_ns)
         ring_drop(r);
         return -EAGAIN;
     }
+    r->number++;
     return 0;
 }
 
@@ -192,4 +193,57 @@ int intake_ring_refuse(struct intake_ring *r, uint64_t now_ns, const char *strea
     (void)shmc_set_string(r->ring, 0, why, strlen(why));    /* the commit tells */
     (void)shmc_set_bytes(r->ring, 1, text, len);
     return result(r, shmc_record_commit(r->ring));
+}
+
+int intake_ring_begin(struct intake_ring *r, uint64_t now_ns, const char *stream,
+                      struct intake_batch *ret_batch)
+{
+    int rc = ring_make(r, now_ns);
+
+    if (rc == 0)
+        rc = stream_get(r, stream, strlen(stream), &ret_batch->id);
+    if (rc != 0)
+        return rc;
+    return result(r, shmc_batch_begin(r->ring, &ret_batch->events));
+}
+
+int intake_ring_add(struct intake_ring *r, struct intake_batch *batch, enum shm_kind kind,
+                    const uint8_t *data, size_t len)
+{
+    int rc = shmc_batch_add(r->ring, &batch->events, batch->id, (uint8_t)kind, data, len);
+
+    return rc == -EMSGSIZE ? rc : result(r, rc);
+}
+
+int intake_ring_commit(struct intake_ring *r, const struct intake_batch *batch, uint64_t *ret_pos)
+{
+    int rc = shmc_batch_commit(r->ring, &batch->events);
+
+    if (rc == 0)
+        rc = shmc_position(r->ring, SHMC_COMMITTED, ret_pos);
+    return rc == -EMSGSIZE ? rc : result(r, rc);
+}
+
+bool intake_ring_room(struct intake_ring *r, uint64_t bytes)
+{
+    uint64_t accepted, committed;
+
+    /* Where it cannot tell, the attempt does. */
+    return r->ring == NULL || shmc_position(r->ring, SHMC_ACCEPTED, &accepted) != 0 ||
+           shmc_position(r->ring, SHMC_COMMITTED, &committed) != 0 ||
+           bytes <= INTAKE_RING_BYTES - (committed - accepted);
+}
+
+int intake_ring_durable(struct intake_ring *r, uint64_t *ret_pos)
+{
+    int rc;
+
+    if (r->ring == NULL)
+        return -ESTALE;
+    rc = shmc_flush(r->ring, SHMC_DURABLE, 0);
+    if (rc == 0 || rc == -ETIMEDOUT)
+        rc = shmc_position(r->ring, SHMC_DURABLE, ret_pos);
+    if (rc == -EIO && !file_guard_faulted(&r->guard))
+        return rc;
+    return result(r, rc) == 0 ? 0 : -ESTALE;
 }

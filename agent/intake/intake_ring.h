@@ -1,11 +1,12 @@
 /*
- * intake_ring: the ring into which the intake writes what comes by one kind of socket.
+ * intake_ring: the ring into which the agent itself writes what comes by one kind of socket, or by
+ * HTTP.
  *
  * Made at first use. One that others have spoilt, or whose definitions are used up, is let go and
  * followed by another; the agent drains it like that of any producer that has ended.
  *
  * Owns:   the handle of the ring, the numbers of its streams.
- * Thread: the intake's.
+ * Thread: any one at a time.
  */
 #ifndef INTAKE_INTAKE_RING_H
 #define INTAKE_INTAKE_RING_H
@@ -16,8 +17,8 @@
 
 #include "flow/line_fault.h"
 #include "flow/name.h"
+#include "handle.h"
 #include "io/file.h"
-#include "shm_client.h"
 
 enum { INTAKE_RING_BYTES = 32 << 20, INTAKE_STREAMS_CAP = 2048, INTAKE_REFUSED_BYTES_MAX = 4096 };
 
@@ -30,6 +31,7 @@ struct intake_stream {
 struct intake_ring {
     const char *name, *shm_dir; /* borrowed */
     struct shmc *ring;          /* owned; NULL: not made yet */
+    uint32_t number;            /* of that ring, for this struct: the first one is 1 */
     struct file_guard guard;    /* of its mapping, against those who shrink it */
     struct intake_stream *streams;      /* owned; a hash table, never full */
     uint16_t refused_stream;    /* of the schema below */
@@ -57,5 +59,31 @@ int intake_ring_write(struct intake_ring *r, uint64_t now_ns, const char *stream
  */
 int intake_ring_refuse(struct intake_ring *r, uint64_t now_ns, const char *stream,
                        enum line_fault fault, const uint8_t *text, size_t len);
+
+/*
+ * Several events of one stream that become visible together. They are put into the ring between
+ * begin and commit, with no other call; without a commit there are none of them.
+ */
+struct intake_batch {
+    struct shmc_batch events;
+    uint16_t id;
+};
+
+/* The same results. */
+int intake_ring_begin(struct intake_ring *r, uint64_t now_ns, const char *stream,
+                      struct intake_batch *ret_batch);
+/* 0; -EMSGSIZE: too large for an event; -EAGAIN: the ring is spoilt. */
+int intake_ring_add(struct intake_ring *r, struct intake_batch *batch, enum shm_kind kind,
+                    const uint8_t *data, size_t len);
+/* 0, *ret_pos behind it; -EMSGSIZE: no ring has so much room; -EAGAIN: this one has not now. */
+int intake_ring_commit(struct intake_ring *r, const struct intake_batch *batch, uint64_t *ret_pos);
+/* May so many bytes of frames find room now? */
+bool intake_ring_room(struct intake_ring *r, uint64_t bytes);
+
+/*
+ * Asks for a sync of what is committed. 0, *ret_pos: what lies below it is durable; -EIO: some of
+ * what was accepted is lost with the log, told once; -ESTALE: the ring is gone.
+ */
+int intake_ring_durable(struct intake_ring *r, uint64_t *ret_pos);
 
 #endif

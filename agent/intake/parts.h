@@ -109,7 +109,7 @@ struct intake {
     struct json_checker *checker;   /* owned */
     struct listener *listeners;     /* owned */
     size_t listeners_count;
-    struct taker takers[INTAKE_SOURCE_COUNT];
+    struct taker takers[INTAKE_SOCKET_COUNT];
     char default_stream[STREAM_NAME_MAX + 1];
 
     struct connections active;      /* all, the one silent for longest first */

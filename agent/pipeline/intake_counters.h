@@ -1,18 +1,28 @@
 /*
- * intake_counters: what the intake of sockets counts, for people to see; since the start.
+ * intake_counters: what the agent's own entrances count, sockets and HTTP, for people to see; since
+ * the start.
  *
- * Owns:   nothing; lent to the intake, which adds, and to the first shard, which copies.
+ * Owns:   nothing; lent to the entrances, which add, and to the first shard, which copies.
  * Thread: added to by one, read by any; each counter by itself, so all accesses are relaxed.
  */
 #ifndef PIPELINE_INTAKE_COUNTERS_H
 #define PIPELINE_INTAKE_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "flow/line_fault.h"
 
-enum intake_source { INTAKE_TCP, INTAKE_UNIX, INTAKE_UDP, INTAKE_SOURCE_COUNT };
+enum intake_source {
+    INTAKE_TCP,
+    INTAKE_UNIX,
+    INTAKE_UDP,
+    INTAKE_SOCKET_COUNT,                /* the first ones are sockets */
+    INTAKE_HTTP = INTAKE_SOCKET_COUNT,
+    INTAKE_FIREHOSE,
+    INTAKE_SOURCE_COUNT
+};
 extern const char *const intake_source_names[INTAKE_SOURCE_COUNT];     /* "tcp", ... */
 
 /* Why the agent has ended a connection. */
@@ -27,8 +37,9 @@ enum intake_ended {
 extern const char *const intake_ended_names[INTAKE_ENDED_COUNT];       /* "idle", ... */
 
 struct intake_counters {
-    _Atomic uint64_t connections[INTAKE_SOURCE_COUNT];          /* open now */
-    _Atomic uint64_t connections_total[INTAKE_SOURCE_COUNT];
+    bool sockets;                       /* there are some; before anybody counts */
+    _Atomic uint64_t connections[INTAKE_SOCKET_COUNT];          /* open now */
+    _Atomic uint64_t connections_total[INTAKE_SOCKET_COUNT];
     _Atomic uint64_t ended[INTAKE_ENDED_COUNT];
     _Atomic uint64_t events[INTAKE_SOURCE_COUNT];               /* committed to the ring */
     _Atomic uint64_t bad_lines[LINE_FAULT_COUNT];

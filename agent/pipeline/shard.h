@@ -49,7 +49,7 @@ struct shard_options {                  /* of the agent; strings are copied */
     shard_directory_fn directories;
     shard_sink_fn sink;
     void *settings_ctx;
-    const struct intake_counters *intake;   /* borrowed; NULL: no sockets */
+    const struct intake_counters *intake;   /* borrowed; NULL: none */
 };
 
 /*

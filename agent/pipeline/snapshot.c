@@ -240,9 +240,9 @@ static void intake_fill(const struct shard *s, struct status_intake *to)
 
     if (!from || s->number != 0)
         return;
-    to->on = true;
-    counters_copy(to->connections, from->connections, INTAKE_SOURCE_COUNT);
-    counters_copy(to->connections_total, from->connections_total, INTAKE_SOURCE_COUNT);
+    to->on = from->sockets;
+    counters_copy(to->connections, from->connections, INTAKE_SOCKET_COUNT);
+    counters_copy(to->connections_total, from->connections_total, INTAKE_SOCKET_COUNT);
     counters_copy(to->ended, from->ended, INTAKE_ENDED_COUNT);
     counters_copy(to->events, from->events, INTAKE_SOURCE_COUNT);
     counters_copy(to->bad_lines, from->bad_lines, LINE_FAULT_COUNT);

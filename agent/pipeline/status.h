@@ -81,7 +81,7 @@ struct status_ring {
 /* What intake_counters.h counts, as of the snapshot. */
 struct status_intake {
     bool on;                        /* there are sockets */
-    uint64_t connections[INTAKE_SOURCE_COUNT], connections_total[INTAKE_SOURCE_COUNT];
+    uint64_t connections[INTAKE_SOCKET_COUNT], connections_total[INTAKE_SOCKET_COUNT];
     uint64_t ended[INTAKE_ENDED_COUNT];
     uint64_t events[INTAKE_SOURCE_COUNT];
     uint64_t bad_lines[LINE_FAULT_COUNT], bad_lines_dropped, datagrams_dropped, waiting;

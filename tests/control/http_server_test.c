@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "control/fake_shard.h"
+#include "libshm-client/scratch.h"
 #include "control/http_server.h"
 #include "control/http_wait.h"
 #include "sink/http.h"
@@ -26,11 +27,19 @@ enum { BODY_MAX = 100000 };
 
 struct fixture {
     struct fake_shard shard;
+    struct scratch *scratch;
+    struct intake_counters counters;
     struct http_server *server;
     struct http_client *client;
     struct errmsg err;
     char url[128];
 };
+
+static bool stream_take(void *ctx, const char *stream)
+{
+    (void)ctx;
+    return strcmp(stream, "too-many") != 0;
+}
 
 static int setup_with(void **state, const char *token)
 {
@@ -41,6 +50,10 @@ static int setup_with(void **state, const char *token)
     assert_non_null(f);
     fake_shard_start(&f->shard);
     options.mailbox = &f->shard.box;
+    assert_int_equal(scratch_setup((void **)&f->scratch), 0);
+    options.ingest = (struct http_ingest_options){.shm_dir = f->scratch->dir,
+                                                  .stream_take = stream_take,
+                                                  .counters = &f->counters};
     assert_int_equal(http_server_start(&options, &f->server, &f->err), 0);
     assert_int_equal(http_client_open(&f->client, &f->err), 0);
     *state = f;
@@ -64,6 +77,7 @@ static int teardown(void **state)
     http_client_close(f->client);
     http_server_stop(f->server);
     fake_shard_stop(&f->shard);
+    assert_int_equal(scratch_teardown((void **)&f->scratch), 0);
     free(f);
     return 0;
 }
@@ -364,6 +378,99 @@ static void a_foreign_host_or_origin_is_refused(void **state)
 #undef HEAD
 }
 
+/* Puts a body into stream s. */
+static void expect_put(struct fixture *f, const char *query, const char *type, const char *body,
+                       unsigned status, const char *part)
+{
+    char path[80];
+    struct http_ask ask;
+    char *text;
+
+    (void)snprintf(path, sizeof(path), "/v1/streams/s/events%s", query);
+    ask = ask_of(f, "POST", path);
+    ask.content_type = type;
+    ask.body = body;
+    ask.body_len = strlen(body);
+    text = ask_for(f, &ask, status);
+    if (strstr(text, part) == NULL)
+        fail_msg("%s: no \"%s\" in: %s", body, part, text);
+    free(text);
+}
+
+static void events_are_taken_all_or_none(void **state)
+{
+    static const char json[] = "application/json", lines[] = "application/x-ndjson; charset=utf-8";
+    struct fixture *f = (struct fixture *)*state;
+    struct http_ask ask;
+
+    expect_put(f, "", json, "{\"a\":1}", 202, "{\"accepted\": 1}");
+    expect_put(f, "?ack=accepted", json, "[{},{}]", 202, "{\"accepted\": 2}");
+    expect_put(f, "", lines, "{}\nplain text\n", 202, "{\"accepted\": 2}");
+    assert_int_equal(f->counters.events[INTAKE_HTTP], 5);
+    expect_put(f, "", json, "[{},7]", 422, "element 2, at byte 5: not a JSON object; no event");
+    expect_put(f, "", json, "", 422, "the body is empty");
+    expect_put(f, "", "text/plain", "x", 415, "application/x-ndjson");
+    expect_put(f, "?ack=perhaps", json, "{}", 400, "ack: accepted or durable");
+    expect_put(f, "?ack=durable&timeout=0", json, "{}", 400, "timeout");
+    expect_put(f, "?ack=durable&timeout=0.05", json, "{}", 504, "taken, but are not durable yet");
+    expect(f, "GET", "/v1/streams/s/events", 405, "");
+    expect(f, "POST", "/v1/streams/-/events", 404, "");
+    ask = ask_of(f, "POST", "/v1/streams/too-many/events");
+    ask.content_type = json;
+    ask.body = "{}";
+    ask.body_len = 2;
+    free(ask_for(f, &ask, 503));
+    assert_int_equal(f->counters.events[INTAKE_HTTP], 6);
+}
+
+static void codings_that_are_not_known_are_415(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+
+#define PUT(coding, body) "POST /v1/streams/s/events HTTP/1.1\r\nConnection: close\r\n" \
+    "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n" \
+    "Content-Encoding: " coding "\r\n\r\n" body
+    assert_int_equal(raw_status(f, PUT("identity", "{}")), 202);
+    assert_int_equal(raw_status(f, PUT("br", "{}")), 415);
+    assert_int_equal(raw_status(f, PUT("aws-chunked", "{}")), 415);
+    assert_int_equal(raw_status(f, PUT("gzip", "{}")), 422);
+#undef PUT
+}
+
+static void shut_lets_the_ring_go_and_answers_all_else(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+
+    expect_put(f, "", "application/json", "{}", 202, "");
+    while (!http_server_shut(f->server))
+        expect(f, "GET", "/healthz", 200, "ok");
+    expect_put(f, "", "application/json", "{}", 503, "stopping");
+    expect(f, "GET", "/healthz", 200, "ok");
+    assert_int_equal(f->counters.events[INTAKE_HTTP], 1);
+}
+
+static void stop_answers_those_that_wait_for_a_sync(void **state)
+{
+    static const char request[] = "POST /v1/streams/s/events?ack=durable HTTP/1.1\r\n"
+                                  "Host: localhost\r\nContent-Type: application/json\r\n"
+                                  "Content-Length: 2\r\n\r\n{}";
+    struct fixture *f = (struct fixture *)*state;
+    char text[1024];
+    int fd = raw_connect(f);
+    ssize_t n;
+
+    assert_int_equal(send(fd, request, sizeof(request) - 1, 0), sizeof(request) - 1);
+    while (atomic_load(&f->counters.events[INTAKE_HTTP]) == 0)
+        expect(f, "GET", "/healthz", 200, "ok");
+    http_server_stop(f->server);
+    f->server = NULL;
+    n = recv(fd, text, sizeof(text) - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_non_null(strstr(text, "HTTP/1.1 504 "));
+    (void)close(fd);
+}
+
 static void a_silent_shard_fails_the_health_check(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -569,6 +676,10 @@ int main(void)
         TEST(a_client_that_leaves_in_mid_wait_does_no_harm),
         TEST(hanging_flushes_are_bounded_and_leave_room),
         TEST(stop_answers_those_that_wait),
+        TEST(events_are_taken_all_or_none),
+        TEST(codings_that_are_not_known_are_415),
+        TEST(shut_lets_the_ring_go_and_answers_all_else),
+        TEST(stop_answers_those_that_wait_for_a_sync),
         TEST(a_closed_mailbox_is_503),
         TEST(every_cut_of_a_request_is_survived),
         TEST(a_request_byte_by_byte_is_answered),

@@ -1,0 +1,236 @@
+/*
+ * http_ingest: puts that wait for room or for a sync, in the order in which they came.
+ *
+ * Owns:   see the header.
+ * Thread: HTTP.
+ */
+#include "control/http_ingest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "intake/intake_ring.h"
+
+#define RETRY_NS 1000000ULL
+
+struct http_ingest {
+    struct intake_ring ring;
+    struct json_checker *checker;       /* owned */
+    struct intake_counters *counters;   /* borrowed */
+    struct http_put *waiting, **waiting_end;
+    struct http_put *done, **done_end;
+    bool fresh;                 /* a sync is to be asked for at once */
+    bool shut;
+    uint64_t sync_by_ns;        /* no put waits for its sync longer than that */
+};
+
+struct adding {
+    struct http_ingest *in;
+    struct intake_batch batch;
+};
+
+int http_ingest_open(const struct http_ingest_options *options, struct http_ingest **ret_ingest)
+{
+    struct http_ingest *in = calloc(1, sizeof(*in));
+
+    if (in == NULL)
+        return -ENOMEM;
+    in->counters = options->counters;
+    in->waiting_end = &in->waiting;
+    in->done_end = &in->done;
+    in->sync_by_ns = UINT64_MAX;
+    in->checker = json_checker_open(SHM_EVENT_BYTES_MAX);
+    if (in->checker == NULL || intake_ring_init(&in->ring, "hydrant-http", options->shm_dir,
+                                                options->stream_take, options->ctx) != 0) {
+        json_checker_close(in->checker);
+        free(in);
+        return -ENOMEM;
+    }
+    *ret_ingest = in;
+    return 0;
+}
+
+void http_ingest_close(struct http_ingest *in)
+{
+    if (in == NULL)
+        return;
+    INVARIANT(in->waiting == NULL && in->done == NULL);
+    intake_ring_fini(&in->ring);
+    json_checker_close(in->checker);
+    free(in);
+}
+
+/* ---- one put ---- */
+
+static int on_event(void *ctx, enum shm_kind kind, const uint8_t *data, size_t len)
+{
+    struct adding *a = ctx;
+
+    return intake_ring_add(&a->in->ring, &a->batch, kind, data, len);
+}
+
+/* 0: committed; -EAGAIN: there is no room, *put says how much it needs; else it is over. */
+static int put_try(struct http_ingest *in, struct http_put *put, uint64_t now_ns)
+{
+    struct adding a = {.in = in};
+    int rc = intake_ring_begin(&in->ring, now_ns, put->stream, &a.batch);
+
+    if (rc != 0)
+        return rc;
+    rc = body_events(put->form == HTTP_PUT_JSON ? BODY_JSON : BODY_LINES, in->checker,
+                     SHM_EVENT_BYTES_MAX, put->body, put->body_len, &put->err, on_event, &a);
+    if (rc != 0)
+        return rc;
+    put->ring_bytes = a.batch.events.bytes;
+    rc = intake_ring_commit(&in->ring, &a.batch, &put->pos);
+    if (rc != 0)
+        return rc == -EMSGSIZE ? -E2BIG : rc;
+    put->committed = true;
+    put->ring_number = in->ring.number;
+    put->events = a.batch.events.events;
+    intake_count(&in->counters->events[INTAKE_HTTP], put->events);
+    return 0;
+}
+
+/* May it go on waiting, now that an attempt has ended so? */
+static bool put_waits(struct http_ingest *in, const struct http_put *put, int rc)
+{
+    if (rc == 0 && put->durable && put->events > 0) {
+        in->fresh = true;
+        return true;
+    }
+    return rc == -EAGAIN;
+}
+
+static void put_append(struct http_put ***end, struct http_put *put)
+{
+    put->next = NULL;
+    **end = put;
+    *end = &put->next;
+}
+
+int http_ingest_put(struct http_ingest *in, struct http_put *put, uint64_t now_ns)
+{
+    bool queued = false;
+    int rc = -EAGAIN;
+
+    put->committed = false;
+    put->ring_bytes = 0;
+    if (in->shut) {
+        put->result = -ESHUTDOWN;
+        return 0;
+    }
+    for (const struct http_put *p = in->waiting; p != NULL; p = p->next)
+        queued |= !p->committed;
+    if (!queued)
+        rc = put_try(in, put, now_ns);
+    if (!put_waits(in, put, rc)) {
+        put->result = rc;
+        return 0;
+    }
+    put_append(&in->waiting_end, put);
+    return -EINPROGRESS;
+}
+
+/* ---- those that wait ---- */
+
+/* Takes it out of the list. */
+static void put_done(struct http_ingest *in, struct http_put **at, int result)
+{
+    struct http_put *put = *at;
+
+    *at = put->next;
+    if (in->waiting_end == &put->next)
+        in->waiting_end = at;
+    put->result = result;
+    put_append(&in->done_end, put);
+}
+
+static void rooms_turn(struct http_ingest *in, uint64_t now_ns)
+{
+    struct http_put **at = &in->waiting, *put;
+    bool full = false;
+
+    while ((put = *at) != NULL) {
+        int rc = -EAGAIN;
+
+        if (put->committed) {
+            at = &put->next;
+            continue;
+        }
+        if (in->shut)
+            rc = -ESHUTDOWN;
+        else if (!full && intake_ring_room(&in->ring, put->ring_bytes))
+            rc = put_try(in, put, now_ns);
+        full |= rc == -EAGAIN;
+        if (put_waits(in, put, rc) && (rc == 0 || now_ns < put->room_by_ns))
+            at = &put->next;
+        else
+            put_done(in, at, rc);
+    }
+}
+
+static void syncs_turn(struct http_ingest *in, uint64_t now_ns)
+{
+    struct http_put **at = &in->waiting, *put;
+    uint64_t durable = 0;
+    bool asked = false;
+    int rc = 0;
+
+    in->fresh = false;
+    while ((put = *at) != NULL) {
+        if (!put->committed) {
+            at = &put->next;
+            continue;
+        }
+        if (!asked)
+            rc = intake_ring_durable(&in->ring, &durable);
+        asked = true;
+        if (put->ring_number != in->ring.number || rc == -ESTALE)
+            put_done(in, at, -ESTALE);
+        else if (rc != 0)
+            put_done(in, at, rc);
+        else if ((int64_t)(durable - put->pos) >= 0)
+            put_done(in, at, 0);
+        else if (now_ns >= put->durable_by_ns || now_ns >= in->sync_by_ns)
+            put_done(in, at, -ETIMEDOUT);
+        else
+            at = &put->next;
+    }
+}
+
+struct http_put *http_ingest_next(struct http_ingest *in, uint64_t now_ns)
+{
+    struct http_put *put;
+
+    if (in->done == NULL && in->waiting != NULL) {
+        rooms_turn(in, now_ns);
+        syncs_turn(in, now_ns);
+    }
+    put = in->done;
+    if (put != NULL) {
+        in->done = put->next;
+        if (in->done == NULL)
+            in->done_end = &in->done;
+    }
+    return put;
+}
+
+uint64_t http_ingest_deadline_ns(const struct http_ingest *in, uint64_t now_ns)
+{
+    if (in->done != NULL || in->fresh)
+        return now_ns;
+    return in->waiting != NULL ? now_ns + RETRY_NS : UINT64_MAX;
+}
+
+bool http_ingest_shut(struct http_ingest *in, uint64_t by_ns)
+{
+    in->shut = true;
+    if (by_ns < in->sync_by_ns)
+        in->sync_by_ns = by_ns;
+    if (in->waiting != NULL || in->done != NULL)
+        return false;
+    intake_ring_fini(&in->ring);
+    return true;
+}

@@ -23,8 +23,6 @@ struct unbuilt {
 static const struct unbuilt unbuilt_table[] = {
     { OPTION_agent_auto_create_streams, "no", "leave it at yes" },
     { OPTION_http_listen, "unix:*", "use ADDR:PORT or off" },
-    { OPTION_http_firehose_access_key, NULL, "leave it out" },
-    { OPTION_http_firehose_secret_key, NULL, "leave it out" },
     { OPTION_intake_relay, NULL, PRODUCERS },
     { OPTION_sink_type, "relay", SINKS },
 };

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,51 +38,15 @@ static const struct endpoint endpoints[HTTP_ENDPOINT_COUNT] = {
     [HTTP_FLUSH] = { "POST", "/v1/flush", NULL, false, false, REQUEST_FLUSH },
     [HTTP_FLUSH_STREAM] = { "POST", "/v1/streams/", "/flush", false, false, REQUEST_FLUSH },
     [HTTP_EVENTS] = { "POST", "/v1/streams/", "/events", false, true, REQUEST_KIND_COUNT },
+    [HTTP_FIREHOSE] = { "POST", "/", NULL, false, false, REQUEST_STATUS },
 };
-
-void http_reply_free(struct http_reply *reply)
-{
-    free(reply->body);
-    memset(reply, 0, sizeof(*reply));
-}
-
-static void reply_set(struct http_reply *reply, unsigned status, const char *content_type,
-                      char *body, size_t len)
-{
-    http_reply_free(reply);
-    reply->status = status;
-    reply->content_type = content_type;
-    reply->body = body;
-    reply->body_len = len;
-}
-
-static void reply_json(struct http_reply *reply, unsigned status, json_t *json)
-{
-    char *text = json == NULL ? NULL : json_dumps(json, JSON_ENCODE_ANY);
-
-    json_decref(json);
-    reply_set(reply, text == NULL ? 500 : status, TYPE_JSON, text,
-              text == NULL ? 0 : strlen(text));
-}
-
-void http_reply_error(struct http_reply *reply, unsigned status, const char *fmt, ...)
-{
-    char detail[512];
-    va_list args;
-
-    va_start(args, fmt);
-    (void)vsnprintf(detail, sizeof(detail), fmt, args);
-    va_end(args);
-    reply_json(reply, status, json_pack("{s:s}", "detail", detail));
-    reply->retry_after = status == 503;
-    reply->authenticate = status == 401;
-}
 
 static void reply_ok_text(struct http_reply *reply, const char *text)
 {
     char *body = strdup(text);
 
-    reply_set(reply, body == NULL ? 500 : 200, TYPE_TEXT, body, body == NULL ? 0 : strlen(body));
+    http_reply_set(reply, body == NULL ? 500 : 200, TYPE_TEXT, body,
+                   body == NULL ? 0 : strlen(body));
 }
 
 /* Is this its path? Keeps the name in it, empty when it cannot be a stream's. */
@@ -125,7 +88,7 @@ bool http_api_route(const char *method, const char *path, struct http_call *ret_
             continue;
         ret_call->endpoint = (enum http_endpoint_id)i;
         ret_call->open = ep->open;
-        ret_call->puts = ep->puts;
+        ret_call->puts = ret_call->keeps = ep->puts;
         ret_call->kind = ep->kind;
         if (!method_matches(ep->method, method)) {
             http_reply_error(reply, 405, "Method Not Allowed");
@@ -136,25 +99,35 @@ bool http_api_route(const char *method, const char *path, struct http_call *ret_
             http_reply_error(reply, 404, "Stream not found: that is not a stream's name");
             return false;
         }
+        reply->firehose = i == HTTP_FIREHOSE;
+        ret_call->keeps |= reply->firehose;
         return true;
     }
     http_reply_error(reply, 404, "Not Found");
     return false;
 }
 
-bool http_api_content_type(const char *type, enum http_put_form *ret_form)
+static bool type_is(const char *type, const char *wanted)
+{
+    size_t len = strcspn(type, "; \t");
+
+    return strlen(wanted) == len && strncasecmp(type, wanted, len) == 0;
+}
+
+bool http_api_content_type(const struct http_call *call, const char *type,
+                           enum http_put_form *ret_form)
 {
     static const char *const known[] = {
         [HTTP_PUT_JSON] = "application/json",
         [HTTP_PUT_LINES] = "application/x-ndjson",
     };
-    size_t len;
 
     if (type == NULL)
         return false;
-    len = strcspn(type, "; \t");
+    if (call->endpoint == HTTP_FIREHOSE)
+        return type_is(type, HTTP_FIREHOSE_TYPE);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strlen(known[i]) == len && strncasecmp(type, known[i], len) == 0) {
+        if (type_is(type, known[i])) {
             *ret_form = (enum http_put_form)i;
             return true;
         }
@@ -186,7 +159,7 @@ static bool timeout_parse(const char *text, uint64_t *ret_ns)
 
 bool http_api_begin(struct http_call *call, const char *timeout, struct http_reply *reply)
 {
-    if (call->kind == REQUEST_STATUS) {
+    if (call->kind == REQUEST_STATUS && !call->puts) {
         call->timeout_ns = HTTP_STATUS_TIMEOUT_S * 1000000000ULL;
         return true;
     }
@@ -252,7 +225,7 @@ static void finish_metrics(const struct status *s, struct http_reply *reply)
         http_reply_error(reply, 503, "out of memory");
         return;
     }
-    reply_set(reply, 200, HTTP_METRICS_CONTENT_TYPE, (char *)page.data, page.len);
+    http_reply_set(reply, 200, HTTP_METRICS_CONTENT_TYPE, (char *)page.data, page.len);
 }
 
 static void finish_status(const struct status *s, struct http_reply *reply)
@@ -263,7 +236,7 @@ static void finish_status(const struct status *s, struct http_reply *reply)
     if (status_json_render(s, &text, &len) != 0)
         http_reply_error(reply, 503, "out of memory");
     else
-        reply_set(reply, 200, TYPE_JSON, text, len);
+        http_reply_set(reply, 200, TYPE_JSON, text, len);
 }
 
 void http_api_finish(const struct http_call *call, int result, const struct status *status,
@@ -288,9 +261,10 @@ void http_api_finish(const struct http_call *call, int result, const struct stat
         return;
     case HTTP_FLUSH:
     case HTTP_FLUSH_STREAM:
-        reply_json(reply, 200, json_pack("{s:b}", "flushed", 1));
+        http_reply_json(reply, 200, json_pack("{s:b}", "flushed", 1));
         return;
     case HTTP_EVENTS:
+    case HTTP_FIREHOSE:
     case HTTP_ENDPOINT_COUNT:
         break;
     }
@@ -336,6 +310,6 @@ void http_api_put(const struct http_call *call, const struct http_put *put,
     if (put->result != 0)
         put_failed(call, put, reply);
     else
-        reply_json(reply, put->durable ? 200 : 202,
-                   json_pack("{s:I}", "accepted", (json_int_t)put->events));
+        http_reply_json(reply, put->durable ? 200 : 202,
+                        json_pack("{s:I}", "accepted", (json_int_t)put->events));
 }

@@ -7,7 +7,7 @@
  *   http_api_finish()  the shard has answered or has not
  *   http_api_put()     or, where the body brings events: what has become of them
  *
- * Owns:   a reply owns its body until http_reply_free().
+ * Owns:   nothing.
  * Thread: HTTP.
  */
 #ifndef CONTROL_HTTP_API_H
@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/http_firehose.h"
 #include "control/http_ingest.h"
+#include "control/http_reply.h"
 #include "pipeline/mailbox.h"
 
 enum {
@@ -36,6 +38,7 @@ enum http_endpoint_id {
     HTTP_FLUSH,
     HTTP_FLUSH_STREAM,
     HTTP_EVENTS,
+    HTTP_FIREHOSE,
     HTTP_ENDPOINT_COUNT
 };
 
@@ -44,34 +47,25 @@ struct http_call {
     bool open;                          /* asks no token */
     char stream[STREAM_NAME_MAX + 1];   /* of the path; "" = none */
     bool puts;                          /* the body brings events; nothing to ask the shard */
+    bool keeps;                         /* the body is looked at */
+    enum firehose_operation op;         /* of FIREHOSE; http_firehose_route() */
     enum request_kind kind;             /* what to ask the shard */
     uint64_t timeout_ns;                /* of the shard's answer, or until events are durable */
 };
 
-struct http_reply {
-    unsigned status;            /* 0: no reply yet */
-    const char *content_type;   /* borrowed, static */
-    char *body;                 /* owned */
-    size_t body_len;
-    const char *allow;          /* borrowed, static; NULL = none */
-    bool retry_after;           /* the client may come back in a second */
-    bool authenticate;          /* tell that a token is wanted */
-};
-
-/* Sets {"detail": ...}. When even that has no memory, the reply has no body. */
-void http_reply_error(struct http_reply *reply, unsigned status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-void http_reply_free(struct http_reply *reply); /* zeroed is fine */
-
-/* False: reply is set, and *ret_call is not. A path that is open to all says so in any case. */
+/*
+ * False: reply is set, and *ret_call is not. A path that is open to all says so in any case. The
+ * reply has the shape of the endpoint's errors from then on.
+ */
 bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
                     struct http_reply *reply);
 
 /*
- * May a POST body have this Content-Type (NULL: none)? A browser's form cannot send those. Says in
+ * May its body have this Content-Type (NULL: none)? A browser's form cannot send those. Says in
  * which form events come in it.
  */
-bool http_api_content_type(const char *type, enum http_put_form *ret_form);
+bool http_api_content_type(const struct http_call *call, const char *type,
+                           enum http_put_form *ret_form);
 
 /* timeout: the query's, NULL = none. False: reply is set. */
 bool http_api_begin(struct http_call *call, const char *timeout, struct http_reply *reply);

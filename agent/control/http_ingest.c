@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/invariant.h"
+#include "intake/firehose_body.h"
 #include "intake/intake_ring.h"
 
 #define RETRY_NS 1000000ULL
@@ -17,6 +19,10 @@
 struct http_ingest {
     struct intake_ring ring;
     struct json_checker *checker;       /* owned */
+    struct firehose_reader records;     /* owned */
+    uint64_t records_count;             /* all that were taken */
+    bool (*stream_raw)(void *ctx, const char *stream);
+    void *ctx;
     struct intake_counters *counters;   /* borrowed */
     struct http_put *waiting, **waiting_end;
     struct http_put *done, **done_end;
@@ -37,14 +43,16 @@ int http_ingest_open(const struct http_ingest_options *options, struct http_inge
     if (in == NULL)
         return -ENOMEM;
     in->counters = options->counters;
+    in->stream_raw = options->stream_raw;
+    in->ctx = options->ctx;
     in->waiting_end = &in->waiting;
     in->done_end = &in->done;
     in->sync_by_ns = UINT64_MAX;
     in->checker = json_checker_open(SHM_EVENT_BYTES_MAX);
-    if (in->checker == NULL || intake_ring_init(&in->ring, "hydrant-http", options->shm_dir,
-                                                options->stream_take, options->ctx) != 0) {
-        json_checker_close(in->checker);
-        free(in);
+    if (firehose_reader_init(&in->records) != 0 || in->checker == NULL ||
+        intake_ring_init(&in->ring, "hydrant-http", options->shm_dir, options->stream_take,
+                         options->ctx) != 0) {
+        http_ingest_close(in);
         return -ENOMEM;
     }
     *ret_ingest = in;
@@ -57,6 +65,7 @@ void http_ingest_close(struct http_ingest *in)
         return;
     INVARIANT(in->waiting == NULL && in->done == NULL);
     intake_ring_fini(&in->ring);
+    firehose_reader_fini(&in->records);
     json_checker_close(in->checker);
     free(in);
 }
@@ -70,16 +79,72 @@ static int on_event(void *ctx, enum shm_kind kind, const uint8_t *data, size_t l
     return intake_ring_add(&a->in->ring, &a->batch, kind, data, len);
 }
 
+static bool put_of_records(const struct http_put *put)
+{
+    return put->form == HTTP_PUT_RECORD || put->form == HTTP_PUT_RECORDS;
+}
+
+/* Records are lines, too, unless the stream takes them as they are. */
+static int records_add(struct adding *a, struct http_put *put)
+{
+    struct http_ingest *in = a->in;
+    enum body_form form = in->stream_raw(in->ctx, put->stream) ? BODY_WHOLE : BODY_LINES;
+    const uint8_t *data;
+    size_t len;
+    int rc;
+
+    put->records = 0;
+    while ((rc = firehose_reader_next(&in->records, &data, &len, &put->err)) > 0) {
+        put->records++;
+        rc = body_events(form, in->checker, SHM_EVENT_BYTES_MAX, data, len, &put->err, on_event,
+                         a);
+        if (rc != 0)
+            return rc;
+    }
+    return rc;
+}
+
+static int put_begin(struct http_ingest *in, struct http_put *put)
+{
+    int rc;
+
+    if (!put_of_records(put))
+        return 0;
+    rc = firehose_reader_begin(&in->records, put->form == HTTP_PUT_RECORDS, put->body,
+                               put->body_len, &put->err);
+    if (rc == 0)
+        memcpy(put->stream, in->records.stream, sizeof(put->stream));
+    return rc;
+}
+
+static int put_add(struct adding *a, struct http_put *put)
+{
+    if (put_of_records(put))
+        return records_add(a, put);
+    return body_events(put->form == HTTP_PUT_JSON ? BODY_JSON : BODY_LINES, a->in->checker,
+                       SHM_EVENT_BYTES_MAX, put->body, put->body_len, &put->err, on_event, a);
+}
+
+static void put_count(struct http_ingest *in, struct http_put *put)
+{
+    enum intake_source source = put_of_records(put) ? INTAKE_FIREHOSE : INTAKE_HTTP;
+
+    intake_count(&in->counters->events[source], put->events);
+    put->first_record = in->records_count;
+    if (put_of_records(put))
+        in->records_count += put->records;
+}
+
 /* 0: committed; -EAGAIN: there is no room, *put says how much it needs; else it is over. */
 static int put_try(struct http_ingest *in, struct http_put *put, uint64_t now_ns)
 {
     struct adding a = {.in = in};
-    int rc = intake_ring_begin(&in->ring, now_ns, put->stream, &a.batch);
+    int rc = put_begin(in, put);
 
-    if (rc != 0)
-        return rc;
-    rc = body_events(put->form == HTTP_PUT_JSON ? BODY_JSON : BODY_LINES, in->checker,
-                     SHM_EVENT_BYTES_MAX, put->body, put->body_len, &put->err, on_event, &a);
+    if (rc == 0)
+        rc = intake_ring_begin(&in->ring, now_ns, put->stream, &a.batch);
+    if (rc == 0)
+        rc = put_add(&a, put);
     if (rc != 0)
         return rc;
     put->ring_bytes = a.batch.events.bytes;
@@ -89,7 +154,7 @@ static int put_try(struct http_ingest *in, struct http_put *put, uint64_t now_ns
     put->committed = true;
     put->ring_number = in->ring.number;
     put->events = a.batch.events.events;
-    intake_count(&in->counters->events[INTAKE_HTTP], put->events);
+    put_count(in, put);
     return 0;
 }
 

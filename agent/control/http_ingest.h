@@ -28,15 +28,21 @@
 struct http_ingest_options {
     const char *shm_dir;        /* borrowed */
     bool (*stream_take)(void *ctx, const char *stream);     /* as the intake's */
+    bool (*stream_raw)(void *ctx, const char *stream);      /* is its own format raw? */
     void *ctx;
     struct intake_counters *counters;   /* borrowed */
 };
 
-enum http_put_form { HTTP_PUT_JSON, HTTP_PUT_LINES };
+enum http_put_form {
+    HTTP_PUT_JSON,
+    HTTP_PUT_LINES,
+    HTTP_PUT_RECORD,            /* of the Firehose API: the body names the stream */
+    HTTP_PUT_RECORDS
+};
 
 struct http_put {
     /* The caller's, until it is done. */
-    char stream[STREAM_NAME_MAX + 1];
+    char stream[STREAM_NAME_MAX + 1];       /* of records: set here */
     enum http_put_form form;
     const uint8_t *body;        /* borrowed */
     size_t body_len;
@@ -45,12 +51,15 @@ struct http_put {
     void *ctx;
 
     /*
-     * 0; -EBADMSG, -EMSGSIZE with a text; -E2BIG: no ring has so much room; -EAGAIN: not now;
-     * -EDQUOT: there may be no further stream; -ESHUTDOWN. Of those that are committed: -ETIMEDOUT:
-     * not durable yet; -EIO, -ESTALE: it is not known whether they ever will be.
+     * 0; -EBADMSG, -EMSGSIZE, of records -EINVAL, with a text; -ENOMEM; -E2BIG: no ring has so much
+     * room; -EAGAIN: not now; -EDQUOT: there may be no further stream; -ESHUTDOWN. Of those that
+     * are committed: -ETIMEDOUT: not durable yet; -EIO, -ESTALE: it is not known whether they ever
+     * will be.
      */
     int result;
     uint64_t events;
+    uint64_t records;           /* of the Firehose API: that many, from this number on */
+    uint64_t first_record;
     struct errmsg err;
 
     /* http_ingest's. */

@@ -16,6 +16,7 @@
 #include "control/http_server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -24,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/invariant.h"
@@ -34,6 +36,7 @@
 #include "control/http_guard.h"
 #include "control/http_listen.h"
 #include "control/http_wait.h"
+#include "control/http_wire.h"
 
 enum {
     BODY_BYTES_MAX_DEFAULT = 8 << 20,
@@ -51,6 +54,9 @@ struct http_server {
     struct http_ingest *ingest; /* owned; HTTP thread */
     struct mailbox *mailbox;    /* borrowed */
     struct http_budget bodies;  /* HTTP thread */
+    struct http_streams streams;
+    char *access_key, *secret_key;      /* owned; NULL: requests need no signature */
+    uint64_t id, replies;       /* random; so that no two answers have one */
     struct http_guard guard;
     uint64_t body_bytes_max;
     unsigned active;            /* requests begun and not completed; HTTP thread */
@@ -75,42 +81,29 @@ struct exchange {
     bool suspended;
 };
 
-static const char *header(struct MHD_Connection *connection, const char *name)
+static const char *header(const struct exchange *ex, const char *name)
 {
-    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+    return http_wire_header(ex->connection, name);
 }
 
-static bool headers_add(struct MHD_Response *response, const struct http_reply *reply)
-{
-    bool ok = MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
-              MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
-
-    if (ok && reply->content_type != NULL)
-        ok = MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES;
-    if (ok && reply->allow != NULL)
-        ok = MHD_add_response_header(response, "Allow", reply->allow) == MHD_YES;
-    if (ok && reply->retry_after)
-        ok = MHD_add_response_header(response, "Retry-After", "1") == MHD_YES;
-    if (ok && reply->authenticate)
-        ok = MHD_add_response_header(response, "WWW-Authenticate", "Bearer") == MHD_YES;
-    return ok;
-}
-
-/* Hands the reply to the library. MHD_NO (no memory) closes the connection. */
 static enum MHD_Result reply_send(struct exchange *ex)
 {
-    struct http_reply *reply = &ex->reply;
-    struct MHD_Response *response;
-    enum MHD_Result res = MHD_NO;
+    char id[2 * 16 + 2];
 
-    response = MHD_create_response_from_buffer(reply->body_len, reply->body, MHD_RESPMEM_MUST_FREE);
-    if (response == NULL)
-        return MHD_NO;
-    reply->body = NULL; /* the response's now */
-    if (headers_add(response, reply))
-        res = MHD_queue_response(ex->connection, reply->status, response);
-    MHD_destroy_response(response);
-    return res;
+    (void)snprintf(id, sizeof(id), "%016" PRIx64 "-%016" PRIx64, ex->server->id,
+                   ex->server->replies++);
+    return http_wire_send(ex->connection, &ex->reply, id);
+}
+
+static void operation_check(struct exchange *ex)
+{
+    struct http_call *call = &ex->call;
+
+    if (!http_firehose_route(header(ex, "X-Amz-Target"), &call->op, &ex->reply))
+        return;
+    call->puts = call->op == FIREHOSE_PUT_RECORD || call->op == FIREHOSE_PUT_RECORD_BATCH;
+    ex->put.form = call->op == FIREHOSE_PUT_RECORD ? HTTP_PUT_RECORD : HTTP_PUT_RECORDS;
+    ex->put.durable = true;
 }
 
 /* Guards and route: sets call, or reply. */
@@ -118,8 +111,9 @@ static void request_check(struct exchange *ex, const char *method, const char *p
                           const char *version)
 {
     const struct http_guard *guard = &ex->server->guard;
-    const char *host = header(ex->connection, "Host");
-    bool routed;
+    const char *host = header(ex, "Host");
+    bool routed = http_api_route(method, path, &ex->call, &ex->reply);
+    bool firehose = routed && ex->call.endpoint == HTTP_FIREHOSE;
 
     if (host == NULL && strcmp(version, "HTTP/1.0") != 0) {
         http_reply_error(&ex->reply, 400, "the Host header is missing");
@@ -129,35 +123,39 @@ static void request_check(struct exchange *ex, const char *method, const char *p
         http_reply_error(&ex->reply, 403, "Host is not a name of this server");
         return;
     }
-    if (!http_guard_origin(header(ex->connection, "Origin"), host)) {
+    if (!http_guard_origin(header(ex, "Origin"), host)) {
         http_reply_error(&ex->reply, 403, "Origin is another site");
         return;
     }
-    routed = http_api_route(method, path, &ex->call, &ex->reply);
-    if (!ex->call.open && !http_guard_token(guard, header(ex->connection, "Authorization"))) {
+    if (!ex->call.open && !(firehose && ex->server->access_key != NULL) &&
+        !http_guard_token(guard, header(ex, "Authorization"))) {
         http_reply_error(&ex->reply, 401, "the bearer token is missing or wrong");
         ex->reply.allow = NULL;
         routed = false;
     }
     INVARIANT(routed || ex->reply.status != 0);
+    if (routed && firehose)
+        operation_check(ex);
 }
 
 /* What the head says of the body: too large, or of a type that is not taken. */
 static void body_check(struct exchange *ex)
 {
-    const char *length = header(ex->connection, "Content-Length");
-    const char *coding = header(ex->connection, "Transfer-Encoding");
+    const char *length = header(ex, "Content-Length");
+    const char *coding = header(ex, "Transfer-Encoding");
     uint64_t bytes = length == NULL ? 0 : strtoull(length, NULL, 10);
 
     if (bytes > ex->server->body_bytes_max)
         http_reply_error(&ex->reply, 413, "the body is larger than %llu bytes",
                          (unsigned long long)ex->server->body_bytes_max);
-    else if (ex->reply.status == 0 && (bytes > 0 || coding != NULL || ex->call.puts) &&
-             !http_api_content_type(header(ex->connection, "Content-Type"), &ex->put.form))
-        http_reply_error(&ex->reply, 415, "a body needs Content-Type: application/json%s",
-                         ex->call.puts ? " or application/x-ndjson" : "");
-    else if (ex->reply.status == 0 && ex->call.puts &&
-             !http_body_coding(header(ex->connection, "Content-Encoding"), &ex->coding))
+    else if (ex->reply.status == 0 && (bytes > 0 || coding != NULL || ex->call.keeps) &&
+             !http_api_content_type(&ex->call, header(ex, "Content-Type"), &ex->put.form))
+        http_reply_error(&ex->reply, 415, "a body needs Content-Type: %s",
+                         ex->reply.firehose ? HTTP_FIREHOSE_TYPE
+                         : ex->call.puts    ? "application/json or application/x-ndjson"
+                                            : "application/json");
+    else if (ex->reply.status == 0 && ex->call.keeps &&
+             !http_body_coding(header(ex, "Content-Encoding"), &ex->coding))
         http_reply_error(&ex->reply, 415, "of Content-Encoding gzip and zstd are taken");
 }
 
@@ -202,7 +200,7 @@ static enum MHD_Result request_body(struct exchange *ex, const char *data,
     int res = 0;
 
     ex->body_bytes += *upload_data_size;
-    if (ex->call.puts && ex->reply.status == 0 && ex->body_bytes <= max)
+    if (ex->call.keeps && ex->reply.status == 0 && ex->body_bytes <= max)
         res = http_body_append(&ex->body, data, *upload_data_size);
     if (res != 0)
         body_failed(ex, res);
@@ -217,21 +215,57 @@ static enum MHD_Result request_body(struct exchange *ex, const char *data,
     return MHD_YES;
 }
 
+/* The body is whole: is it from who it must be, and what it says? Sets the reply if not. */
+static void body_take(struct exchange *ex)
+{
+    const struct http_server *server = ex->server;
+    enum http_sign_result sign = HTTP_SIGN_GOOD;
+    struct errmsg why;
+    int res;
+
+    if (ex->call.endpoint == HTTP_FIREHOSE && server->access_key != NULL)
+        sign = http_wire_signed(ex->connection, &ex->body.bytes, server->access_key,
+                                server->secret_key, &why);
+    if (sign != HTTP_SIGN_GOOD) {
+        http_firehose_unsigned(sign, &why, &ex->reply);
+        return;
+    }
+    res = http_body_unpack(&ex->body, ex->coding, server->body_bytes_max);
+    if (res != 0)
+        body_failed(ex, res);
+}
+
+static void put_answer(struct exchange *ex)
+{
+    if (ex->call.endpoint == HTTP_FIREHOSE)
+        http_firehose_put(ex->call.op, &ex->put, ex->server->id, &ex->reply);
+    else
+        http_api_put(&ex->call, &ex->put, &ex->reply);
+}
+
+/* What the shard has answered, or why it has not. */
+static void shard_answer(struct exchange *ex, int result, const struct status *status)
+{
+    if (result == 0 && ex->call.endpoint == HTTP_FIREHOSE)
+        http_firehose_answer(ex->call.op, ex->body.bytes.data, ex->body.bytes.len,
+                             &ex->server->streams, status, &ex->reply);
+    else
+        http_api_finish(&ex->call, result, status, &ex->reply);
+}
+
 /* The events of a request, which is whole. */
 static enum MHD_Result request_put(struct exchange *ex)
 {
     struct http_put *put = &ex->put;
-    const char *ack = MHD_lookup_connection_value(ex->connection, MHD_GET_ARGUMENT_KIND, "ack");
+    const char *ack = http_wire_argument(ex->connection, "ack");
     uint64_t now_ns = http_now_ns();
-    int res = http_body_unpack(&ex->body, ex->coding, ex->server->body_bytes_max);
 
-    put->durable = ack != NULL && strcmp(ack, "durable") == 0;
-    if (res != 0)
-        body_failed(ex, res);
-    else if (ack != NULL && !put->durable && strcmp(ack, "accepted") != 0)
+    if (ex->call.endpoint == HTTP_EVENTS)
+        put->durable = ack != NULL && strcmp(ack, "durable") == 0;
+    if (ack != NULL && !put->durable && strcmp(ack, "accepted") != 0) {
         http_reply_error(&ex->reply, 400, "ack: accepted or durable is wanted");
-    if (ex->reply.status != 0)
         return reply_send(ex);
+    }
     memcpy(put->stream, ex->call.stream, sizeof(put->stream));
     put->body = ex->body.bytes.data;
     put->body_len = ex->body.bytes.len;
@@ -239,7 +273,7 @@ static enum MHD_Result request_put(struct exchange *ex)
     put->durable_by_ns = now_ns + ex->call.timeout_ns;
     put->ctx = ex;
     if (http_ingest_put(ex->server->ingest, put, now_ns) == 0) {
-        http_api_put(&ex->call, put, &ex->reply);
+        put_answer(ex);
         return reply_send(ex);
     }
     ex->suspended = true;
@@ -250,18 +284,19 @@ static enum MHD_Result request_put(struct exchange *ex)
 /* The request is whole: asks the shard and puts the connection to sleep. */
 static enum MHD_Result request_post(struct exchange *ex)
 {
-    const char *timeout =
-        MHD_lookup_connection_value(ex->connection, MHD_GET_ARGUMENT_KIND, "timeout");
     int res;
 
-    if (!http_api_begin(&ex->call, timeout, &ex->reply))
+    if (http_api_begin(&ex->call, http_wire_argument(ex->connection, "timeout"), &ex->reply) &&
+        ex->call.keeps)
+        body_take(ex);
+    if (ex->reply.status != 0)
         return reply_send(ex);
     if (ex->call.puts)
         return request_put(ex);
     res = http_hub_post(ex->server->hub, ex->call.kind, ex->call.stream,
                         http_now_ns() + ex->call.timeout_ns, ex);
     if (res != 0) {
-        http_api_finish(&ex->call, res, NULL, &ex->reply);
+        shard_answer(ex, res, NULL);
         return reply_send(ex);
     }
     ex->suspended = true;
@@ -331,7 +366,7 @@ static void turn_finished(struct http_server *server)
     while ((put = http_ingest_next(server->ingest, http_now_ns())) != NULL) {
         struct exchange *ex = put->ctx;
 
-        http_api_put(&ex->call, put, &ex->reply);
+        put_answer(ex);
         exchange_resume(ex);
     }
 
@@ -339,8 +374,7 @@ static void turn_finished(struct http_server *server)
         struct exchange *ex = (struct exchange *)wait->ctx;
 
         /* Past its deadline the request is still the shard's: only a finished one has a status. */
-        http_api_finish(&ex->call, wait->result, wait->result == 0 ? wait->req.status : NULL,
-                        &ex->reply);
+        shard_answer(ex, wait->result, wait->result == 0 ? wait->req.status : NULL);
         http_wait_release(wait);
         exchange_resume(ex);
     }
@@ -470,6 +504,26 @@ static int thread_start(struct http_server *server)
     return -res;
 }
 
+static int keys_copy(struct http_server *server, const struct http_server_options *options)
+{
+    if (getrandom(&server->id, sizeof(server->id), 0) != (ssize_t)sizeof(server->id))
+        return -errno;
+    if (options->firehose_access_key == NULL || options->firehose_access_key[0] == '\0')
+        return 0;
+    server->access_key = strdup(options->firehose_access_key);
+    server->secret_key = strdup(options->firehose_secret_key);
+    return server->access_key != NULL && server->secret_key != NULL ? 0 : -ENOMEM;
+}
+
+static void server_free(struct http_server *server)
+{
+    if (server->secret_key != NULL)
+        explicit_bzero(server->secret_key, strlen(server->secret_key));
+    free(server->access_key);
+    free(server->secret_key);
+    free(server);
+}
+
 int http_server_start(const struct http_server_options *options, struct http_server **ret_server,
                       struct errmsg *err)
 {
@@ -489,6 +543,12 @@ int http_server_start(const struct http_server_options *options, struct http_ser
         errmsg_set(err, res, "the token is longer than %d bytes", HTTP_TOKEN_MAX - 1);
         goto fail;
     }
+    res = keys_copy(server, options);
+    if (res != 0) {
+        errmsg_set_errno(err, res, "keys and a random number");
+        goto fail;
+    }
+    server->streams = options->streams;
     server->bodies.max = BODIES_OF_ONE * server->body_bytes_max;
     if (server->bodies.max < BODIES_BYTES_MIN)
         server->bodies.max = BODIES_BYTES_MIN;
@@ -526,7 +586,7 @@ fail:
         MHD_stop_daemon(server->daemon);
     http_hub_close(server->hub);
     http_ingest_close(server->ingest);
-    free(server);
+    server_free(server);
     return res;
 }
 
@@ -553,5 +613,5 @@ void http_server_stop(struct http_server *server)
     (void)pthread_join(server->thread, NULL);
     http_hub_close(server->hub);
     http_ingest_close(server->ingest);
-    free(server);
+    server_free(server);
 }

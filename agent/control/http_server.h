@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/errmsg.h"
+#include "control/http_firehose.h"
 #include "control/http_ingest.h"
 #include "pipeline/mailbox.h"
 
@@ -28,6 +29,9 @@ struct http_server_options {
     uint64_t body_bytes_max;    /* larger bodies: 413; 0 = 8 MiB */
     struct mailbox *mailbox;    /* borrowed until stop; requests in it may outlive that */
     struct http_ingest_options ingest;  /* borrowed until stop */
+    struct http_streams streams;        /* its context: the same */
+    const char *firehose_access_key;    /* with its secret: of the Firehose endpoint; "" or NULL: */
+    const char *firehose_secret_key;    /* none; read in start only */
 };
 
 /* -EADDRINUSE, -EINVAL, ... with a text. The thread takes no signals. */

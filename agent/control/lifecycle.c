@@ -207,6 +207,32 @@ static bool on_stream(void *ctx, const char *stream)
     return shards_stream_take(life->shards, stream, named);
 }
 
+/* On the thread of HTTP, both. */
+static bool on_stream_raw(void *ctx, const char *stream)
+{
+    struct life *life = ctx;
+    const struct stream_config *found;
+    bool raw;
+
+    (void)pthread_mutex_lock(&life->config_mutex);
+    found = config_find_stream(life->config, stream);
+    if (!found)
+        found = &life->config->stream_default;
+    raw = found->output.format == CONFIG_FORMAT_RAW;
+    (void)pthread_mutex_unlock(&life->config_mutex);
+    return raw;
+}
+
+static void on_streams(void *ctx, void (*seen)(void *seen_ctx, const char *stream), void *seen_ctx)
+{
+    struct life *life = ctx;
+
+    (void)pthread_mutex_lock(&life->config_mutex);
+    for (size_t i = 0; i < life->config->streams_count; i++)
+        seen(seen_ctx, life->config->streams[i].name);
+    (void)pthread_mutex_unlock(&life->config_mutex);
+}
+
 static int http_start(struct life *life, struct errmsg *err)
 {
     struct http_server_options opt = {
@@ -217,9 +243,13 @@ static int http_start(struct life *life, struct errmsg *err)
         .ingest = {
             .shm_dir = life->config->agent.shm_dir,
             .stream_take = on_stream,
+            .stream_raw = on_stream_raw,
             .ctx = life,
             .counters = &life->counters,
         },
+        .streams = {on_streams, life},
+        .firehose_access_key = life->config->http.firehose_access_key,
+        .firehose_secret_key = life->config->http.firehose_secret_key,
     };
 
     if (strcmp(opt.listen, "off") == 0)

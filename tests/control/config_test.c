@@ -460,7 +460,7 @@ static void what_is_not_built_says_so(void **state)
 {
     static const char *const keys[] = {
         "[agent]\nauto_create_streams = no\n",
-        "[intake]\nrelay = 127.0.0.1:1\n", "[http]\nfirehose_access_key = a\n",
+        "[intake]\nrelay = 127.0.0.1:1\n",
     };
     static const char *const sinks[] = {
         "[sink x]\ntype = relay\naddress = central:9400\ntls = yes\nca_file = /x\n",

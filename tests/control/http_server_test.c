@@ -269,7 +269,7 @@ static void unknown_paths_are_404_and_methods_405(void **state)
     const char *request = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
                           "Connection: close\r\n\r\n";
 
-    expect(f, "GET", "/", 404, "{\"detail\": \"Not Found\"}");
+    expect(f, "GET", "/nothing", 404, "{\"detail\": \"Not Found\"}");
     expect(f, "GET", "/healthz/", 404, "");
     expect(f, "GET", "/v1/streams/clicks", 404, "");
     expect(f, "GET", "/v1/flush", 405, "{\"detail\": ");

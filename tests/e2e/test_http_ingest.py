@@ -1,9 +1,20 @@
 """Events by HTTP: what is taken and arrives, what a kill takes, what strangers can do."""
+import datetime
 import gzip
 import http.client
 import json
 import os
+import subprocess
 import threading
+import unittest
+import unittest.mock
+
+import botocore.auth
+import botocore.awsrequest
+import botocore.config
+import botocore.credentials
+import botocore.exceptions
+import botocore.session
 
 from harness import Agent, Case, DEADLINE_S, sized
 from test_status import parse_metrics
@@ -165,6 +176,178 @@ class Crashes(Ingest):
         self.check_once_in_order(self.agent.events(), {i: puts for i in range(16)})
 
 
+KEYS = "[http]\nfirehose_access_key = AKIDTEST\nfirehose_secret_key = s3cret/+key\n"
+
+
+class Firehose(Ingest):
+    """The endpoint that AWS's own clients talk to."""
+
+    def client(self, secret="s3cret/+key", key="AKIDTEST"):
+        """A client that neither retries nor looks for anything on the host."""
+        config = botocore.config.Config(retries={"max_attempts": 0}, proxies={},
+                                        read_timeout=DEADLINE_S)
+        session = botocore.session.Session()
+        client = session.create_client("firehose", region_name="eu-central-1",
+                                       endpoint_url="http://" + self.agent.http(),
+                                       aws_access_key_id=key, aws_secret_access_key=secret,
+                                       config=config)
+        self.addCleanup(client.close)
+        return client
+
+    def refused(self, code, call, **arguments):
+        with self.assertRaises(botocore.exceptions.ClientError) as caught:
+            call(**arguments)
+        self.assertEqual(caught.exception.response["Error"]["Code"], code)
+        self.assertTrue(caught.exception.response["ResponseMetadata"]["RequestId"])
+        return caught.exception.response["Error"]["Message"]
+
+    def raw(self, operation, body, headers=None):
+        code, text = self.agent.ask("POST", "/", {"Content-Type": "application/x-amz-json-1.1",
+                                                  "X-Amz-Target": "Firehose_20150804." + operation,
+                                                  **(headers or {})}, body)
+        return code, json.loads(text)
+
+    def test_records_that_were_answered_survive_a_kill(self):
+        self.start(KEYS + "[wal]\nsync = never\n[stream verbatim]\nformat = raw\n"
+                   'delimiter = ""\n')
+        client = self.client()
+        one = client.put_record(DeliveryStreamName="load", Record={"Data": b'{"n": 0}\n'})
+        many = client.put_record_batch(DeliveryStreamName="load", Records=[
+            {"Data": b'{"n": %d}\n{"n": %d}\n' % (n, n + 1)} for n in range(1, 1001, 2)])
+        self.assertEqual(many["FailedPutCount"], 0)
+        ids = [one["RecordId"]] + [r["RecordId"] for r in many["RequestResponses"]]
+        self.assertEqual(len(set(ids)), 501)
+        client.put_record(DeliveryStreamName="verbatim", Record={"Data": b"a\n\nb\n"})
+        client.put_record(DeliveryStreamName="verbatim", Record={"Data": b"\x00\xff"})
+        self.assertEqual(self.taken("firehose"), 1003)
+        ring = next(r for r in self.agent.status()["rings"] if r["name"].startswith("hydrant-http"))
+        self.assertEqual(ring["durable"], ring["head"])
+        self.agent.kill()
+        self.agent.start()
+        self.agent.stop()
+        self.assertEqual([e["n"] for e in self.agent.events("load")], list(range(1001)))
+        folder = os.path.join(self.agent.out, "verbatim")
+        data = b"".join(open(os.path.join(folder, name), "rb").read()
+                        for name in sorted(os.listdir(folder)))
+        self.assertEqual(data, b"a\n\nb\n\x00\xff")
+
+    def test_only_who_has_the_keys_may_put(self):
+        self.start(KEYS + "token = bearer\n")
+        good = {"DeliveryStreamName": "a", "Record": {"Data": b"x"}}
+        self.client().put_record(**good)
+        self.refused("InvalidSignatureException", self.client("other").put_record, **good)
+        self.refused("UnrecognizedClientException", self.client(key="AKIDOTHER").put_record, **good)
+        body = '{"DeliveryStreamName":"a","Record":{"Data":"eA=="}}'
+        code, answer = self.raw("PutRecord", body)
+        self.assertEqual((code, answer["__type"]), (403, "MissingAuthenticationTokenException"))
+        self.assertEqual(self.raw("PutRecord", body, {"Authorization": "Bearer bearer"})[0], 403)
+        self.assertEqual(self.put("a", {})[0], 401)     # elsewhere the token is asked for
+
+        # Signed, and then changed; or signed long ago.
+        url = "http://" + self.agent.http() + "/"
+        for change, why in (("body", "signature does not match"), ("date", "within 15 minutes"),
+                            ("hash", "not the body's hash"), (None, None)):
+            request = botocore.awsrequest.AWSRequest("POST", url, data=body, headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": "Firehose_20150804.PutRecord"})
+            if change == "hash":
+                request.headers["X-Amz-Content-SHA256"] = "0" * 64
+            keys = botocore.credentials.Credentials("AKIDTEST", "s3cret/+key")
+            past = datetime.datetime.utcnow() - datetime.timedelta(minutes=16)
+            with unittest.mock.patch("botocore.auth.datetime") as clock:
+                clock.datetime.utcnow.return_value = \
+                    past if change == "date" else datetime.datetime.utcnow()
+                botocore.auth.SigV4Auth(keys, "firehose", "us-east-1").add_auth(request)
+            sent = body.replace("eA==", "eQ==") if change == "body" else body
+            code, answer = self.raw("PutRecord", sent, dict(request.headers.items()))
+            self.assertEqual(code, 403 if why else 200, answer)
+            if why:
+                self.assertEqual(answer["__type"], "InvalidSignatureException")
+                self.assertIn(why, answer["message"])
+        self.assertEqual(self.taken_with("bearer"), 2)
+        self.agent.stop()
+
+    def taken_with(self, token):
+        text = self.agent.ask("GET", "/metrics", {"Authorization": "Bearer " + token})[1]
+        return parse_metrics(text)["hydrant_intake_events_total"]['{source="firehose"}']
+
+    def test_limits_and_mistakes(self):
+        self.start("[http]\nbody_bytes_max = 16MiB\n")
+        client = self.client()
+        put, batch = client.put_record, client.put_record_batch
+        put(DeliveryStreamName="a", Record={"Data": b"x" * 1024000})
+        message = self.refused("InvalidArgumentException", put, DeliveryStreamName="a",
+                               Record={"Data": b"x" * 1024001})
+        self.assertIn("1024000", message)
+        batch(DeliveryStreamName="a", Records=[{"Data": b"x" * 1000000}] * 4)
+        self.refused("InvalidArgumentException", batch, DeliveryStreamName="a",
+                     Records=[{"Data": b"x" * 1000000}] * 5)
+        self.refused("InvalidArgumentException", batch, DeliveryStreamName="a",
+                     Records=[{"Data": b"x"}] * 501)
+        self.refused("InvalidArgumentException", put, DeliveryStreamName="-a",
+                     Record={"Data": b"x"})
+        for body in ("", "[]", '{"DeliveryStreamName":"a","Record":{"Data":"eA="}}',
+                     '{"DeliveryStreamName":"a","Record":{"Data":"e A="}}',
+                     '{"DeliveryStreamName":"a","Record":{"Data":7}}',
+                     '{"DeliveryStreamName":"a","Record":7}'):
+            code, answer = self.raw("PutRecord", body)
+            self.assertEqual((code, answer["__type"]), (400, "SerializationException"), body)
+        body = '{"DeliveryStreamName":"a","Records":[{"Data":"eA=="},{"Data":"!"}]}'
+        code, answer = self.raw("PutRecordBatch", body)
+        self.assertEqual(code, 400)
+        self.assertIn("record 2: Data is not base64", answer["message"])
+        self.assertEqual(self.taken("firehose"), 5)
+        packed = gzip.compress(b'{"DeliveryStreamName":"a","Record":{"Data":"\\/\\/8="}}')
+        self.assertEqual(self.raw("PutRecord", packed, {"Content-Encoding": "gzip"})[0], 200)
+        code, answer = self.raw("PutRecord", "x", {"Content-Encoding": "aws-chunked"})
+        self.assertEqual(code, 415)
+        self.assertEqual(self.raw("Nothing", "{}")[1]["__type"], "UnknownOperationException")
+        self.agent.stop()
+
+    def test_what_can_be_asked(self):
+        self.start("[stream named]\n")
+        client = self.client()
+        self.assertEqual(client.list_delivery_streams()["DeliveryStreamNames"], ["named"])
+        for name in ("b", "a"):
+            client.put_record(DeliveryStreamName=name, Record={"Data": b"x"})
+        self.agent.flush()
+        first = client.list_delivery_streams(Limit=2)
+        self.assertEqual(first["DeliveryStreamNames"], ["a", "b"])
+        self.assertTrue(first["HasMoreDeliveryStreams"])
+        rest = client.list_delivery_streams(ExclusiveStartDeliveryStreamName="b")
+        self.assertEqual(rest["DeliveryStreamNames"], ["named"])
+        self.assertFalse(rest["HasMoreDeliveryStreams"])
+        found = client.describe_delivery_stream(DeliveryStreamName="a")["DeliveryStreamDescription"]
+        self.assertEqual(found["DeliveryStreamStatus"], "ACTIVE")
+        self.assertTrue(found["DeliveryStreamARN"].endswith(":deliverystream/a"))
+        self.assertEqual([d["DestinationId"] for d in found["Destinations"]], ["local"])
+        self.assertEqual(client.list_tags_for_delivery_stream(DeliveryStreamName="a")["Tags"], [])
+        self.refused("ResourceNotFoundException", client.describe_delivery_stream,
+                     DeliveryStreamName="c")
+        self.refused("ResourceInUseException", client.create_delivery_stream,
+                     DeliveryStreamName="named")
+        self.refused("UnknownOperationException", client.create_delivery_stream,
+                     DeliveryStreamName="c")
+        self.refused("UnknownOperationException", client.delete_delivery_stream,
+                     DeliveryStreamName="a")
+        self.agent.stop()
+
+    @unittest.skipUnless(os.access("/usr/bin/aws", os.X_OK), "there is no AWS CLI 2")
+    def test_the_command_line_client(self):
+        self.start(KEYS)
+        environment = {"PATH": os.environ["PATH"], "HOME": self.dir, "AWS_PAGER": "",
+                       "AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "s3cret/+key",
+                       "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+                       "AWS_MAX_ATTEMPTS": "1"}
+        done = subprocess.run(["/usr/bin/aws", "firehose", "put-record", "--endpoint-url",
+                               "http://" + self.agent.http(), "--delivery-stream-name", "load",
+                               "--record", "Data=eyJuIjogMX0K"], env=environment,
+                              capture_output=True, timeout=DEADLINE_S, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(json.loads(done.stdout)["RecordId"])
+        self.agent.stop()
+        self.assertEqual(self.agent.events("load"), [{"n": 1}])
+
+
 if __name__ == "__main__":
-    import unittest
     unittest.main()

@@ -90,7 +90,6 @@ class Bodies(Ingest):
         code, answer = self.put("a", bomb, Content_Encoding="gzip")
         self.assertEqual(code, 413, answer)
         self.assertIn("unpacks to more than 1048576 bytes", answer["detail"])
-        self.assertEqual(self.put("a", b"x" * (2 << 20))[0], 413)
         code, answer = self.put("a", b"x\n" * (1 << 19), kind="application/x-ndjson")
         self.assertEqual(code, 202, answer)
         self.assertEqual(self.taken("http"), 1 + (1 << 19))
@@ -110,7 +109,7 @@ class Crashes(Ingest):
     def test_all_that_was_answered_survives_kills(self):
         """Accepted or durable, an event that was answered is in the files, once."""
         self.start("[wal]\nsync = never\n[stream *]\nbuffer_time = 200ms\n")
-        clients, lives = 8, sized(2, 3, 12)
+        clients, lives = 8, sized(1, 2, 12)
         answered = [[] for _ in range(clients)]
         asked = [0] * clients
         for _ in range(lives):
@@ -154,7 +153,7 @@ class Crashes(Ingest):
 
     def test_many_clients_share_syncs(self):
         self.start("[wal]\nsync = never\n")
-        puts = sized(10, 40, 400)
+        puts = sized(10, 20, 400)
         before = self.agent.status()["wal"]["syncs"]
 
         def work(i):
@@ -227,8 +226,10 @@ class Firehose(Ingest):
         self.agent.stop()
         self.assertEqual([e["n"] for e in self.agent.events("load")], list(range(1001)))
         folder = os.path.join(self.agent.out, "verbatim")
-        data = b"".join(open(os.path.join(folder, name), "rb").read()
-                        for name in sorted(os.listdir(folder)))
+        data = b""
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), "rb") as file:
+                data += file.read()
         self.assertEqual(data, b"a\n\nb\n\x00\xff")
 
     def test_only_who_has_the_keys_may_put(self):

@@ -42,6 +42,8 @@ const char *encoding_extension(const struct output_settings *set)
 
     if (set->framing == SETTINGS_FRAMING_RECORDS)
         return "records";
+    if (set->framing == SETTINGS_FRAMING_FRAMES)
+        return "frames";
     if (set->framing == SETTINGS_FRAMING_ARRAY)
         return arrays[set->compression];
 
@@ -645,6 +647,21 @@ static int object_look(struct encoding *e, const struct event *ev, bool first)
     return r;
 }
 
+/* --- frames ------------------------------------------------------------------------------- */
+
+/* Another agent takes the event as it is; but a record has to be one. */
+static int frame_look(struct encoding *e, const struct event *ev)
+{
+    struct record_fault fault;
+
+    if (ev->kind != SHM_KIND_RECORD)
+        return 0;
+    if (!ev->record)
+        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "the record's type is not known");
+    fault = record_check(&ev->record->plan, ev->data, ev->len);
+    return fault.what == RECORD_GOOD ? 0 : record_refused(e, ev, fault);
+}
+
 /* --- looking ------------------------------------------------------------------------------ */
 
 int encoding_look(struct encoding *e, const struct event *ev, bool first)
@@ -658,6 +675,8 @@ int encoding_look(struct encoding *e, const struct event *ev, bool first)
     e->key.text[0] = '\0';
     e->letter = ev->data;
     e->letter_len = ev->len;
+    if (e->set->framing == SETTINGS_FRAMING_FRAMES)
+        return frame_look(e, ev);
     r = record ? record_look(e, ev) : object_look(e, ev, first);
     if (!r && e->hidden.count > 0)
         r = partition_key(record ? &e->record.schema : e->row_schema, e->cells,

@@ -17,6 +17,8 @@ bool framing_fits(const struct output_settings *set)
     switch ((enum settings_framing)set->framing) {
     case SETTINGS_FRAMING_ARRAY:
         return strcmp(set->format, "json") == 0;
+    case SETTINGS_FRAMING_FRAMES:
+        return strcmp(set->format, "raw") == 0 && set->compression == SETTINGS_COMPRESSION_NONE;
     case SETTINGS_FRAMING_RECORDS:
         return encoder_find(set->format) != NULL && set->compression == SETTINGS_COMPRESSION_NONE;
     default:
@@ -126,6 +128,41 @@ bool framing_event(const struct encoding *e, const struct event *ev, bool first,
         line_append(e, ev, most, out);
     }
     return true;
+}
+
+static bool frame_append(const struct shm_frame *frame, const void *payload,
+                         struct block_chain *out)
+{
+    static const uint8_t zeros[SHM_FRAME_ALIGN];
+    uint64_t bytes = shm_frame_bytes(frame->len);
+    size_t padding = (size_t)(bytes - sizeof(*frame) - frame->len);
+
+    if (!chain_reserve(out, bytes))
+        return false;
+    chain_append(out, frame, sizeof(*frame));
+    if (frame->len > 0)
+        chain_append(out, payload, frame->len);
+    if (padding > 0)
+        chain_append(out, zeros, padding);
+    return true;
+}
+
+bool framing_frame(const struct event *ev, uint16_t number, struct block_chain *out)
+{
+    struct shm_frame frame = {
+        .len = ev->len, .def = number, .kind = ev->kind, .time_ns = ev->time_ns,
+    };
+
+    return frame_append(&frame, ev->data, out);
+}
+
+bool framing_schema(const struct event *ev, uint16_t number, struct block_chain *out)
+{
+    struct shm_frame frame = {
+        .len = ev->record->len, .def = number, .kind = FRAMING_KIND_SCHEMA,
+    };
+
+    return frame_append(&frame, ev->record->body, out);
 }
 
 bool framing_end(const struct encoding *e, struct block_chain *out)

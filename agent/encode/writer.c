@@ -23,6 +23,7 @@ enum {
 
 enum writer_state {
     WRITER_LINES,                       /* json, raw */
+    WRITER_FRAMES,                      /* raw, framing = frames */
     WRITER_HOLD,                        /* columns are being found */
     WRITER_PUMP,                        /* they are known; what was held is being written */
     WRITER_ROWS
@@ -41,6 +42,7 @@ struct writer {
     uint64_t record;                    /* id of the type of its records; 0: objects */
     struct infer infer;                 /* of objects whose columns are found */
     bool begun;                         /* it has a line */
+    struct bytes types;                 /* of frames: ids of its record types; number 1 is first */
     bool found, learned, ended;
     bool direct;                        /* its records are rows as they are */
     struct bytes held;
@@ -104,7 +106,9 @@ int writer_open(struct encoding *e, const struct event *ev, const struct schema 
     if (!w)
         return -ENOMEM;
     w->enc = e;
-    if (!rows(e)) {
+    if (e->set->framing == SETTINGS_FRAMING_FRAMES) {
+        w->state = WRITER_FRAMES;
+    } else if (!rows(e)) {
         w->state = WRITER_LINES;
     } else if (e->declared.count > 0) {
         w->state = WRITER_ROWS;
@@ -137,6 +141,7 @@ void writer_close(struct writer *w)
     if (w->found)
         infer_fini(&w->infer);
     bytes_free(&w->held);
+    bytes_free(&w->types);
     schema_fini(&w->schema);
     schema_fini(&w->wider);
     json_row_close(w->row);
@@ -391,11 +396,35 @@ bool writer_line(const struct encoding *e, const struct event *ev, struct block_
     return true;
 }
 
+/* A definition stands in front of the first record that needs it. */
+static enum writer_result frame_put(struct writer *w, const struct event *ev,
+                                    struct block_chain *out)
+{
+    size_t count = w->types.len / sizeof(uint64_t), i = count;
+    bool record = ev->kind == SHM_KIND_RECORD;
+
+    while (record && i > 0 && bytes_get_u64(w->types.data + (i - 1) * 8) != ev->record->id)
+        i--;
+    if (record && i == 0) {
+        if (count == SHM_DEFS_MAX)
+            return WRITER_MISFIT;
+        if (bytes_reserve(&w->types, sizeof(ev->record->id)))
+            return WRITER_NO_MEMORY;
+        i = count + 1;
+        if (!framing_schema(ev, (uint16_t)i, out))
+            return WRITER_NO_ROOM;
+        (void)bytes_append(&w->types, &ev->record->id, sizeof(ev->record->id));
+    }
+    return framing_frame(ev, (uint16_t)(record ? i : 0), out) ? WRITER_TAKEN : WRITER_NO_ROOM;
+}
+
 enum writer_result writer_take(struct writer *w, const struct event *ev, struct block_chain *out)
 {
     uint64_t record = ev->kind == SHM_KIND_RECORD ? ev->record->id : 0;
     enum writer_result result;
 
+    if (w->state == WRITER_FRAMES)
+        return frame_put(w, ev, out);
     if (w->state == WRITER_LINES) {
         if (!framing_event(w->enc, ev, !w->begun, out))
             return WRITER_NO_ROOM;
@@ -426,6 +455,8 @@ enum writer_result writer_finish(struct writer *w, struct block_chain *out)
 {
     enum writer_result result = WRITER_TAKEN;
 
+    if (w->state == WRITER_FRAMES)
+        return WRITER_TAKEN;
     if (w->state == WRITER_LINES)
         return framing_end(w->enc, out) ? WRITER_TAKEN : WRITER_NO_ROOM;
     if (w->state == WRITER_HOLD)

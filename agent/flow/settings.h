@@ -27,7 +27,8 @@ enum { SETTINGS_STR_MAX = 4096, SETTINGS_TEXT_MAX = 65536 };
 
 #define SETTINGS_ERROR_PREFIX "errors/!{firehose:error-output-type}/"
 
-enum target_type { TARGET_FILE = 1, TARGET_S3, TARGET_FIREHOSE, TARGET_HTTP, TARGET_TYPE_END };
+enum target_type { TARGET_FILE = 1, TARGET_S3, TARGET_FIREHOSE, TARGET_HTTP, TARGET_RELAY,
+                   TARGET_TYPE_END };
 
 /* In the order of the words in options.def and of enum compress_type. */
 enum settings_compression {
@@ -44,12 +45,13 @@ enum settings_framing {
     SETTINGS_FRAMING_NONE,
     SETTINGS_FRAMING_ARRAY,     /* json: one array of objects */
     SETTINGS_FRAMING_RECORDS,   /* each event: its length, 4 bytes little endian, then its bytes */
+    SETTINGS_FRAMING_FRAMES,    /* raw: as the log has them, for another agent: encode/framing.h */
     SETTINGS_FRAMING_COUNT
 };
 
 struct target_settings {
     char *sink;                 /* its name */
-    char *directory;            /* s3: bucket[/prefix], firehose: delivery stream, http: sink */
+    char *directory;            /* s3: bucket[/prefix], firehose: delivery stream, http, relay: sink */
     uint8_t type;               /* enum target_type */
     bool flat;                  /* no folder of the stream's name */
 };

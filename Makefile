@@ -41,8 +41,8 @@ endif
 AR         ?= ar
 PKG_CONFIG ?= pkg-config
 
-AGENT_PKGS := liburing libcurl libcrypto inih libmicrohttpd jansson simdjson libisal zlib libzstd \
-              liblz4 snappy expat
+AGENT_PKGS := liburing libcurl libssl libcrypto inih libmicrohttpd jansson simdjson libisal zlib \
+              libzstd liblz4 snappy expat
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla
 ifneq ($(strip $(CI)$(filter 1,$(WERROR))),)

@@ -331,6 +331,13 @@ int file_lock_probe(int fd)
     return lock.l_type != F_UNLCK;
 }
 
+int file_lock_as_producer(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &whole) != 0 ? -errno : 0;
+}
+
 int file_watch_open(const char *dir_path)
 {
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

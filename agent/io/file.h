@@ -90,6 +90,8 @@ int file_lock(int fd, bool wait);
 
 /* 1: some open file description holds an OFD lock on it (its producer lives); 0: nobody. */
 int file_lock_probe(int fd);
+/* Takes that lock of a ring whose producer is gone, so that its producer seems to live. */
+int file_lock_as_producer(int fd);
 
 /*
  * Shared mapping whose faults do not kill: when the file loses its pages, anonymous memory takes

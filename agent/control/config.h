@@ -157,6 +157,7 @@ struct sink_config {
     struct {
         char *address;
         bool tls;
+        char *cert_file, *key_file;
     } relay;
     struct { /* all but file */
         int64_t in_flight_max;
@@ -210,6 +211,7 @@ struct config {
         struct config_list unix_paths;
         struct config_list udp;
         struct config_list relay;
+        char *relay_cert_file, *relay_key_file, *relay_ca_file;
         int64_t line_bytes_max;
         int64_t connections_max;
         int64_t idle_timeout_ns;

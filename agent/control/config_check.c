@@ -107,9 +107,17 @@ static void check_listeners(const struct checker *k, const char *key,
 
 static void check_intake(const struct checker *k)
 {
+    const struct config *c = k->config;
+
     check_listeners(k, "tcp", &k->config->intake.tcp);
     check_listeners(k, "udp", &k->config->intake.udp);
     check_listeners(k, "relay", &k->config->intake.relay);
+    if ((c->intake.relay_cert_file[0] == '\0') != (c->intake.relay_key_file[0] == '\0'))
+        checker_fail(k, "intake", "relay_key_file", "relay_cert_file and relay_key_file go "
+                     "together; set both or neither");
+    if (c->intake.relay_ca_file[0] != '\0' && c->intake.relay_cert_file[0] == '\0')
+        checker_fail(k, "intake", "relay_ca_file", "without relay_cert_file there is no TLS, and "
+                     "nobody shows a certificate");
 }
 
 static void check_url(const struct checker *k, const char *section, const char *key,
@@ -230,6 +238,11 @@ static void check_sink(const struct checker *k, const struct sink_config *s)
     case CONFIG_SINK_RELAY:
         if (address_check_peer(s->relay.address, &err) < 0)
             checker_fail(k, section, "address", "%s", err.text);
+        if ((s->relay.cert_file[0] == '\0') != (s->relay.key_file[0] == '\0'))
+            checker_fail(k, section, "key_file", "cert_file and key_file go together; set both or "
+                         "neither");
+        if (s->relay.cert_file[0] != '\0' && !s->relay.tls)
+            checker_fail(k, section, "cert_file", "it is shown by tls = yes alone");
         break;
     case CONFIG_SINK_COUNT:
         break;

@@ -16,15 +16,10 @@ struct unbuilt {
     const char *remedy;
 };
 
-#define SINKS "use a file sink"
-#define PRODUCERS "send by ring or socket (`hydrant send`)"
-
 /* Whatever gets built loses its line here. */
 static const struct unbuilt unbuilt_table[] = {
     { OPTION_agent_auto_create_streams, "no", "leave it at yes" },
     { OPTION_http_listen, "unix:*", "use ADDR:PORT or off" },
-    { OPTION_intake_relay, NULL, PRODUCERS },
-    { OPTION_sink_type, "relay", SINKS },
 };
 
 int config_unbuilt(const struct option *o, const char *text, struct errmsg *err)

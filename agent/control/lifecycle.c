@@ -1,6 +1,6 @@
 /*
  * lifecycle: starts the shards and the HTTP thread, turns signals into what they mean, ends.
- * Owns:   configuration, shards, HTTP server, intake.
+ * Owns:   configuration, shards, HTTP server, intake, relay listener.
  * Thread: main.
  */
 #include "control/lifecycle.h"
@@ -22,6 +22,7 @@
 #include "control/remote_config.h"
 #include "control/routing.h"
 #include "intake/intake.h"
+#include "intake/relay_listener.h"
 #include "pipeline/crash_note.h"
 #include "pipeline/shards.h"
 
@@ -43,6 +44,7 @@ struct life {
     struct shards *shards;          /* owned */
     struct http_server *http;       /* owned */
     struct intake *intake;          /* owned; NULL: no sockets */
+    struct relay_listener *relay;   /* owned; NULL: nothing of it to do */
     struct intake_counters counters;
     pthread_mutex_t config_mutex;   /* for who looks at the configuration from another thread */
 };
@@ -184,6 +186,7 @@ static int agent_open(struct life *life, struct errmsg *err)
 /* Before the shards hear of the configuration: they send to its sinks. */
 static int remote_sinks(struct shards *shards, const struct config *config, struct errmsg *err)
 {
+    struct relay_sink_settings *relays;
     struct remote_settings *settings;
     uint32_t count;
     int r = remote_config(config, &settings, &count);
@@ -192,6 +195,13 @@ static int remote_sinks(struct shards *shards, const struct config *config, stru
         return errmsg_set(err, r, "no memory");
     r = shards_remote(shards, settings, count, err);
     free(settings);
+    if (r)
+        return r;
+    r = remote_config_relays(config, &relays, &count);
+    if (r)
+        return errmsg_set(err, r, "no memory");
+    r = shards_relay_sinks(shards, relays, count, err);
+    free(relays);
     return r;
 }
 
@@ -312,6 +322,48 @@ static int sockets_start(struct life *life, struct errmsg *err)
     return r;
 }
 
+static uint64_t on_ring_end(void *ctx, const uint8_t uuid[16])
+{
+    const struct life *life = ctx;
+
+    return shards_ring_end(life->shards, uuid);
+}
+
+/* Before the shards drain: it holds rings that an earlier life has left. */
+static int relay_begin(struct life *life, struct errmsg *err)
+{
+    const struct config *c = life->config;
+    struct relay_listener_options opt = {
+        .places_count = c->intake.relay.count,
+        .shm_dir = c->agent.shm_dir,
+        .data_dir = c->agent.data_dir,
+        .tls = {c->intake.relay_cert_file, c->intake.relay_key_file, c->intake.relay_ca_file},
+        .connections_max = (uint32_t)c->intake.connections_max,
+        .idle_timeout_ns = (uint64_t)c->intake.idle_timeout_ns,
+        .stream_take = on_stream,
+        .ring_end = on_ring_end,
+        .ctx = life,
+    };
+    struct relay_place *places = calloc(opt.places_count + 1, sizeof(*places));
+    int r = places ? 0 : errmsg_set(err, -ENOMEM, "out of memory");
+
+    for (size_t i = 0; !r && i < opt.places_count; i++) {
+        struct address address;
+
+        r = address_parse(c->intake.relay.items[i], &address, err);
+        if (!r)
+            places[i] = (struct relay_place){c->intake.relay.items[i], address.addr, address.len};
+    }
+    opt.places = places;
+    if (!r)
+        r = relay_listener_open(&opt, &life->relay, err);
+    for (size_t i = 0; !r && i < opt.places_count; i++)
+        log_info("events of other agents at %s%s", places[i].text,
+                 opt.tls.cert_file[0] ? ", TLS" : "");
+    free(places);
+    return r;
+}
+
 /* On the thread of the shard that was the last to take it over. */
 static void on_reloaded(struct shard_request *req, int result)
 {
@@ -383,12 +435,16 @@ static bool stop_turn(struct life *life, bool *begun)
 {
     uint64_t timeout_ns = (uint64_t)life->config->agent.shutdown_timeout_ns;
 
+    uint64_t intake_ns = timeout_ns / 2 < INTAKE_STOP_NS ? timeout_ns / 2 : INTAKE_STOP_NS;
+
     if (!*begun && life->intake)
-        intake_stop(life->intake, timeout_ns / 2 < INTAKE_STOP_NS ? timeout_ns / 2
-                                                                  : INTAKE_STOP_NS);
+        intake_stop(life->intake, intake_ns);
+    if (!*begun && life->relay)
+        relay_listener_stop(life->relay, intake_ns);
     *begun = true;
-    if ((life->http && !http_server_shut(life->http)) ||
-        (life->intake && !intake_stopped(life->intake)))
+    if ((life->http && !http_server_shut(life->http))
+        || (life->intake && !intake_stopped(life->intake))
+        || (life->relay && !relay_listener_stopped(life->relay)))
         return false;
     shards_stop(life->shards, timeout_ns);
     return true;
@@ -414,6 +470,8 @@ static int turns_run(struct life *life)
         r = shards_turn(life->shards, &err);
         if (r == 0 && !stopping && life->intake && intake_stopped(life->intake))
             r = errmsg_set(&err, -EIO, "sockets are read no more");     /* it has said why */
+        if (r == 0 && !stopping && life->relay && relay_listener_failed(life->relay))
+            r = errmsg_set(&err, -EIO, "nothing is taken of other agents any more");
         if (life->fresh)
             reload_end(life);
     } while (r == 0);
@@ -449,8 +507,10 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
         goto out;
     }
     signalled_shard = shards_at(life.shards, 0);
-    if (remote_sinks(life.shards, life.config, &err) || shards_start(life.shards, &err)
-        || http_start(&life, &err) || sockets_start(&life, &err)) {
+    if (remote_sinks(life.shards, life.config, &err) || relay_begin(&life, &err)
+        || shards_start(life.shards, &err) || http_start(&life, &err)
+        || sockets_start(&life, &err)
+        || (life.relay && relay_listener_start(life.relay, &err))) {
         log_error("%s", err.text);
         goto out;
     }
@@ -462,6 +522,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
 out:
     signalled_shard = NULL;
     intake_close(life.intake);
+    relay_listener_close(life.relay);
     http_server_stop(life.http);
     shards_close(life.shards);
     config_free(life.fresh);

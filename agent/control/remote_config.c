@@ -95,3 +95,33 @@ int remote_config(const struct config *config, struct remote_settings **ret_sett
     *ret_count = count;
     return 0;
 }
+
+int remote_config_relays(const struct config *config, struct relay_sink_settings **ret_settings,
+                         uint32_t *ret_count)
+{
+    struct relay_sink_settings *set = calloc(config->sinks_count + 1, sizeof(*set));
+    uint32_t count = 0;
+
+    if (!set)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        const struct sink_config *sink = &config->sinks[i];
+
+        if (sink->type != CONFIG_SINK_RELAY)
+            continue;
+        set[count++] = (struct relay_sink_settings){
+            .name = sink->name,
+            .address = sink->relay.address,
+            .tls = sink->relay.tls,
+            .ca_file = sink->remote.ca_file,
+            .cert_file = sink->relay.cert_file,
+            .key_file = sink->relay.key_file,
+            .in_flight_max = (uint32_t)sink->remote.in_flight_max,
+            .timeout_ns = (uint64_t)sink->remote.timeout_ns,
+            .backoff_max_ns = (uint64_t)sink->remote.retry_backoff_max_ns,
+        };
+    }
+    *ret_settings = set;
+    *ret_count = count;
+    return 0;
+}

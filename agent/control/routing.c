@@ -74,6 +74,10 @@ static int target_fill(struct target_settings *t, const char *stream,
         t->type = TARGET_HTTP;
         t->directory = strdup(sink->name);      /* where that is, is a secret at times */
         break;
+    case CONFIG_SINK_RELAY:
+        t->type = TARGET_RELAY;
+        t->directory = strdup(sink->name);      /* an address may change under what is sealed */
+        break;
     default:
         t->type = TARGET_FILE;
         t->directory = routing_absolute(sink->file.directory);
@@ -141,6 +145,9 @@ static enum settings_framing framing_of(const struct sink_config *sink)
 {
     bool http = sink->type == CONFIG_SINK_HTTP;
 
+    if (sink->type == CONFIG_SINK_RELAY)
+        return SETTINGS_FRAMING_FRAMES;
+
     if (sink->type == CONFIG_SINK_FIREHOSE
         || (http && sink->web.protocol == CONFIG_PROTOCOL_FIREHOSE))
         return SETTINGS_FRAMING_RECORDS;
@@ -155,6 +162,17 @@ static enum settings_framing framing_of(const struct sink_config *sink)
 static uint32_t file_mode_of(const struct config *config, const struct sink_config *sink)
 {
     return sink->type == CONFIG_SINK_FILE ? sink->file.mode : config->sinks[0].file.mode;
+}
+
+/* What goes to another agent stays as it is: it is made into files there. */
+static void output_frames(struct output_config *from)
+{
+    static char empty[] = "";
+
+    from->format = CONFIG_FORMAT_RAW;
+    from->delimiter = from->columns = from->fields = from->drop_fields = from->add_fields
+        = from->partition_by = empty;
+    from->compression = CONFIG_COMPRESSION_NONE;
 }
 
 /* config_check has passed the texts: what fails is memory. What has no effect gets one value. */
@@ -174,8 +192,9 @@ static int output_fill(struct output_settings *o, const struct config *config,
     o->prefix = strdup(stream->prefix);
     o->error_prefix = strdup(stream->error_prefix);
     o->event_clock = stream->prefix_clock == CONFIG_PREFIX_CLOCK_EVENT
+                     && sink->type != CONFIG_SINK_RELAY
                      && traits.period_ns != UINT64_MAX;
-    o->validate = stream->validate;
+    o->validate = stream->validate && sink->type != CONFIG_SINK_RELAY;
     o->delimiter = (uint8_t *)strdup(raw ? from->delimiter : "");
     o->delimiter_len = o->delimiter ? (uint32_t)strlen((char *)o->delimiter) : 0;
     o->epoch_name = from->filename == CONFIG_FILENAME_EPOCH;
@@ -247,6 +266,8 @@ static int sink_add(struct stream_settings *set, struct bytes *shared, const str
     r = config_resolve_output(stream, sink, &from, err);
     if (r)
         return r;
+    if (sink->type == CONFIG_SINK_RELAY)
+        output_frames(&from);
     r = output_find(set, shared, config, stream, sink, &from, &o);
     if (!r)
         r = target_add(o, config, stream_name, sink);

@@ -287,7 +287,8 @@ void deliver_turn_end(struct shard *s)
 {
     uint64_t now = loop_now_ns(s->loop);
     const struct delivery *remote = shards_delivery(s->all);
-    bool failing = remote && delivery_failing(remote);
+    struct relay *relay = shards_relay(s->all);
+    bool failing = (remote && delivery_failing(remote)) || (relay && relay_failing(relay));
 
     if (s->abandoned.batches > 0)
         log_warn("the configuration has no sink '%s'%s any more: %" PRIu64 " batches with %" PRIu64

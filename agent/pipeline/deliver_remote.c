@@ -66,13 +66,25 @@ void deliver_remote_begin(struct seal_target *t)
         .ctx = t,
     };
     batch_id_format(&sb->batch.id, t->batch);
-    if (shards_delivery(s->all)) {
+    if (t->type == TARGET_RELAY && shards_relay(s->all)) {
+        relay_post(shards_relay(s->all), job, &sb->batch.id);
+        return;
+    }
+    if (t->type != TARGET_RELAY && shards_delivery(s->all)) {
         delivery_post(shards_delivery(s->all), job);
         return;
     }
     job->result = SINK_RETRY;
     errmsg_set(&job->err, -ENOENT, "there is no sink '%s'", t->name);
     on_done(job);
+}
+
+void deliver_remote_forget(const struct seal_target *t)
+{
+    struct relay *relay = shards_relay(t->seal->shard->all);
+
+    if (t->type == TARGET_RELAY && relay)
+        relay_forget(relay, t->name, &t->seal->batch.id);
 }
 
 bool deliver_remote_turn(struct shard *s)

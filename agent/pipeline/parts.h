@@ -37,6 +37,7 @@
 #include "ring/discover.h"
 #include "ring/frames.h"
 #include "sink/delivery.h"
+#include "sink/relay.h"
 #include "sink/file.h"
 #include "sink/spool.h"
 #include "wal/wal_dir.h"
@@ -228,6 +229,7 @@ struct shards {
     struct status *past;            /* owned; books of logs without a shard; NULL: none */
     struct quota quota;             /* any thread */
     _Atomic(struct delivery *) delivery;    /* owned; shards_delivery() */
+    _Atomic(struct relay *) relay;          /* owned; shards_relay() */
     uint32_t threads;               /* running, of the shards behind the first */
     bool started;                   /* and that of delivery, if there is one */
     _Atomic uint64_t stop_by_ns;    /* boot clock; 0: nobody has asked to stop */
@@ -465,6 +467,7 @@ const char *deliver_place(const struct seal_target *t);
 int deliver_remote_init(struct seal_target *t, const char *place);
 void deliver_remote_fini(struct seal_target *t);    /* the delivery thread does not have it */
 void deliver_remote_begin(struct seal_target *t);   /* ends in t->job.done() in a later turn */
+void deliver_remote_forget(const struct seal_target *t);    /* its ACK is synced */
 bool deliver_remote_turn(struct shard *s);          /* true: something came back */
 
 /* room.c */

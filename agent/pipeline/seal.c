@@ -617,6 +617,8 @@ bool seal_turn(struct shard *s)
             continue;
         }
         /* D8: the ACK is synced, only now the spool file goes. */
+        for (uint16_t i = 0; i < sb->targets; i++)
+            deliver_remote_forget(&sb->target[i]);
         file_unlink(s->spool_dir, sb->spool.name);
         s->seals_count--;
         ack_remove(&s->unfinished, &sb->batch);

@@ -347,6 +347,45 @@ struct delivery *shards_delivery(const struct shards *a)
     return atomic_load_explicit(&a->delivery, memory_order_acquire);
 }
 
+int shards_relay_sinks(struct shards *a, const struct relay_sink_settings *settings,
+                       uint32_t count, struct errmsg *err)
+{
+    struct relay *relay = shards_relay(a);
+    int r = 0;
+
+    if (!relay && count == 0)
+        return 0;
+    if (!relay) {
+        r = relay_open(a->uuid, &relay, err);
+        if (!r)
+            r = relay_configure(relay, settings, count, err);
+        if (r) {
+            relay_close(relay);
+            return r;
+        }
+        /* R3, release: who posts finds it made; pairs with the acquire in shards_relay(). */
+        atomic_store_explicit(&a->relay, relay, memory_order_release);
+        return 0;
+    }
+    return relay_configure(relay, settings, count, err);
+}
+
+struct relay *shards_relay(const struct shards *a)
+{
+    return atomic_load_explicit(&a->relay, memory_order_acquire);
+}
+
+uint64_t shards_ring_end(const struct shards *a, const uint8_t uuid[16])
+{
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct wal_ring *ring = wal_state_ring_by_uuid(&a->shard[i]->state, uuid);
+
+        if (ring)
+            return ring->end_pos;
+    }
+    return 0;
+}
+
 int shards_start(struct shards *a, struct errmsg *err)
 {
     int r = shards_delivery(a) ? delivery_start(shards_delivery(a), err) : 0;
@@ -447,6 +486,7 @@ void shards_close(struct shards *a)
         return;
     threads_end(a);
     delivery_close(shards_delivery(a));     /* jobs are of the seals that go now */
+    relay_close(shards_relay(a));
     for (uint32_t i = 0; i < a->count; i++)
         shard_free(a->shard[i]);
     data_dir_close(a);

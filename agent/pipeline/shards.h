@@ -25,6 +25,7 @@
 #include "pipeline/mailbox.h"
 #include "pipeline/shard.h"
 #include "sink/delivery.h"
+#include "sink/relay.h"
 
 enum { SHARDS_MAX = 64 };           /* as configured; surplus ones come on top */
 
@@ -51,6 +52,15 @@ int shards_turn(struct shards *a, struct errmsg *err);
  */
 int shards_remote(struct shards *a, const struct remote_settings *settings, uint32_t count,
                   struct errmsg *err);
+/* The same for relay sinks. */
+int shards_relay_sinks(struct shards *a, const struct relay_sink_settings *settings,
+                       uint32_t count, struct errmsg *err);
+/* NULL: there never was a relay sink. */
+struct relay *shards_relay(const struct shards *a);
+
+/* Before the threads run: how far some log has the ring with this uuid; 0: none knows it. */
+uint64_t shards_ring_end(const struct shards *a, const uint8_t uuid[16]);
+
 /* NULL: there never was a remote sink. */
 struct delivery *shards_delivery(const struct shards *a);
 

@@ -82,11 +82,18 @@ static int streams_fill(const struct shard *s, struct status *to)
     return 0;
 }
 
-static void remote_look(const struct shard *s, struct status_sink *sink)
+static void remote_look(const struct shard *s, enum target_type type, struct status_sink *sink)
 {
+    struct delivery *d = shards_delivery(s->all);
+    struct relay *relay = shards_relay(s->all);
     struct delivery_status status;
+    bool found;
 
-    if (!shards_delivery(s->all) || !delivery_look(shards_delivery(s->all), sink->name, &status))
+    if (type == TARGET_RELAY)
+        found = relay && relay_look(relay, sink->name, &status);
+    else
+        found = d && delivery_look(d, sink->name, &status);
+    if (!found)
         return;
     sink->retries = status.retries;
     sink->duplicates = status.duplicates;
@@ -102,7 +109,7 @@ static struct status_sink *sink_get(const struct shard *s, struct status *to,
 {
     static const char *const names[] = {
         [TARGET_FILE] = "file", [TARGET_S3] = "s3", [TARGET_FIREHOSE] = "firehose",
-        [TARGET_HTTP] = "http",
+        [TARGET_HTTP] = "http", [TARGET_RELAY] = "relay",
     };
     struct status_sink *more;
 
@@ -121,7 +128,7 @@ static struct status_sink *sink_get(const struct shard *s, struct status *to,
     copy_text(more->type, sizeof(more->type), names[type]);
     copy_text(more->target, sizeof(more->target), place);
     if (type != TARGET_FILE)
-        remote_look(s, more);
+        remote_look(s, type, more);
     for (const struct file_sink *sink = s->sinks; sink; sink = sink->next)
         if (type == TARGET_FILE && strcmp(sink->directory, place) == 0)
             more->retries = sink->retries;

@@ -4,8 +4,8 @@
  *   none      each as its format ends it
  *   array     "[" before the first, ",\n" before the others, "]\n" at the end
  *   records   before each its length, 4 bytes little endian, without these 4
- *   frames    each as it is in the log: struct shm_frame, payload, padding. Its number is 0; of a
- *             typed record it names a definition, which stands in front of its first one: a frame of
+ *   frames    each as in the log: struct shm_frame, payload, padding. Its number is 0; that of a
+ *             typed record names a definition, which stands in front of its first one: a frame of
  *             kind FRAMING_KIND_SCHEMA with that number, whose payload is the definition's body
  *
  * A record holds what the format makes of the event, the line's end or delimiter included, and has

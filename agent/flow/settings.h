@@ -45,13 +45,13 @@ enum settings_framing {
     SETTINGS_FRAMING_NONE,
     SETTINGS_FRAMING_ARRAY,     /* json: one array of objects */
     SETTINGS_FRAMING_RECORDS,   /* each event: its length, 4 bytes little endian, then its bytes */
-    SETTINGS_FRAMING_FRAMES,    /* raw: as the log has them, for another agent: encode/framing.h */
+    SETTINGS_FRAMING_FRAMES,    /* raw: as the log has them: encode/framing.h */
     SETTINGS_FRAMING_COUNT
 };
 
 struct target_settings {
     char *sink;                 /* its name */
-    char *directory;            /* s3: bucket[/prefix], firehose: delivery stream, http, relay: sink */
+    char *directory;            /* s3: bucket[/prefix], firehose: delivery stream, others: sink */
     uint8_t type;               /* enum target_type */
     bool flat;                  /* no folder of the stream's name */
 };

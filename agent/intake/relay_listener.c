@@ -83,7 +83,8 @@ static void peer_watch(struct relay_listener *l, struct relay_peer *p, int how)
 
 static void peer_refuse(struct relay_peer *p, const struct errmsg *why)
 {
-    static _Thread_local struct log_limit limit = LOG_LIMIT_INIT("senders refused", 5, 10 * RETRY_NS);
+    static _Thread_local struct log_limit limit =
+        LOG_LIMIT_INIT("senders refused", 5, 10 * RETRY_NS);
 
     if (log_limit_allow(&limit, clock_boot_ns()))
         log_warn("relay: a sender is refused: %s", why->text);

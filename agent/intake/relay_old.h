@@ -43,7 +43,7 @@ int relay_old_open(struct relay_old *old, const char *shm_dir, struct relay_tabl
 
 /*
  * Settles the rings whose last event is durable, or that the agent reads no more. 1: all are, and
- * let go; 0: not yet; -errno: the journal cannot be written, for now.
+ * let go; 0: not yet; -errno: the journal cannot be written; later again.
  */
 int relay_old_turn(struct relay_old *old, struct relay_table *table);
 

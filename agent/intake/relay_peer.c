@@ -75,8 +75,10 @@ static int begin_take(struct relay_peer *p, const struct relay_message *m,
     /* What another connection has brought just now may be still on its way to the disk. */
     b->end_generation = stage->ring->generation;
     b->end_pos = stage->ring->head + stage->bytes;
-    return relay_wire_put_u64(&p->out, RELAY_TAKEN, m->ref, relay_table_taken(stage->table, &b->key))
-               ? errmsg_set(err, -ENOMEM, "no memory") : 0;
+    if (relay_wire_put_u64(&p->out, RELAY_TAKEN, m->ref,
+                           relay_table_taken(stage->table, &b->key)))
+        return errmsg_set(err, -ENOMEM, "no memory");
+    return 0;
 }
 
 static int schema_take(struct relay_peer *p, const struct relay_message *m, struct errmsg *err)

@@ -1,5 +1,5 @@
 /*
- * relay_peer: one connection to the relay's listener: what it has begun, and what its messages mean.
+ * relay_peer: one connection to the relay's listener: what it has begun, what its messages mean.
  *
  * Owns:   the link, its buffers, the batches it has begun.
  * Thread: the listener's.

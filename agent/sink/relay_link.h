@@ -44,7 +44,7 @@ int relay_link_connected(struct relay_link *l, struct errmsg *err);
 int relay_link_accept(struct relay_link *l, int fd, struct relay_tls *tls);
 void relay_link_close(struct relay_link *l);    /* as often as one likes */
 
-/* Bytes; -EAGAIN: none now, -ECONNRESET: no more; or another -errno; all with a text but -EAGAIN. */
+/* Bytes; -EAGAIN: none now; -ECONNRESET: no more, or another -errno, with a text. */
 int64_t relay_link_read(struct relay_link *l, void *buf, size_t cap, struct errmsg *err);
 int64_t relay_link_write(struct relay_link *l, const void *data, size_t len, struct errmsg *err);
 

@@ -60,14 +60,14 @@ struct relay_session {
 /* Copies the settings; 0 or -errno with a text. */
 int relay_session_open(const struct relay_sink_settings *set, const uint8_t uuid[16],
                        struct relay_session **ret_session, struct errmsg *err);
-void relay_session_close(struct relay_session *s);      /* its jobs are gone with it; NULL is fine */
+void relay_session_close(struct relay_session *s);  /* its jobs are gone with it; NULL is fine */
 
 /* What waits in one goes on in the other. */
 void relay_session_inherit(struct relay_session *s, struct relay_session *from);
 
 int relay_session_add(struct relay_session *s, struct remote_job *job, const struct batch_id *id);
 
-/* Does what can be done without waiting; buffer: RELAY_READ_BYTES of scratch. */
+/* Does what can be done without waiting. buffer: RELAY_READ_BYTES of scratch. */
 void relay_session_turn(struct relay_session *s, uint64_t now_ns, uint8_t *buffer);
 
 /* What to wait for: events of poll() at its link, and until when at most. */

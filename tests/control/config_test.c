@@ -460,26 +460,33 @@ static void what_is_not_built_says_so(void **state)
 {
     static const char *const keys[] = {
         "[agent]\nauto_create_streams = no\n",
-        "[intake]\nrelay = 127.0.0.1:1\n",
-    };
-    static const char *const sinks[] = {
-        "[sink x]\ntype = relay\naddress = central:9400\ntls = yes\nca_file = /x\n",
+        "[http]\nlisten = unix:/run/x\n",
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         expect_error(keys[i], 2, "not built yet in this version; ");
-    for (size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++)
-        expect_error(sinks[i], 2, "not built yet in this version; use a file sink");
     config_free(load("[sink x]\ntype = s3\nbucket = b\nprefix = p\nregion = r\npart_size = 8MiB\n"
                      "[sink y]\ntype = firehose\ndelivery_stream = d\naccess_key = a\n"
                      "secret_key = b\n"
+                     "[sink w]\ntype = relay\naddress = central:9400\ntls = yes\nca_file = /x\n"
                      "[sink z]\ntype = http\nurl = https://h/\nheaders = A: b, C: d\n"
                      "max_in_flight = 2\n"));
     /* As it is without them, they may be said. */
     config_free(load("[agent]\nshards = 1\nidle = spin\n[stream *]\ncompression = none\n"
                      "validate = no\ncolumns =\n[stream a]\nformat = raw\n"
                      "[intake]\ntcp = 127.0.0.1:1, [::1]:1\nunix = /run/x\nudp = 127.0.0.1:1\n"));
+}
+
+static void certificates_of_relays_go_in_pairs(void **state)
+{
+    (void)state;
+    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_cert_file = /c\n", 1, "go together");
+    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_ca_file = /c\n", 3, "there is no TLS");
+    expect_error("[sink x]\ntype = relay\naddress = h:1\ntls = yes\nkey_file = /k\n", 5,
+                 "go together");
+    expect_error("[sink x]\ntype = relay\naddress = h:1\ncert_file = /c\nkey_file = /k\n", 4,
+                 "tls = yes");
 }
 
 static void keys_of_sinks_are_checked(void **state)
@@ -489,7 +496,7 @@ static void keys_of_sinks_are_checked(void **state)
                                "server_side_encryption = x\nendpoint = h\n"
                                "[sink b]\ntype = http\nurl = h\nheaders = x\n"
                                "[sink c]\ntype = relay\naddress = h:0\n";
-    static const uint32_t lines[] = { 1, 3, 4, 5, 6, 9, 10, 12, 13 };
+    static const uint32_t lines[] = { 1, 3, 4, 5, 6, 9, 10, 13 };
     struct config *c;
 
     (void)state;
@@ -662,6 +669,7 @@ int main(void)
         cmocka_unit_test(http_beyond_loopback_needs_a_token),
         cmocka_unit_test(shards_have_their_bounds_and_their_part_of_memory_and_log),
         cmocka_unit_test(what_is_not_built_says_so),
+        cmocka_unit_test(certificates_of_relays_go_in_pairs),
         cmocka_unit_test(keys_of_sinks_are_checked),
         cmocka_unit_test(secrets_come_from_files_and_lose_one_newline),
         cmocka_unit_test(no_message_shows_a_secret),

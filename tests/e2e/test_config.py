@@ -359,9 +359,8 @@ type = file
 
     def test_what_is_not_built_is_refused_at_the_start(self):
         for text, words in (
-                ("[sink a]\ntype = relay\naddress = h:1", "type: 'relay' is not built yet"),
-                ("[intake]\nrelay = 127.0.0.1:15555",
-                 "relay: '127.0.0.1:15555' is not built yet")):
+                ("[agent]\nauto_create_streams = no", "auto_create_streams: 'no' is not built yet"),
+                ("[http]\nlisten = unix:/x", "listen: 'unix:/x' is not built yet")):
             with self.subTest(text=text):
                 self.assertIn(words, self.refused(text))
 

@@ -199,8 +199,3 @@ class Tls(Relay):
         self.assertEqual(far.status()["streams"], [])
         near.kill()
         far.stop()
-
-
-if __name__ == "__main__":
-    import unittest
-    unittest.main()

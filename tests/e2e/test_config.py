@@ -359,7 +359,7 @@ type = file
 
     def test_what_is_not_built_is_refused_at_the_start(self):
         for text, words in (
-                ("[agent]\nauto_create_streams = no", "auto_create_streams: 'no' is not built"),
+                ("auto_create_streams = no", "auto_create_streams: 'no' is not built"),
                 ("[http]\nlisten = unix:/x", "listen: 'unix:/x' is not built yet")):
             with self.subTest(text=text):
                 self.assertIn(words, self.refused(text))

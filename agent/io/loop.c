@@ -441,9 +441,12 @@ static bool receive_end(struct io_loop *loop, struct io_op *op, unsigned flags, 
 
     if (p->ring != NULL) {
         op->arg[4] = flags >> IORING_CQE_BUFFER_SHIFT;
-        if (*res <= 0 && (flags & IORING_CQE_F_BUFFER) != 0)
-            provided_give(p, (unsigned)op->arg[4]);
-        return true;
+        if ((flags & IORING_CQE_F_BUFFER) != 0) {
+            provided_used(p);
+            if (*res <= 0)
+                provided_give(p, (unsigned)op->arg[4]);
+        }
+        return *res != -ENOBUFS || !provided_missed(p);
     }
     if (*res < 0)
         return true;
@@ -564,6 +567,7 @@ int loop_turn(struct io_loop *loop, uint64_t until_ns)
     if (rc < 0)
         return rc;
     loop->turning = true;
+    provided_turn(&loop->provided);
     fill_submission(loop);
     rc = submit_and_wait(loop, until_ns);
     loop_refresh_ns(loop);

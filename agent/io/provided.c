@@ -11,6 +11,8 @@
 
 #include "base/invariant.h"
 
+enum { SEEN_MIN = 8 };
+
 static size_t ring_bytes(unsigned count)
 {
     return count * sizeof(struct io_uring_buf);
@@ -57,8 +59,10 @@ int provided_open(struct provided_buffers *p, struct io_uring *ring, unsigned co
     p->bytes = bytes;
     p->count = count;
     (void)ring_open(p, ring);           /* refused: the list of free ones serves */
-    for (unsigned id = 0; id < count; id++)
-        provided_give(p, id);
+    while (p->free_count < count) {
+        p->free[p->free_count] = (uint16_t)(count - 1 - p->free_count);
+        p->free_count++;
+    }
     return 0;
 }
 
@@ -80,13 +84,36 @@ int provided_take(struct provided_buffers *p)
 
 void provided_give(struct provided_buffers *p, unsigned id)
 {
-    INVARIANT(id < p->count);
-    if (p->ring == NULL) {
-        INVARIANT(p->free_count < p->count);
-        p->free[p->free_count++] = (uint16_t)id;
+    INVARIANT(id < p->count && p->free_count < p->count);
+    p->free[p->free_count++] = (uint16_t)id;
+}
+
+void provided_turn(struct provided_buffers *p)
+{
+    unsigned most = 2 * p->wanted > SEEN_MIN ? 2 * p->wanted : SEEN_MIN;
+    int shown = 0;
+
+    if (p->ring == NULL)
         return;
+    p->wanted = 0;
+    for (; p->seen < most && p->free_count > 0; p->seen++) {
+        unsigned id = p->free[--p->free_count];
+
+        io_uring_buf_ring_add(p->ring, provided_at(p, id), (unsigned)p->bytes, (unsigned short)id,
+                              io_uring_buf_ring_mask(p->count), shown++);
     }
-    io_uring_buf_ring_add(p->ring, provided_at(p, id), (unsigned)p->bytes, (unsigned short)id,
-                          io_uring_buf_ring_mask(p->count), 0);
-    io_uring_buf_ring_advance(p->ring, 1);
+    io_uring_buf_ring_advance(p->ring, shown);
+}
+
+void provided_used(struct provided_buffers *p)
+{
+    INVARIANT(p->seen > 0);
+    p->seen--;
+    p->wanted++;
+}
+
+bool provided_missed(struct provided_buffers *p)
+{
+    p->wanted++;
+    return p->seen > 0 || p->free_count > 0;
 }

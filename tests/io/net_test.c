@@ -56,8 +56,6 @@ static struct io_loop *make_loop(unsigned buffers, bool plain)
         assert_int_equal(io_uring_unregister_buf_ring(&loop->ring, PROVIDED_GROUP), 0);
         assert_int_equal(munmap(p->ring, p->count * sizeof(struct io_uring_buf)), 0);
         p->ring = NULL;
-        for (unsigned id = 0; id < p->count; id++)
-            provided_give(p, id);
     }
     return loop;
 }

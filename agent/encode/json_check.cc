@@ -31,6 +31,10 @@ struct json_checker {
     std::unique_ptr<char[]> text;   /* bytes_max + SIMDJSON_PADDING */
     size_t bytes_max;
     char closer[JSON_DEPTH_MAX];    /* of each object and array that is open, from 1 */
+
+    const char *lines;              /* borrowed: what json_lines_begin() has looked at */
+    const uint32_t *lines_next;     /* first token that is not before the next text */
+    bool lines_escape;              /* there is a backslash in them */
 };
 
 namespace {
@@ -86,7 +90,8 @@ bool literal_valid(const char *at, const char *end, const char (&literal)[SIZE])
 {
     const char *after = at + SIZE - 1;
 
-    return std::memcmp(at, literal, SIZE - 1) == 0 && (ends_scalar(*after) || after == end);
+    return (size_t)(end - at) >= SIZE - 1 && std::memcmp(at, literal, SIZE - 1) == 0 &&
+           (after == end || ends_scalar(*after));
 }
 
 /* Four hex digits; UINT32_MAX: no. */
@@ -157,45 +162,63 @@ bool scalar_valid(const char *at, const char *end) noexcept
     }
 }
 
-/* Is it one value? Behind its last token the list holds the end of the text, a zero byte. */
-bool tokens_valid(struct json_checker *checker, size_t len) noexcept
+/*
+ * The tokens of one text of those that the parser has listed: from next to the first that is not
+ * before end. At end is a byte that ends any scalar; behind the last token the list says so, twice.
+ */
+struct tokens {
+    const char *base;
+    const uint32_t *next;
+    uint32_t end;
+};
+
+char token_ahead(const struct tokens &t) noexcept
 {
-    const char *text = checker->text.get(), *end = text + len;
-    const uint32_t *next = checker->parser->structural_indexes.get();
-    const uint32_t *const last = next + checker->parser->n_structural_indexes;
+    return *t.next < t.end ? t.base[*t.next] : '\0';
+}
+
+/* Is it one value? */
+bool tokens_valid(struct json_checker *checker, struct tokens &t) noexcept
+{
     char *const closer = checker->closer;
     size_t depth = 0;
 
-    while (next < last) {
-        const char *at = text + *next++;
+    while (*t.next < t.end) {
+        const char *at = t.base + *t.next++;
 
         if (depth > 0 && closer[depth] == '}') {
-            if (*at != '"' || last - next < 2 || text[*next] != ':')
+            if (*at != '"' || token_ahead(t) != ':' || *++t.next >= t.end)
                 return false;
-            at = text + next[1];
-            next += 2;
+            at = t.base + *t.next++;
         }
         if (*at == '{' || *at == '[') {
             char closing = *at == '{' ? '}' : ']';
 
-            if (text[*next] != closing) {
+            if (token_ahead(t) != closing) {
                 if (++depth >= JSON_DEPTH_MAX)
                     return false;
                 closer[depth] = closing;
                 continue;
             }
-            next++;
-        } else if (!scalar_valid(at, end)) {
+            t.next++;
+        } else if (!scalar_valid(at, t.base + t.end)) {
             return false;
         }
-        for (; depth > 0 && next < last && text[*next] == closer[depth]; next++)
+        for (; depth > 0 && token_ahead(t) == closer[depth]; t.next++)
             depth--;
         if (depth == 0)
-            return next == last;
-        if (text[*next++] != ',')
+            return *t.next >= t.end;
+        if (token_ahead(t) != ',')
             return false;
+        t.next++;
     }
     return false;
+}
+
+bool stage1(struct json_checker *checker, const char *text, size_t len) noexcept
+{
+    return checker->parser->stage1(reinterpret_cast<const uint8_t *>(text), len,
+                                   simdjson::stage1_mode::regular) == simdjson::SUCCESS;
 }
 
 } // namespace
@@ -209,6 +232,7 @@ struct json_checker *json_checker_open(size_t bytes_max)
     if (!checker || capacity > simdjson::SIMDJSON_MAXSIZE_BYTES - simdjson::SIMDJSON_PADDING)
         return nullptr;
     checker->bytes_max = bytes_max;
+    checker->lines = nullptr;
     checker->text.reset(new (std::nothrow) char[bytes_max + simdjson::SIMDJSON_PADDING]);
     if (!checker->text ||
         simdjson::get_active_implementation()->create_dom_parser_implementation(
@@ -230,12 +254,44 @@ enum json_class json_classify(struct json_checker *checker, const char *data, si
         return JSON_CLASS_INVALID;
     std::memcpy(text, data, len);
     std::memset(text + len, 0, simdjson::SIMDJSON_PADDING);
-    if (checker->parser->stage1(reinterpret_cast<const uint8_t *>(text), len,
-                                simdjson::stage1_mode::regular) != simdjson::SUCCESS ||
-        !tokens_valid(checker, len) || !escapes_valid(text, text + len))
+    checker->lines = nullptr;
+    if (!stage1(checker, text, len))
         return JSON_CLASS_INVALID;
-    return text[checker->parser->structural_indexes[0]] == '{' ? JSON_CLASS_OBJECT
-                                                              : JSON_CLASS_VALUE;
+    struct tokens t = {text, checker->parser->structural_indexes.get(), (uint32_t)len};
+    char first = token_ahead(t);
+    if (!tokens_valid(checker, t) || !escapes_valid(text, text + len))
+        return JSON_CLASS_INVALID;
+    return first == '{' ? JSON_CLASS_OBJECT : JSON_CLASS_VALUE;
+}
+
+/*
+ * The first stage refuses control characters in strings, LF among them: so where it takes all lines
+ * at once, no string goes on from one into the next, and each gives the tokens it would give alone.
+ */
+bool json_lines_begin(struct json_checker *checker, const char *data, size_t len)
+{
+    checker->lines = nullptr;
+    if (len == 0 || len > checker->bytes_max || data[len - 1] != '\n' ||
+        !stage1(checker, data, len))
+        return false;
+    checker->lines = data;
+    checker->lines_next = checker->parser->structural_indexes.get();
+    checker->lines_escape = std::memchr(data, '\\', len) != nullptr;
+    return true;
+}
+
+bool json_lines_object(struct json_checker *checker, const char *text, size_t len)
+{
+    const uint32_t from = (uint32_t)(text - checker->lines);
+    struct tokens t = {checker->lines, checker->lines_next, from + (uint32_t)len};
+    bool object;
+
+    while (*t.next < from)
+        t.next++;
+    object = token_ahead(t) == '{' && tokens_valid(checker, t) &&
+             (!checker->lines_escape || escapes_valid(text, text + len));
+    checker->lines_next = t.next;
+    return object;
 }
 
 bool json_check_utf8(const uint8_t *data, size_t len)

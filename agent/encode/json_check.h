@@ -39,6 +39,16 @@ void json_checker_close(struct json_checker *checker);  /* NULL is fine */
  */
 enum json_class json_classify(struct json_checker *checker, const char *data, size_t len);
 
+/*
+ * The same for many texts at once, which costs less: data[0..len) are lines with their LF, and each
+ * text is one of them, or what follows a name and a space in it, up to its LF or CRLF. True: all is
+ * UTF-8, and until the checker is used for something else json_lines_object() tells of texts, in
+ * their order, whether they are objects. False: something in it may be no JSON, or it is too long;
+ * so each has to be asked for by itself.
+ */
+bool json_lines_begin(struct json_checker *checker, const char *data, size_t len);
+bool json_lines_object(struct json_checker *checker, const char *text, size_t len);
+
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. Empty is valid. */
 bool json_check_utf8(const uint8_t *data, size_t len);
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,19 +16,21 @@
 
 enum { BYTES_MAX = 1 << 20 };
 
-static struct json_checker *checker;
+static struct json_checker *checker, *other;
 
 static int open_checker(void **state)
 {
     (void)state;
     checker = json_checker_open(BYTES_MAX);
-    return checker != NULL ? 0 : -1;
+    other = json_checker_open(BYTES_MAX);
+    return checker != NULL && other != NULL ? 0 : -1;
 }
 
 static int close_checker(void **state)
 {
     (void)state;
     json_checker_close(checker);
+    json_checker_close(other);
     json_checker_close(NULL);
     return 0;
 }
@@ -251,6 +254,64 @@ static void an_object_is_json_other_utf8_text_the_rest_bytes(void **state)
     assert_int_equal(kind_of("\x1f\x8b\x08\0", 4), SHM_KIND_BYTES);
 }
 
+/* Lines together say what each says alone, or nothing. */
+static void expect_lines(const char *text, size_t len, bool together)
+{
+    char *copy = malloc(len);
+
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    assert_int_equal(json_lines_begin(checker, copy, len), together);
+    for (const char *at = copy, *lf; together && at < copy + len; at = lf + 1) {
+        const char *space;
+        size_t bytes;
+        bool object;
+
+        lf = memchr(at, '\n', (size_t)(copy + len - at));
+        space = memchr(at, ' ', (size_t)(lf - at));
+        if (space == NULL)
+            continue;
+        bytes = (size_t)(lf - space) - 1;
+        if (bytes > 0 && lf[-1] == '\r')
+            bytes--;
+        object = json_lines_object(checker, space + 1, bytes);
+        assert_int_equal(object, json_classify(other, space + 1, bytes) == JSON_CLASS_OBJECT);
+    }
+    free(copy);
+}
+
+static void lines_together_say_what_each_says_alone(void **state)
+{
+    static const char *const pieces[] = {
+        "{}", "{\"a\":1}", "{\"a\":[1,{\"b\":null}],\"c\":\"\\\"x\\u00e4\"}", "{\"a\":\"\\x\"}",
+        "{", "}", "{}}", "[", "]", "[]", "{\"a\"", "{\"a\":", "{\"a\":}", ":1}", ",", "\"b\":2}",
+        "{\"a\":01}", "{\"a\":tru", "{\"a\":true}", "true", "words of text", "\\", "{}\\", "",
+        " {}", "{} ", "{}\r", "{\"a\" :\t-1.5e3 }", "{\"a\":\"\xc3\xa4\"}", "x{}", "{} {}",
+    };
+    enum { PIECES = sizeof(pieces) / sizeof(pieces[0]) };
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < PIECES * PIECES * PIECES; i++) {
+        int len = snprintf(text, sizeof(text), "s %s\nstream.2 %s\r\ns %s\n", pieces[i % PIECES],
+                           pieces[i / PIECES % PIECES], pieces[i / PIECES / PIECES]);
+
+        expect_lines(text, (size_t)len, true);
+    }
+}
+
+static void lines_that_cannot_be_told_apart_are_not_taken_together(void **state)
+{
+    static const char *const texts[] = {
+        "s {\"a\n\ns \":1}\n", "s it\"s\n", "s {}", "", "\n", "s \xff\n", "s {}\ns \"\x01\"\n",
+        NULL,
+    };
+
+    (void)state;
+    for (size_t i = 0; texts[i] != NULL; i++)
+        expect_lines(texts[i], strlen(texts[i]), false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +322,8 @@ int main(void)
         cmocka_unit_test(refuses_a_surrogate_without_its_partner),
         cmocka_unit_test(bounds_the_depth),
         cmocka_unit_test(takes_texts_up_to_its_size),
+        cmocka_unit_test(lines_together_say_what_each_says_alone),
+        cmocka_unit_test(lines_that_cannot_be_told_apart_are_not_taken_together),
         cmocka_unit_test(opens_for_any_size_or_not_at_all),
         cmocka_unit_test(knows_utf8),
         cmocka_unit_test(an_object_is_json_other_utf8_text_the_rest_bytes),

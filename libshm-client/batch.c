@@ -49,10 +49,13 @@ int shmc_batch_add(struct shmc *h, struct shmc_batch *batch, uint16_t stream, ui
     if (batch->bytes > batch->room)
         return 0; /* counted on: the commit tells, and the caller learns how much it is */
     frame = h->segment.data + (at & (h->segment.data_bytes - 1));
+    frame_line_ahead(frame + FRAME_AHEAD_BYTES);
     frame_padding_put(frame, bytes);
     frame_header_put(frame, (struct shmc_event){batch->time_ns, (uint32_t)len, stream, kind});
-    if (len != 0)
-        memcpy(frame + sizeof(struct shm_frame), data, len);
+    if (len <= FRAME_SMALL_MAX)
+        frame_small_put(frame + sizeof(struct shm_frame), data, len);
+    else
+        frame_large_put(frame + sizeof(struct shm_frame), data, len);
     return 0;
 }
 

@@ -232,27 +232,9 @@ static void input_used(struct connection *c, size_t used)
         c->at += used;
 }
 
-static int count_line(void *ctx, const struct line *line)
-{
-    struct connection *c = ctx;
-    struct line_handler handler = taker_handler(c->taker);
-    int rc = handler.on_line(handler.ctx, line);
-
-    c->ends += rc == 0;
-    return rc;
-}
-
-static void count_bad(void *ctx, enum line_fault fault, const uint8_t *text, size_t len)
-{
-    struct connection *c = ctx;
-
-    c->ends++;
-    taker_bad(c->taker, fault, text, len);
-}
-
 static enum work lines_feed(struct connection *c, const uint8_t *data, size_t len, size_t *ret_used)
 {
-    const struct line_handler handler = {count_line, count_bad, c};
+    const struct line_handler handler = taker_handler(c->taker);
     int rc = line_reader_feed(&c->lines, data, len, ret_used, &handler);
 
     return rc == 0 ? WORK_DONE : rc == -ENOBUFS ? WORK_MEMORY : WORK_FULL;
@@ -327,20 +309,20 @@ static void half_note(struct connection *c)
     struct intake *in = intake_of(c);
     bool half = line_reader_half(&c->lines);
 
-    if (c->on_half && (!half || c->ends != c->half_ends))
+    if (c->on_half && (!half || c->lines.ends != c->half_ends))
         half_forget(c);
     if (!half || c->on_half)
         return;
     c->on_half = true;
     c->half_ns = loop_now_ns(in->loop);
-    c->half_ends = c->ends;
+    c->half_ends = c->lines.ends;
     TAILQ_INSERT_TAIL(&in->half, c, by_half);
 }
 
 /* Everything before the end of the stream is through. FULL: its last line is not. */
 static enum work finish(struct connection *c)
 {
-    const struct line_handler handler = {count_line, count_bad, c};
+    const struct line_handler handler = taker_handler(c->taker);
     bool cut = c->end == STREAM_BROKEN || intake_of(c)->stopping;
 
     if (c->unpacker != NULL && !unpacker_complete(c->unpacker))
@@ -368,6 +350,7 @@ void connection_work(struct connection *c)
 
     if (work == WORK_DONE && c->end != STREAM_OPEN)
         work = finish(c);
+    intake_ring_publish(&c->taker->ring);
     switch (work) {
     case WORK_DAMAGED:
         damaged(c);

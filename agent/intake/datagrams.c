@@ -170,7 +170,7 @@ static enum work datagram_read(struct datagrams *d)
     return WORK_DONE;
 }
 
-enum work datagrams_turn(struct datagrams *d, int fd)
+static enum work datagrams_take(struct datagrams *d, int fd)
 {
     for (int i = 0; i < TAKES_A_TURN; i++) {
         int n;
@@ -188,4 +188,12 @@ enum work datagrams_turn(struct datagrams *d, int fd)
             return WORK_DONE;   /* -EAGAIN; whatever else it is, the next poll will tell */
     }
     return WORK_MORE;
+}
+
+enum work datagrams_turn(struct datagrams *d, int fd)
+{
+    enum work work = datagrams_take(d, fd);
+
+    intake_ring_publish(&d->taker->ring);
+    return work;
 }

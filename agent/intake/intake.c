@@ -283,7 +283,8 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
     r = loop_open(entries, &in->loop, err);
     if (r < 0)
         return r;
-    in->checker = json_checker_open(in->line_bytes_max);
+    in->checker = json_checker_open(in->line_bytes_max > RECEIVE_BYTES ? in->line_bytes_max
+                                                                       : RECEIVE_BYTES);
     in->listeners = calloc(opt->places_count, sizeof(*in->listeners));
     in->shm_dir = strdup(opt->shm_dir);
     if (in->checker == NULL || in->listeners == NULL || in->shm_dir == NULL ||

@@ -43,6 +43,8 @@ static void ring_drop(struct intake_ring *r)
     (void)shmc_close(r->ring);
     r->ring = NULL;
     r->refused_id = 0;
+    r->last = NULL;
+    r->open = (struct shmc_batch){0};
     memset(r->streams, 0, INTAKE_STREAMS_CAP * sizeof(*r->streams));
 }
 
@@ -115,6 +117,19 @@ static int result(struct intake_ring *r, int rc)
     return -EAGAIN;
 }
 
+static int publish(struct intake_ring *r)
+{
+    struct shmc_batch open = r->open;
+
+    r->open = (struct shmc_batch){0};
+    return open.events > 0 ? result(r, shmc_batch_commit(r->ring, &open)) : 0;
+}
+
+void intake_ring_publish(struct intake_ring *r)
+{
+    (void)publish(r);           /* refused: the ring was spoilt, and they with it */
+}
+
 /* The place of a stream in the table, or the free one where it belongs. */
 static struct intake_stream *stream_at(const struct intake_ring *r, const char *name, size_t len)
 {
@@ -130,14 +145,23 @@ static struct intake_stream *stream_at(const struct intake_ring *r, const char *
 
 static int stream_get(struct intake_ring *r, const char *name, size_t len, uint16_t *ret_id)
 {
-    struct intake_stream *s = stream_at(r, name, len);
+    struct intake_stream *s;
     char text[STREAM_NAME_MAX + 1];
     int rc;
 
+    if (r->last != NULL && r->last->len == len && memcmp(r->last->name, name, len) == 0) {
+        *ret_id = r->last->id;
+        return 0;
+    }
+    s = stream_at(r, name, len);
     if (s->len != 0) {
+        r->last = s;
         *ret_id = s->id;
         return 0;
     }
+    rc = publish(r);            /* a ring without place for the stream may be let go */
+    if (rc != 0)
+        return rc;
     memcpy(text, name, len);
     text[len] = '\0';
     /* A ring that defines one stream too many would wait, and all that is behind it. */
@@ -149,7 +173,28 @@ static int stream_get(struct intake_ring *r, const char *name, size_t len, uint1
     memcpy(s->name, name, len);
     s->len = (uint8_t)len;
     s->id = *ret_id;
+    r->last = s;
     return 0;
+}
+
+/* Room for a frame of so many bytes in the open batch, or in another one. */
+static int room_make(struct intake_ring *r, uint64_t bytes)
+{
+    int rc;
+
+    if (bytes <= r->open.room - r->open.bytes)
+        return 0;
+    rc = publish(r);
+    if (rc == 0)
+        rc = result(r, shmc_batch_begin(r->ring, &r->open));
+    return rc == 0 && bytes > r->open.room ? -EAGAIN : rc;
+}
+
+int intake_ring_ready(struct intake_ring *r, uint64_t now_ns, size_t len)
+{
+    int rc = ring_make(r, now_ns);
+
+    return rc == 0 ? room_make(r, shm_frame_bytes((uint32_t)len)) : rc;
 }
 
 int intake_ring_write(struct intake_ring *r, uint64_t now_ns, const char *stream, size_t stream_len,
@@ -160,10 +205,12 @@ int intake_ring_write(struct intake_ring *r, uint64_t now_ns, const char *stream
 
     if (rc == 0)
         rc = stream_get(r, stream, stream_len, &id);
+    if (rc == 0)
+        rc = room_make(r, shm_frame_bytes((uint32_t)len));
     if (rc != 0)
         return rc;
-    rc = shmc_write(r->ring, id, kind, data, len);
-    return rc == 0 && !file_guard_faulted(&r->guard) ? 0 : result(r, rc);
+    rc = shmc_batch_add(r->ring, &r->open, id, kind, data, len);
+    return rc == 0 ? 0 : result(r, rc);
 }
 
 int intake_ring_refuse(struct intake_ring *r, uint64_t now_ns, const char *stream,
@@ -171,8 +218,10 @@ int intake_ring_refuse(struct intake_ring *r, uint64_t now_ns, const char *strea
 {
     const char *why = line_fault_words[fault];
     uint16_t id;
-    int rc = ring_make(r, now_ns);
+    int rc;
 
+    intake_ring_publish(r);
+    rc = ring_make(r, now_ns);
     if (rc == 0)
         rc = stream_get(r, stream, strlen(stream), &id);
     if (rc != 0)

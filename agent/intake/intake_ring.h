@@ -34,6 +34,8 @@ struct intake_ring {
     uint32_t number;            /* of that ring, for this struct: the first one is 1 */
     struct file_guard guard;    /* of its mapping, against those who shrink it */
     struct intake_stream *streams;      /* owned; a hash table, never full */
+    const struct intake_stream *last;   /* of them, the one of the last event, or NULL */
+    struct shmc_batch open;     /* events written and not yet published */
     uint16_t refused_stream;    /* of the schema below */
     uint16_t refused_id;        /* 0: not declared yet */
     uint64_t retry_ns;          /* no other attempt to make it before this */
@@ -47,11 +49,14 @@ int intake_ring_init(struct intake_ring *r, const char *name, const char *shm_di
 void intake_ring_fini(struct intake_ring *r);   /* what is committed stays; zeroed is fine */
 
 /*
- * Commits one event. 0; -EAGAIN: no room now, in the ring or for a ring; -EDQUOT: limits leave no
- * room for its stream.
+ * Writes one event, which is committed with others by intake_ring_publish(), or before. 0; -EAGAIN:
+ * no room now, in the ring or for a ring; -EDQUOT: limits leave no room for its stream.
  */
 int intake_ring_write(struct intake_ring *r, uint64_t now_ns, const char *stream, size_t stream_len,
                       uint8_t kind, const uint8_t *data, size_t len);
+void intake_ring_publish(struct intake_ring *r);
+/* Is there room to write so many bytes of payload? Before more is done for them. 0 or -EAGAIN. */
+int intake_ring_ready(struct intake_ring *r, uint64_t now_ns, size_t len);
 
 /*
  * Commits a line that is no event, which goes to the error output of `stream` with the reason. The
@@ -61,8 +66,8 @@ int intake_ring_refuse(struct intake_ring *r, uint64_t now_ns, const char *strea
                        enum line_fault fault, const uint8_t *text, size_t len);
 
 /*
- * Several events of one stream that become visible together. They are put into the ring between
- * begin and commit, with no other call; without a commit there are none of them.
+ * Several events of one stream that become visible together, or not at all. They are put into the
+ * ring between begin and commit, with no other call; without a commit there are none of them.
  */
 struct intake_batch {
     struct shmc_batch events;

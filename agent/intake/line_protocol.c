@@ -66,9 +66,9 @@ static int half_add(struct line_reader *r, const uint8_t *data, size_t len)
 
 /* One line without its LF. */
 static int line_out(const struct line_reader *r, const uint8_t *at, size_t len, bool ended,
-                    const struct line_handler *handler)
+                    const uint8_t *fed_end, const struct line_handler *handler)
 {
-    struct line line = {.payload = at};
+    struct line line = {.payload = at, .fed_end = fed_end};
     const uint8_t *space;
 
     if (ended && len > 0 && at[len - 1] == '\r')
@@ -104,11 +104,13 @@ static int line_out(const struct line_reader *r, const uint8_t *at, size_t len, 
 /* The half line is complete: hands it out. */
 static int half_out(struct line_reader *r, bool ended, const struct line_handler *handler)
 {
-    int res = line_out(r, r->half, r->half_len, ended, handler);
+    int res = line_out(r, r->half, r->half_len, ended, NULL, handler);
 
-    if (res == 0)
-        half_drop(r);
-    return res;
+    if (res != 0)
+        return res;
+    half_drop(r);
+    r->ends++;
+    return 0;
 }
 
 /* Too long already, whatever may follow but a single CR: all up to its end is skipped. */
@@ -141,6 +143,7 @@ static int half_complete(struct line_reader *r, const uint8_t *data, size_t len,
     *ret_used = 0;
     if (half_overlong(r, data, part, lf != NULL, handler)) {
         r->skipping = lf == NULL;
+        r->ends += lf != NULL;
     } else {
         res = half_add(r, data, part);
         if (res != 0)
@@ -175,10 +178,11 @@ int line_reader_feed(struct line_reader *r, const uint8_t *data, size_t len, siz
     }
     while (at < end && (lf = memchr(at, '\n', (size_t)(end - at))) != NULL) {
         if (!r->skipping)
-            res = line_out(r, at, (size_t)(lf - at), true, handler);
+            res = line_out(r, at, (size_t)(lf - at), true, end, handler);
         if (res != 0)
             return res;
         r->skipping = false;
+        r->ends++;
         at = lf + 1;
         *ret_used = (size_t)(at - data);
     }

@@ -33,6 +33,7 @@ struct line {
     size_t payload_len;
     const uint8_t *whole;       /* stream, space and payload */
     size_t whole_len;
+    const uint8_t *fed_end;     /* of what was fed, in which the line is; NULL: it is a copy */
 };
 
 struct line_handler {
@@ -54,6 +55,7 @@ struct line_reader {
     size_t half_len, half_cap;
     bool half_whole;            /* the half line is complete and was not taken */
     bool skipping;              /* the rest of a line that is too long */
+    uint64_t ends;              /* lines that have ended, whatever became of them */
 };
 
 void line_reader_init(struct line_reader *r, size_t line_max, struct line_budget *budget);

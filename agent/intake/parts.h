@@ -83,7 +83,7 @@ struct connection {
     struct line_reader lines;
     uint64_t active_ns;         /* bytes came */
     uint64_t half_ns;           /* the half line that it holds has begun, about */
-    uint64_t ends, half_ends;   /* lines that have ended; up to then */
+    uint64_t half_ends;         /* lines that had ended by then */
     TAILQ_ENTRY(connection) by_active, by_half, todo;
 };
 TAILQ_HEAD(connections, connection);
@@ -121,6 +121,8 @@ struct intake {
     size_t unpack_used;
     bool more;                      /* somebody has had enough for this turn, and not for ever */
     uint64_t letters_ns, letters;   /* bad lines kept in this second */
+    bool looked;                    /* at the lines of this feeding, all that are left together */
+    bool looked_good;               /* they are UTF-8, and json_lines_object() tells of them */
     uint8_t *snappy;                /* owned; DATAGRAM_UNPACKED_MAX, made at first use */
 
     pthread_t thread;
@@ -135,6 +137,7 @@ struct intake {
 
 /* ---- taker.c ---- */
 
+/* For one feeding. What it has taken is committed by intake_ring_publish(). */
 struct line_handler taker_handler(struct taker *t);
 void taker_bad(struct taker *t, enum line_fault fault, const uint8_t *text, size_t len);
 

@@ -5,6 +5,7 @@
  * Owns:   nothing.
  * Thread: the intake's.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
 
@@ -16,16 +17,38 @@ enum { LETTERS_A_SECOND = 100 };
 
 #define NS_PER_S 1000000000ULL
 
+/* Lines of JSON seldom come alone: from the first of them on all are looked at together. */
+static enum shm_kind classify(struct intake *in, const struct line *line)
+{
+    const uint8_t *data = line->payload;
+    size_t len = line->payload_len;
+
+    if (line->fed_end == NULL || (!in->looked && (len == 0 || data[0] != '{')))
+        return event_classify(in->checker, data, len);
+    if (!in->looked) {
+        const uint8_t *lf = memrchr(data, '\n', (size_t)(line->fed_end - data));
+
+        in->looked = true;
+        in->looked_good = json_lines_begin(in->checker, (const char *)data,
+                                           (size_t)(lf + 1 - data));
+    }
+    if (!in->looked_good)
+        return event_classify(in->checker, data, len);
+    return json_lines_object(in->checker, (const char *)data, len) ? SHM_KIND_JSON : SHM_KIND_TEXT;
+}
+
 static int on_line(void *ctx, const struct line *line)
 {
     struct taker *t = ctx;
     struct intake *in = t->in;
     const char *stream = line->stream_len > 0 ? line->stream : in->default_stream;
     size_t stream_len = line->stream_len > 0 ? line->stream_len : strlen(in->default_stream);
-    enum shm_kind kind = event_classify(in->checker, line->payload, line->payload_len);
-    int rc = intake_ring_write(&t->ring, loop_now_ns(in->loop), stream, stream_len, (uint8_t)kind,
-                               line->payload, line->payload_len);
+    uint64_t now_ns = loop_now_ns(in->loop);
+    int rc = intake_ring_ready(&t->ring, now_ns, line->payload_len);
 
+    if (rc == 0)
+        rc = intake_ring_write(&t->ring, now_ns, stream, stream_len,
+                               (uint8_t)classify(in, line), line->payload, line->payload_len);
     if (rc == -EDQUOT)
         taker_bad(t, LINE_NO_ROOM, line->whole, line->whole_len);
     else if (rc != 0)
@@ -42,6 +65,7 @@ static void on_bad(void *ctx, enum line_fault fault, const uint8_t *text, size_t
 
 struct line_handler taker_handler(struct taker *t)
 {
+    t->in->looked = false;
     return (struct line_handler){on_line, on_bad, t};
 }
 

@@ -29,8 +29,52 @@ static void ring_init(struct intake_ring *r, const struct scratch *s)
 
 static int put(struct intake_ring *r, const char *stream, const char *text)
 {
-    return intake_ring_write(r, 0, stream, strlen(stream), SHM_KIND_TEXT, (const uint8_t *)text,
-                             strlen(text));
+    int rc = intake_ring_write(r, 0, stream, strlen(stream), SHM_KIND_TEXT, (const uint8_t *)text,
+                               strlen(text));
+
+    intake_ring_publish(r);
+    return rc;
+}
+
+static void events_are_seen_together_when_they_are_published(void **state)
+{
+    static const uint8_t text[] = "text";
+    static uint8_t big[1 << 20];
+    struct scratch *s = *state;
+    struct intake_ring r;
+    struct ring_reader reader;
+    struct shm_frame frame;
+    uint64_t count = 0;
+
+    ring_init(&r, s);
+    assert_int_equal(intake_ring_write(&r, 0, "a", 1, SHM_KIND_TEXT, text, 4), 0);
+    assert_int_equal(intake_ring_write(&r, 0, "a", 1, SHM_KIND_TEXT, text, 4), 0);
+    reader_open(&reader, s->dir, shmc_name(r.ring));
+    assert_false(reader_next(&reader, &frame));
+    /* A new name's definition goes in front of its event, and so do the events before it. */
+    assert_int_equal(intake_ring_write(&r, 0, "b", 1, SHM_KIND_TEXT, text, 3), 0);
+    assert_true(reader_next(&reader, &frame));
+    assert_true(reader_next(&reader, &frame));
+    assert_false(reader_next(&reader, &frame));
+    /* A refused line comes behind what was taken before it. */
+    assert_int_equal(intake_ring_refuse(&r, 0, "a", LINE_CUT, text, 4), 0);
+    assert_true(reader_next(&reader, &frame));
+    assert_int_equal(frame.len, 3);
+    assert_true(reader_next(&reader, &frame));
+    assert_int_equal(frame.kind, SHM_KIND_RECORD);
+    /* What fits is published where there is no room for more, */
+    while (intake_ring_write(&r, 0, "b", 1, SHM_KIND_BYTES, big, sizeof(big)) == 0)
+        count++;
+    assert_int_equal(count, INTAKE_RING_BYTES / sizeof(big) - 1);
+    assert_int_equal(intake_ring_ready(&r, 0, sizeof(big)), -EAGAIN);
+    for (uint64_t i = 0; i < count; i++)
+        assert_true(reader_next(&reader, &frame));
+    assert_false(reader_next(&reader, &frame));
+    /* and nothing is when the ring goes. */
+    assert_int_equal(intake_ring_write(&r, 0, "b", 1, SHM_KIND_TEXT, text, 4), 0);
+    intake_ring_fini(&r);
+    assert_false(reader_next(&reader, &frame));
+    reader_close(&reader);
 }
 
 static void events_go_into_a_ring_that_is_made_at_first_use(void **state)
@@ -209,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         /* The first: cmocka takes SIGBUS anew for each, and the guard takes it once. */
         TEST(a_ring_that_is_cut_short_does_not_kill_and_is_followed),
+        TEST(events_are_seen_together_when_they_are_published),
         TEST(events_go_into_a_ring_that_is_made_at_first_use),
         TEST(a_stream_that_limits_refuse_takes_no_definition),
         TEST(refused_lines_are_records_of_a_schema_that_readers_know),

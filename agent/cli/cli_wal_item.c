@@ -301,6 +301,14 @@ static void stream_totals_fields(struct cli_fields *f, const struct wal_state *s
     lost_counts(f, "lost", it->u.stream_totals.lost);
 }
 
+static void stream_sources_fields(struct cli_fields *f, const struct wal_state *state,
+                                  const struct wal_item *it)
+{
+    wal_item_stream_fields(f, state, it->u.stream_sources.stream);
+    for (int i = WAL_FROM_RING + 1; i < WAL_SOURCE_COUNT; i++)
+        cli_fields_u64(f, wal_source_names[i], it->u.stream_sources.accepted[i]);
+}
+
 static void version_totals_fields(struct cli_fields *f, const struct wal_state *state,
                                   const struct wal_item *it)
 {
@@ -367,6 +375,7 @@ static const struct {
     [WAL_CHECKPOINT] = { "checkpoint", checkpoint_fields },
     [WAL_CHECKPOINT_END] = { "checkpoint_end", no_fields },
     [WAL_STREAM_TOTALS] = { "stream_totals", stream_totals_fields },
+    [WAL_STREAM_SOURCES] = { "stream_sources", stream_sources_fields },
     [WAL_VERSION_TOTALS] = { "version_totals", version_totals_fields },
     [WAL_SINK_TOTALS] = { "sink_totals", sink_totals_fields },
     [WAL_INTAKE_DROPS] = { "intake_drops", intake_fields },
@@ -426,6 +435,8 @@ bool wal_item_of_stream(const struct wal_state *state, const struct wal_item *it
         return stream_named(state, item->u.lost.stream, name);
     case WAL_STREAM_TOTALS:
         return stream_named(state, item->u.stream_totals.stream, name);
+    case WAL_STREAM_SOURCES:
+        return stream_named(state, item->u.stream_sources.stream, name);
     case WAL_VERSION_TOTALS:
         return stream_named(state, item->u.version_totals.stream, name);
     case WAL_PARTITION:

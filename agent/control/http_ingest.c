@@ -13,11 +13,12 @@
 #include "base/invariant.h"
 #include "intake/firehose_body.h"
 #include "intake/intake_ring.h"
+#include "wal/wal_source.h"
 
 #define RETRY_NS 1000000ULL
 
 struct http_ingest {
-    struct intake_ring ring;
+    struct intake_ring rings[2];        /* of events and of records */
     struct json_checker *checker;       /* owned */
     struct firehose_reader records;     /* owned */
     uint64_t records_count;             /* all that were taken */
@@ -33,6 +34,7 @@ struct http_ingest {
 
 struct adding {
     struct http_ingest *in;
+    struct intake_ring *ring;
     struct intake_batch batch;
 };
 
@@ -50,8 +52,10 @@ int http_ingest_open(const struct http_ingest_options *options, struct http_inge
     in->sync_by_ns = UINT64_MAX;
     in->checker = json_checker_open(SHM_EVENT_BYTES_MAX);
     if (firehose_reader_init(&in->records) != 0 || in->checker == NULL ||
-        intake_ring_init(&in->ring, "hydrant-http", options->shm_dir, options->stream_take,
-                         options->ctx) != 0) {
+        intake_ring_init(&in->rings[false], wal_source_rings[WAL_FROM_HTTP], options->shm_dir,
+                         options->stream_take, options->ctx) != 0 ||
+        intake_ring_init(&in->rings[true], wal_source_rings[WAL_FROM_FIREHOSE], options->shm_dir,
+                         options->stream_take, options->ctx) != 0) {
         http_ingest_close(in);
         return -ENOMEM;
     }
@@ -64,7 +68,8 @@ void http_ingest_close(struct http_ingest *in)
     if (in == NULL)
         return;
     INVARIANT(in->waiting == NULL && in->done == NULL);
-    intake_ring_fini(&in->ring);
+    intake_ring_fini(&in->rings[false]);
+    intake_ring_fini(&in->rings[true]);
     firehose_reader_fini(&in->records);
     json_checker_close(in->checker);
     free(in);
@@ -76,12 +81,17 @@ static int on_event(void *ctx, enum shm_kind kind, const uint8_t *data, size_t l
 {
     struct adding *a = ctx;
 
-    return intake_ring_add(&a->in->ring, &a->batch, kind, data, len);
+    return intake_ring_add(a->ring, &a->batch, kind, data, len);
 }
 
 static bool put_of_records(const struct http_put *put)
 {
     return put->form == HTTP_PUT_RECORD || put->form == HTTP_PUT_RECORDS;
+}
+
+static struct intake_ring *ring_of(struct http_ingest *in, const struct http_put *put)
+{
+    return &in->rings[put_of_records(put)];
 }
 
 /* Records are lines, too, unless the stream takes them as they are. */
@@ -138,21 +148,22 @@ static void put_count(struct http_ingest *in, struct http_put *put)
 /* 0: committed; -EAGAIN: there is no room, *put says how much it needs; else it is over. */
 static int put_try(struct http_ingest *in, struct http_put *put, uint64_t now_ns)
 {
-    struct adding a = {.in = in};
+    struct intake_ring *ring = ring_of(in, put);
+    struct adding a = {.in = in, .ring = ring};
     int rc = put_begin(in, put);
 
     if (rc == 0)
-        rc = intake_ring_begin(&in->ring, now_ns, put->stream, &a.batch);
+        rc = intake_ring_begin(ring, now_ns, put->stream, &a.batch);
     if (rc == 0)
         rc = put_add(&a, put);
     if (rc != 0)
         return rc;
     put->ring_bytes = a.batch.events.bytes;
-    rc = intake_ring_commit(&in->ring, &a.batch, &put->pos);
+    rc = intake_ring_commit(ring, &a.batch, &put->pos);
     if (rc != 0)
         return rc == -EMSGSIZE ? -E2BIG : rc;
     put->committed = true;
-    put->ring_number = in->ring.number;
+    put->ring_number = ring->number;
     put->events = a.batch.events.events;
     put_count(in, put);
     return 0;
@@ -226,7 +237,7 @@ static void rooms_turn(struct http_ingest *in, uint64_t now_ns)
         }
         if (in->shut)
             rc = -ESHUTDOWN;
-        else if (!full && intake_ring_room(&in->ring, put->ring_bytes))
+        else if (!full && intake_ring_room(ring_of(in, put), put->ring_bytes))
             rc = put_try(in, put, now_ns);
         full |= rc == -EAGAIN;
         if (put_waits(in, put, rc) && (rc == 0 || now_ns < put->room_by_ns))
@@ -236,23 +247,22 @@ static void rooms_turn(struct http_ingest *in, uint64_t now_ns)
     }
 }
 
-static void syncs_turn(struct http_ingest *in, uint64_t now_ns)
+static void syncs_of_ring(struct http_ingest *in, struct intake_ring *ring, uint64_t now_ns)
 {
     struct http_put **at = &in->waiting, *put;
     uint64_t durable = 0;
     bool asked = false;
     int rc = 0;
 
-    in->fresh = false;
     while ((put = *at) != NULL) {
-        if (!put->committed) {
+        if (!put->committed || ring_of(in, put) != ring) {
             at = &put->next;
             continue;
         }
         if (!asked)
-            rc = intake_ring_durable(&in->ring, &durable);
+            rc = intake_ring_durable(ring, &durable);
         asked = true;
-        if (put->ring_number != in->ring.number || rc == -ESTALE)
+        if (put->ring_number != ring->number || rc == -ESTALE)
             put_done(in, at, -ESTALE);
         else if (rc != 0)
             put_done(in, at, rc);
@@ -263,6 +273,13 @@ static void syncs_turn(struct http_ingest *in, uint64_t now_ns)
         else
             at = &put->next;
     }
+}
+
+static void syncs_turn(struct http_ingest *in, uint64_t now_ns)
+{
+    in->fresh = false;
+    syncs_of_ring(in, &in->rings[false], now_ns);
+    syncs_of_ring(in, &in->rings[true], now_ns);
 }
 
 struct http_put *http_ingest_next(struct http_ingest *in, uint64_t now_ns)
@@ -296,6 +313,7 @@ bool http_ingest_shut(struct http_ingest *in, uint64_t by_ns)
         in->sync_by_ns = by_ns;
     if (in->waiting != NULL || in->done != NULL)
         return false;
-    intake_ring_fini(&in->ring);
+    intake_ring_fini(&in->rings[false]);
+    intake_ring_fini(&in->rings[true]);
     return true;
 }

@@ -16,6 +16,7 @@ enum metric_over {
     OVER_AGENT,
     OVER_STREAM,
     OVER_STREAM_SINK,
+    OVER_STREAM_SOURCE,
     OVER_STREAM_DROPPED,
     OVER_STREAM_LOST,
     OVER_STREAM_REFUSED,
@@ -92,6 +93,7 @@ enum { METRIC_ROWS = sizeof(metric_rows) / sizeof(metric_rows[0]) };
 static const char *const over_labels[OVER_COUNT] = {
     [OVER_STREAM] = "stream",
     [OVER_STREAM_SINK] = "stream, sink",
+    [OVER_STREAM_SOURCE] = "stream, source",
     [OVER_STREAM_DROPPED] = "stream, reason",
     [OVER_STREAM_LOST] = "stream, reason",
     [OVER_STREAM_REFUSED] = "stream, reason",
@@ -115,6 +117,8 @@ static size_t over_count(enum metric_over over, const struct status *s)
         return s->streams_count;
     case OVER_STREAM_SINK:
         return s->stream_sinks_count;
+    case OVER_STREAM_SOURCE:
+        return s->streams_count * WAL_SOURCE_COUNT;
     case OVER_STREAM_DROPPED:
         return s->streams_count * WAL_DROP_REASON_COUNT;
     case OVER_STREAM_LOST:
@@ -163,16 +167,16 @@ static int label_append(struct bytes *page, bool first, const char *name, const 
     return res != 0 ? res : bytes_append_char(page, '"');
 }
 
-/* The stream and the reason of item i, of which each stream has `reasons`. */
-static int stream_reason_begin(struct metric_at *at, const char *const *names, size_t reasons,
-                               struct bytes *page)
+/* The stream and the name of item i, of which each stream has `count`. */
+static int stream_item_begin(struct metric_at *at, const char *label, const char *const *names,
+                             size_t count, struct bytes *page)
 {
     int res;
 
-    at->st = &at->s->streams[at->i / reasons];
-    at->i %= reasons;
+    at->st = &at->s->streams[at->i / count];
+    at->i %= count;
     res = label_append(page, true, "stream", at->st->name);
-    return res != 0 ? res : label_append(page, false, "reason", names[at->i]);
+    return res != 0 ? res : label_append(page, false, label, names[at->i]);
 }
 
 /* The labels of one item; sets what the value function needs to see. */
@@ -190,12 +194,14 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
         at->st = &s->streams[at->ss->stream];
         res = label_append(page, true, "stream", at->st->name);
         return res != 0 ? res : label_append(page, false, "sink", at->ss->sink);
+    case OVER_STREAM_SOURCE:
+        return stream_item_begin(at, "source", wal_source_names, WAL_SOURCE_COUNT, page);
     case OVER_STREAM_DROPPED:
-        return stream_reason_begin(at, wal_drop_names, WAL_DROP_REASON_COUNT, page);
+        return stream_item_begin(at, "reason", wal_drop_names, WAL_DROP_REASON_COUNT, page);
     case OVER_STREAM_LOST:
-        return stream_reason_begin(at, wal_lost_names, WAL_LOST_REASON_COUNT, page);
+        return stream_item_begin(at, "reason", wal_lost_names, WAL_LOST_REASON_COUNT, page);
     case OVER_STREAM_REFUSED:
-        return stream_reason_begin(at, encoding_error_names, ENCODING_ERROR_COUNT, page);
+        return stream_item_begin(at, "reason", encoding_error_names, ENCODING_ERROR_COUNT, page);
     case OVER_LOST:
         return label_append(page, true, "reason", wal_lost_names[at->i]);
     case OVER_SINK:

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "intake/parts.h"
 #include "io/file.h"
+#include "wal/wal_source.h"
 
 #define RETRY_NS 1000000ULL         /* until the ring is looked at again */
 #define TICK_NS  1000000000ULL      /* until the clock is */
@@ -34,8 +35,8 @@ enum {
     LOOP_OPERATIONS = 4                 /* in the kernel at once, for each entry */
 };
 
-static const char *const ring_names[INTAKE_SOCKET_COUNT] = {
-    [INTAKE_TCP] = "hydrant-tcp", [INTAKE_UNIX] = "hydrant-unix", [INTAKE_UDP] = "hydrant-udp",
+static const enum wal_source wal_sources[INTAKE_SOCKET_COUNT] = {
+    [INTAKE_TCP] = WAL_FROM_TCP, [INTAKE_UNIX] = WAL_FROM_UNIX, [INTAKE_UDP] = WAL_FROM_UDP,
 };
 
 /* ---- listeners ---- */
@@ -293,7 +294,8 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
     for (int i = 0; i < INTAKE_SOCKET_COUNT; i++) {
         in->takers[i].in = in;
         in->takers[i].source = (enum intake_source)i;
-        if (intake_ring_init(&in->takers[i].ring, ring_names[i], in->shm_dir, opt->stream_take,
+        if (intake_ring_init(&in->takers[i].ring, wal_source_rings[wal_sources[i]],
+                             in->shm_dir, opt->stream_take,
                              opt->ctx) != 0)
             return errmsg_set(err, -ENOMEM, "out of memory");
     }

@@ -36,6 +36,8 @@ static void stream_fill(const struct shard *s, const struct wal_stream *from,
 
     copy_text(to->name, sizeof(to->name), from->name);
     to->accepted = books.accepted;
+    for (int i = 0; i < WAL_SOURCE_COUNT; i++)
+        to->accepted_from[i] = wal_stream_accepted_from(from, (enum wal_source)i);
     to->accepted_bytes = books.accepted_bytes;
     to->delivered = books.delivered;
     to->dropped = books.dropped;

@@ -23,7 +23,8 @@ enum { STATUS_SINK_NAME_MAX = 64, STATUS_TEXT_MAX = 200 };
 /* Books of one stream: accepted = delivered + dropped + lost + pending, at every turn. */
 struct status_stream {
     char name[STREAM_NAME_MAX + 1];
-    uint64_t accepted;              /* events */
+    uint64_t accepted;              /* events; the sum of: */
+    uint64_t accepted_from[WAL_SOURCE_COUNT];
     uint64_t accepted_bytes;        /* payload */
     uint64_t delivered;             /* answered by every sink of the stream, taken by one */
     uint64_t dropped;               /* after acceptance; the sum of: */

@@ -37,6 +37,7 @@ static int by_name(const void *a, const void *b)
 static void stream_add(struct status_stream *to, const struct status_stream *from)
 {
     to->accepted += from->accepted;
+    counts_add(to->accepted_from, from->accepted_from, WAL_SOURCE_COUNT);
     to->accepted_bytes += from->accepted_bytes;
     to->delivered += from->delivered;
     to->dropped += from->dropped;

@@ -109,6 +109,17 @@ struct wal_books wal_stream_books(const struct wal_stream *stream)
     return b;
 }
 
+uint64_t wal_stream_accepted_from(const struct wal_stream *stream, enum wal_source source)
+{
+    uint64_t rest = stream->accepted;
+
+    if (source != WAL_FROM_RING)
+        return stream->accepted_from[source];
+    for (int i = WAL_FROM_RING + 1; i < WAL_SOURCE_COUNT; i++)
+        rest -= stream->accepted_from[i];
+    return rest;
+}
+
 /* Resolved by every output. */
 static uint64_t version_resolved(const struct wal_version *v)
 {
@@ -194,9 +205,11 @@ void wal_books_trim(struct wal_state *s)
             wal_partitions_trim(&s->streams[i]->versions[k].partitions, s->trim_lsn);
 }
 
-void wal_books_accept(struct wal_stream *st, const struct wal_tally *tally)
+void wal_books_accept(struct wal_stream *st, enum wal_source source, const struct wal_tally *tally)
 {
     st->accepted += tally->events;
+    if (source != WAL_FROM_RING)
+        st->accepted_from[source] += tally->events;
     st->accepted_bytes += tally->payload_bytes;
     st->versions[st->versions_count - 1].accepted += tally->events;
 }
@@ -493,6 +506,24 @@ int wal_books_stream_totals(struct wal_state *s, const struct wal_item *it)
     st->delivered = it->u.stream_totals.delivered;
     memcpy(st->dropped, it->u.stream_totals.dropped, sizeof(st->dropped));
     memcpy(st->lost, it->u.stream_totals.lost, sizeof(st->lost));
+    memset(st->accepted_from, 0, sizeof(st->accepted_from));    /* what is not 0 follows */
+    return 0;
+}
+
+int wal_books_stream_sources(struct wal_state *s, const struct wal_item *it)
+{
+    struct wal_stream *st = wal_state_stream(s, it->u.stream_sources.stream);
+    uint64_t left;
+
+    if (!st)
+        return -EBADMSG;
+    left = st->accepted;
+    for (int i = WAL_FROM_RING + 1; i < WAL_SOURCE_COUNT; i++) {
+        if (it->u.stream_sources.accepted[i] > left)
+            return -EBADMSG;
+        left -= it->u.stream_sources.accepted[i];
+    }
+    memcpy(st->accepted_from, it->u.stream_sources.accepted, sizeof(st->accepted_from));
     return 0;
 }
 

@@ -20,11 +20,12 @@ int wal_books_ack(struct wal_state *s, const struct wal_item *it);      /* and S
 int wal_books_reseal(struct wal_state *s, const struct wal_item *it);
 int wal_books_lost(struct wal_state *s, const struct wal_item *it);
 int wal_books_stream_totals(struct wal_state *s, const struct wal_item *it);
+int wal_books_stream_sources(struct wal_state *s, const struct wal_item *it);
 int wal_books_version_totals(struct wal_state *s, const struct wal_item *it);
 int wal_books_partition(struct wal_state *s, const struct wal_item *it);
 int wal_books_sink_totals(struct wal_state *s, const struct wal_item *it);
 
-void wal_books_accept(struct wal_stream *st, const struct wal_tally *tally);
+void wal_books_accept(struct wal_stream *st, enum wal_source source, const struct wal_tally *tally);
 void wal_books_seal_remove(struct wal_state *s, struct wal_seal *seal);
 /* Forgets which partitions are sealed below trim_lsn. */
 void wal_books_trim(struct wal_state *s);

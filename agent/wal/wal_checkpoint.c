@@ -34,6 +34,15 @@ static int checkpoint_partitions(const struct wal_stream *st, const struct wal_v
     return err;
 }
 
+static int checkpoint_sources(const struct wal_stream *st, struct bytes *out)
+{
+    struct wal_item it = {.type = WAL_STREAM_SOURCES};
+
+    it.u.stream_sources.stream = st->id;
+    memcpy(it.u.stream_sources.accepted, st->accepted_from, sizeof(st->accepted_from));
+    return wal_item_append(out, &it, NULL);
+}
+
 static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
 {
     struct wal_item it = {.type = WAL_STREAM};
@@ -76,7 +85,9 @@ static int checkpoint_stream(const struct wal_stream *st, struct bytes *out)
     it.u.stream_totals.delivered = st->delivered;
     memcpy(it.u.stream_totals.dropped, st->dropped, sizeof(st->dropped));
     memcpy(it.u.stream_totals.lost, st->lost, sizeof(st->lost));
-    return wal_item_append(out, &it, NULL);
+    err = wal_item_append(out, &it, NULL);
+    return err || wal_stream_accepted_from(st, WAL_FROM_RING) == st->accepted
+               ? err : checkpoint_sources(st, out);
 }
 
 static int checkpoint_sinks(const struct wal_stream *st, struct bytes *out)

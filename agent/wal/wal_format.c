@@ -372,6 +372,10 @@ static void code_small(struct codec *c, struct wal_item *it)
         code_u64s(c, it->u.stream_totals.dropped, WAL_DROP_REASON_COUNT);
         code_u64s(c, it->u.stream_totals.lost, WAL_LOST_REASON_COUNT);
         break;
+    case WAL_STREAM_SOURCES:
+        code_u32(c, &it->u.stream_sources.stream);
+        code_u64s(c, it->u.stream_sources.accepted + 1, WAL_SOURCE_COUNT - 1);
+        break;
     case WAL_PARTITION:
         code_u32(c, &it->u.partition.stream);
         code_u32(c, &it->u.partition.version);

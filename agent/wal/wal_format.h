@@ -54,6 +54,7 @@
 #include "base/bytes.h"
 #include "io/file.h"
 #include "shm_wire.h"
+#include "wal/wal_source.h"
 
 enum { WAL_HEADER_AGAIN = 2048, WAL_CHECKPOINTS = 2 };
 enum { WAL_BLOCK = FILE_BLOCK_BYTES, WAL_NAME_MAX = 48, WAL_DEFS_MAX = SHM_DEFS_MAX };
@@ -154,6 +155,7 @@ enum wal_item_type {
     WAL_RESEAL,             /* a sealed batch's file was damaged and has been made again */
     WAL_PARTITION,          /* only in checkpoints: how far one is sealed */
     WAL_SCHEMA,             /* a ring's definition that says how a stream's records are laid out */
+    WAL_STREAM_SOURCES,     /* only in checkpoints, behind the totals: by which entrances */
     WAL_ITEM_TYPE_COUNT
     /* Kept free for what comes: UPLOAD, SOURCE. */
 };
@@ -279,6 +281,10 @@ struct wal_item {
             uint64_t accepted, accepted_bytes, delivered;
             uint64_t dropped[WAL_DROP_REASON_COUNT], lost[WAL_LOST_REASON_COUNT];
         } stream_totals;
+        struct {
+            uint32_t stream;
+            uint64_t accepted[WAL_SOURCE_COUNT];    /* FROM_RING is not in it: the rest */
+        } stream_sources;
         struct {
             uint32_t stream, version;
             uint16_t outputs;

@@ -178,6 +178,7 @@ static int apply_attach(struct wal_state *s, const struct wal_item *it)
     memcpy(r->uuid, it->u.attach.uuid, 16);
     memcpy(r->name, it->u.attach.name.at, it->u.attach.name.len);
     r->name[it->u.attach.name.len] = '\0';
+    r->source = wal_source_of(r->name);
     r->end_pos = it->u.attach.pos;
     r->restated = true;
     r->marks = 0;
@@ -272,7 +273,7 @@ static int apply_span(struct wal_state *s, const struct wal_item *it, uint64_t e
     for (uint16_t i = 0; i < it->u.span.tallies; i++) {
         struct wal_tally t = wal_tally_get(it, i);
 
-        wal_books_accept(wal_state_stream(s, wal_ring_stream(r, t.def)), &t);
+        wal_books_accept(wal_state_stream(s, wal_ring_stream(r, t.def)), r->source, &t);
     }
     r->end_pos = it->u.span.to;
     ring_mark_add(r, it->u.span.to, end_lsn);
@@ -394,6 +395,8 @@ int wal_state_apply(struct wal_state *s, const struct wal_item *item, uint64_t e
         return 0;
     case WAL_STREAM_TOTALS:
         return wal_books_stream_totals(s, item);
+    case WAL_STREAM_SOURCES:
+        return wal_books_stream_sources(s, item);
     case WAL_VERSION_TOTALS:
         return wal_books_version_totals(s, item);
     case WAL_PARTITION:

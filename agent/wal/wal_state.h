@@ -40,6 +40,7 @@ struct wal_ring {
     uint8_t uuid[16];
     uint64_t ino;
     char name[SHM_RING_NAME_MAX + 1];
+    enum wal_source source;         /* as its name says */
     uint64_t end_pos;               /* end of the last committed span */
     uint64_t base_pos;              /* pos of the newest mark that was dropped as delivered */
     struct wal_def *defs;           /* owned; [number - 1] */
@@ -89,6 +90,7 @@ struct wal_stream {
     char name[SHM_STREAM_NAME_MAX + 1];
     struct bytes settings;          /* of the newest version */
     uint64_t accepted, accepted_bytes, delivered;   /* the books; each only grows */
+    uint64_t accepted_from[WAL_SOURCE_COUNT];       /* but for FROM_RING, which is the rest */
     uint64_t dropped[WAL_DROP_REASON_COUNT];
     uint64_t lost[WAL_LOST_REASON_COUNT];
     struct wal_version *versions;   /* owned; oldest first, the last is the current one */
@@ -192,5 +194,7 @@ struct wal_books {
     uint64_t accepted, accepted_bytes, delivered, dropped, lost, pending;
 };
 struct wal_books wal_stream_books(const struct wal_stream *stream);
+/* Of those accepted; the sum over all sources is what the books say. */
+uint64_t wal_stream_accepted_from(const struct wal_stream *stream, enum wal_source source);
 
 #endif

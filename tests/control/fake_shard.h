@@ -69,6 +69,8 @@ static inline struct status *fake_status(const struct fake_shard *f)
 
     memcpy(s->streams[0].name, "clicks", 7);
     s->streams[0].accepted = 1000;
+    s->streams[0].accepted_from[WAL_FROM_RING] = 990;
+    s->streams[0].accepted_from[WAL_FROM_TCP] = 10;
     s->streams[0].accepted_bytes = 200000;
     s->streams[0].delivered = 900;
     s->streams[0].pending = 95;

@@ -92,7 +92,10 @@ static void the_page_obeys_the_format(void **state)
 static void the_names_of_the_contract_are_there(void **state)
 {
     static const char *const lines[] = {
-        "\nhydrant_events_accepted_total{stream=\"clicks\",source=\"ring\"} 1000\n",
+        "\nhydrant_events_accepted_total{stream=\"clicks\",source=\"ring\"} 990\n",
+        "\nhydrant_events_accepted_total{stream=\"clicks\",source=\"tcp\"} 10\n",
+        "\nhydrant_events_accepted_total{stream=\"clicks\",source=\"relay\"} 0\n",
+        "\nhydrant_event_bytes_accepted_total{stream=\"clicks\"} 200000\n",
         "\nhydrant_events_delivered_total{stream=\"clicks\",sink=\"local\"} 900\n",
         "\nhydrant_events_delivered_total{stream=\"clicks\",sink=\"second\"} 0\n",
         "\nhydrant_events_delivered_total{stream=\"errors.x-1\",sink=\"local\"} 0\n",

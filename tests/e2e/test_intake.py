@@ -284,6 +284,48 @@ class Ends(Sockets):
                 for k in range(first, first + per_connection)}
         self.assertEqual(sure - set(events), set(), "seed %d" % self.seed)
 
+    def test_events_are_counted_by_their_entrance_in_every_life(self):
+        self.start()
+        wanted = dict.fromkeys(("ring", "tcp", "unix", "udp", "http", "firehose", "relay"), 0)
+
+        def some(count):
+            for kind in ("tcp", "unix"):
+                self.send_all(b"load x\n" * count, kind)
+            for _ in range(count):
+                self.datagram(b"load x")
+            self.send("load", b"x\n" * 2 * count)
+            self.assertEqual(self.agent.ask("POST", "/v1/streams/load/events",
+                                            {"Content-Type": "application/json"},
+                                            b"[%s]" % b",".join([b"{}"] * 3 * count))[0], 202)
+            self.assertEqual(self.agent.ask("POST", "/", {
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": "Firehose_20150804.PutRecord"},
+                b'{"DeliveryStreamName": "load", "Record": {"Data": "eAo="}}')[0], 200)
+            for source, times in (("ring", 2 * count), ("tcp", count), ("unix", count),
+                                  ("udp", count), ("http", 3 * count), ("firehose", 1)):
+                wanted[source] += times
+
+        def found():
+            metrics = parse_metrics(self.agent.ask("GET", "/metrics")[1])
+            return {source: metrics["hydrant_events_accepted_total"].get(
+                '{stream="load",source="%s"}' % source) for source in wanted}
+
+        def check():
+            until(lambda: found() == wanted, lambda: "%r, wanted %r" % (found(), wanted))
+            self.assertEqual(self.agent.stream("load")["accepted"], sum(wanted.values()))
+
+        some(20)
+        check()
+        self.agent.kill()
+        self.agent.start()
+        check()
+        some(3)
+        check()
+        self.agent.stop()
+        self.agent.start()
+        check()
+        self.agent.stop()
+
     def test_a_stop_takes_what_open_connections_have_sent(self):
         self.start()
         sockets = [self.connect(("tcp", "unix")[i % 2]) for i in range(20)]

@@ -112,7 +112,9 @@ static void producer_open(void)
     while (bytes < w.sc->ring_bytes_max && chance(500))
         bytes *= 2;
     p = &w.producers[w.producers_count];
-    snprintf(name, sizeof(name), "p%u.ring", w.producers_count);
+    /* Every third is one of the agent's entrances, as far as its name tells. */
+    snprintf(name, sizeof(name), "%sp%u.ring", w.producers_count % 3 == 2 ? "hydrant-tcp." : "",
+             w.producers_count);
     rc = sim_producer_open(&p->ring, SIM_AGENT_SHM, name, bytes);
     if (rc != 0)
         inv_fail(&w.inv, __func__, "%s: %s", name, strerror(-rc));

@@ -325,7 +325,7 @@ static void books_balance(struct inv *v, const struct wal_stream *st, const stru
 static void books_agree_with_the_log(struct inv *v, const struct wal_stream *st,
                                      const struct wal_books *b, uint64_t lsn)
 {
-    uint64_t accepted = 0, lost = 0, delivered = 0;
+    uint64_t accepted = 0, lost = 0, delivered = 0, from[WAL_SOURCE_COUNT] = {0};
 
     for (uint32_t i = 0; i < v->events_count; i++) {
         const struct inv_event *ev = &v->events[i];
@@ -333,6 +333,8 @@ static void books_agree_with_the_log(struct inv *v, const struct wal_stream *st,
         if (ev->stream != st->id || ev->end_lsn > lsn)
             continue;
         accepted++;
+        from[ev->source == INV_STRANGER ? WAL_FROM_RING
+                                        : wal_source_of(v->sources[ev->source].name)]++;
         lost += ev->lost_lsn != 0 && ev->lost_lsn <= lsn;
     }
     for (uint32_t i = 0; i < v->versions_count; i++) {
@@ -350,6 +352,12 @@ static void books_agree_with_the_log(struct inv *v, const struct wal_stream *st,
     }
     INV_CHECK(v, b->accepted == accepted, "%s: accepted %llu, the log has %llu", st->name,
               (ull)b->accepted, (ull)accepted);
+    for (int i = 0; i < WAL_SOURCE_COUNT; i++) {
+        uint64_t told = wal_stream_accepted_from(st, (enum wal_source)i);
+
+        INV_CHECK(v, told == from[i], "%s: accepted %llu from %s, the log has %llu", st->name,
+                  (ull)told, wal_source_names[i], (ull)from[i]);
+    }
     INV_CHECK(v, b->lost <= lost, "%s: lost %llu, the log has %llu", st->name, (ull)b->lost,
               (ull)lost);
     INV_CHECK(v, b->delivered + b->dropped <= delivered

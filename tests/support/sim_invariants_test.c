@@ -216,6 +216,13 @@ static void books_are_cooked(void)
     inv_books(&inv);
 }
 
+static void sources_are_mixed_up(void)
+{
+    begin_with_events(WAL_SYNC_ALWAYS, 2);
+    agent.shard->state.streams[0]->accepted_from[WAL_FROM_TCP]++;
+    inv_books(&inv);
+}
+
 static void state_is_not_what_the_log_says(void)
 {
     begin_with_events(WAL_SYNC_ALWAYS, 2);
@@ -273,6 +280,7 @@ static void each_invariant_finds_what_it_is_for(void **state)
         {segment_goes_early, "nothing_needed_is_recycled"},
         {log_is_cut_short, "what_was_promised_stays_in_the_log"},
         {ring_goes_while_its_producer_lives, "a_ring_goes_when_all_of_it_is_logged"},
+        {sources_are_mixed_up, "books_agree_with_the_log"},
         {books_are_cooked, "books_agree_with_the_log"},
         {state_is_not_what_the_log_says, "inv_state_is_found_again"},
         {spool_file_goes_early, "a_spool_file_outlives_its_seal"},

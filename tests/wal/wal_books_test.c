@@ -470,10 +470,88 @@ static void partitions_go_with_their_version(void **state)
     wal_state_fini(&f.s);
 }
 
+static void sources_are(const struct wal_state *s, uint64_t ring, uint64_t udp, uint64_t relay)
+{
+    const struct wal_stream *st = wal_state_stream(s, 1);
+    uint64_t sum = 0;
+
+    assert_int_equal(wal_stream_accepted_from(st, WAL_FROM_RING), ring);
+    assert_int_equal(wal_stream_accepted_from(st, WAL_FROM_UDP), udp);
+    assert_int_equal(wal_stream_accepted_from(st, WAL_FROM_RELAY), relay);
+    for (int i = 0; i < WAL_SOURCE_COUNT; i++)
+        sum += wal_stream_accepted_from(st, (enum wal_source)i);
+    assert_int_equal(wal_stream_books(st).accepted, sum);
+}
+
+/* Another ring of the stream, read a little. */
+static void ring_of(struct wal_state *s, uint32_t ring, const char *name, uint32_t events)
+{
+    static const uint8_t data[64];
+    struct wal_item it = built_attach(ring, 0);
+
+    it.u.attach.name = built_str(name);
+    applied(s, &it, 4096);
+    it = built_def(ring, 1, 1);
+    applied(s, &it, 4096);
+    it = built_span(ring, 0, data, sizeof(data), 0, events);
+    applied(s, &it, 8192);
+}
+
+static void an_entrance_is_told_by_its_ring_and_kept_in_checkpoints(void **state)
+{
+    struct wal_state s, again;
+    struct bytes b = BYTES_INIT;
+    const uint8_t *at;
+    uint32_t sources = 0;
+
+    (void)state;
+    small_state(&s);
+    span(&s, 0, 64, 5, 8192);
+    sources_are(&s, 5, 0, 0);
+    ring_of(&s, 2, "hydrant-udp.7.0123456789abcdef.ring", 3);
+    ring_of(&s, 3, "hydrant-relay.7.0123456789abcdef.ring", 2);
+    sources_are(&s, 5, 3, 2);
+
+    assert_int_equal(wal_state_checkpoint(&s, &b), 0);
+    for (int turn = 0; turn < 2; turn++) {      /* it is read twice, as in the log */
+        struct wal_item it;
+
+        if (turn == 0)
+            assert_int_equal(wal_state_init(&again), 0);
+        for (at = b.data; at < b.data + b.len;) {
+            assert_int_equal(wal_item_next(&at, b.data + b.len, &it), 0);
+            assert_int_equal(wal_state_apply(&again, &it, 12288), 0);
+            sources += it.type == WAL_STREAM_SOURCES;
+        }
+        sources_are(&again, 5, 3, 2);
+    }
+    assert_int_equal(sources, 2);
+    ring_of(&again, 4, "hydrant-udp.8.0123456789abcdef.ring", 4);
+    sources_are(&again, 5, 7, 2);
+    wal_state_fini(&again);
+
+    /* A log from before there was this item: all that it counted came by rings. */
+    assert_int_equal(wal_state_init(&again), 0);
+    for (at = b.data; at < b.data + b.len;) {
+        struct wal_item it;
+
+        assert_int_equal(wal_item_next(&at, b.data + b.len, &it), 0);
+        if (it.type != WAL_STREAM_SOURCES)
+            assert_int_equal(wal_state_apply(&again, &it, 12288), 0);
+    }
+    sources_are(&again, 10, 0, 0);
+    ring_of(&again, 4, "hydrant-udp.8.0123456789abcdef.ring", 4);
+    sources_are(&again, 10, 4, 0);
+    wal_state_fini(&again);
+    wal_state_fini(&s);
+    bytes_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(books_fold_over_versions),
+        cmocka_unit_test(an_entrance_is_told_by_its_ring_and_kept_in_checkpoints),
         cmocka_unit_test(a_batch_counts_as_dropped_only_when_no_sink_took_it),
         cmocka_unit_test(an_event_is_pending_until_every_output_has_resolved_it),
         cmocka_unit_test(what_one_output_delivers_is_delivered),

@@ -78,6 +78,11 @@ static void fill_totals(struct wal_item *it, struct texts *t)
         for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
             it->u.stream_totals.lost[i] = word();
         break;
+    case WAL_STREAM_SOURCES:
+        it->u.stream_sources.stream = (uint32_t)word();
+        for (int i = WAL_FROM_RING + 1; i < WAL_SOURCE_COUNT; i++)
+            it->u.stream_sources.accepted[i] = word();
+        break;
     case WAL_VERSION_TOTALS:
         it->u.version_totals.stream = (uint32_t)word();
         it->u.version_totals.version = (uint32_t)word();
@@ -265,6 +270,11 @@ static void same_totals(const struct wal_item *a, const struct wal_item *b)
             SAME(stream_totals.dropped[i]);
         for (int i = 0; i < WAL_LOST_REASON_COUNT; i++)
             SAME(stream_totals.lost[i]);
+        break;
+    case WAL_STREAM_SOURCES:
+        SAME(stream_sources.stream);
+        for (int i = 0; i < WAL_SOURCE_COUNT; i++)
+            SAME(stream_sources.accepted[i]);
         break;
     case WAL_VERSION_TOTALS:
         SAME(version_totals.stream);

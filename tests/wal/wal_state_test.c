@@ -447,6 +447,12 @@ static void a_contradiction_is_refused_and_changes_nothing(void **state)
     it = (struct wal_item){.type = WAL_STREAM_TOTALS};
     it.u.stream_totals.stream = 9;
     refused(&s, it);
+    it = (struct wal_item){.type = WAL_STREAM_SOURCES};
+    it.u.stream_sources.stream = 9;
+    refused(&s, it);
+    it.u.stream_sources.stream = 1;                         /* more than were accepted */
+    it.u.stream_sources.accepted[WAL_FROM_UDP] = UINT64_MAX / 2;
+    refused(&s, it);
     it = (struct wal_item){.type = WAL_VERSION_TOTALS};
     it.u.version_totals.stream = 1;                         /* a version without outputs */
     refused(&s, it);

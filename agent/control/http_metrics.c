@@ -29,6 +29,7 @@ enum metric_over {
     OVER_INTAKE_SOCKET,
     OVER_INTAKE_ENDED,
     OVER_INTAKE_FAULT,
+    OVER_RELAY_WAIT,
     OVER_COUNT
 };
 
@@ -106,6 +107,7 @@ static const char *const over_labels[OVER_COUNT] = {
     [OVER_INTAKE_SOCKET] = "source",
     [OVER_INTAKE_ENDED] = "reason",
     [OVER_INTAKE_FAULT] = "reason",
+    [OVER_RELAY_WAIT] = "reason",
 };
 
 static size_t over_count(enum metric_over over, const struct status *s)
@@ -143,6 +145,8 @@ static size_t over_count(enum metric_over over, const struct status *s)
         return INTAKE_ENDED_COUNT;
     case OVER_INTAKE_FAULT:
         return LINE_FAULT_COUNT;
+    case OVER_RELAY_WAIT:
+        return RELAY_WAIT_COUNT;
     case OVER_FAMILY:
     case OVER_COUNT:
         break;
@@ -220,6 +224,8 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
         return label_append(page, true, "reason", intake_ended_names[at->i]);
     case OVER_INTAKE_FAULT:
         return label_append(page, true, "reason", line_fault_names[at->i]);
+    case OVER_RELAY_WAIT:
+        return label_append(page, true, "reason", relay_wait_names[at->i]);
     case OVER_FAMILY:
     case OVER_AGENT:
     case OVER_COUNT:

@@ -46,6 +46,7 @@ struct life {
     struct intake *intake;          /* owned; NULL: no sockets */
     struct relay_listener *relay;   /* owned; NULL: nothing of it to do */
     struct intake_counters counters;
+    struct relay_counters relay_counters;
     pthread_mutex_t config_mutex;   /* for who looks at the configuration from another thread */
 };
 
@@ -177,9 +178,11 @@ static int agent_open(struct life *life, struct errmsg *err)
         .sink = on_sink,
         .settings_ctx = c,
         .intake = &life->counters,
+        .relay = &life->relay_counters,
     };
 
     life->counters.sockets = intake_wanted(c);
+    life->relay_counters.listens = c->intake.relay.count > 0;
     return shards_open(&opt, &life->shards, err);
 }
 
@@ -340,6 +343,7 @@ static int relay_begin(struct life *life, struct errmsg *err)
         .tls = {c->intake.relay_cert_file, c->intake.relay_key_file, c->intake.relay_ca_file},
         .connections_max = (uint32_t)c->intake.connections_max,
         .idle_timeout_ns = (uint64_t)c->intake.idle_timeout_ns,
+        .counters = &life->relay_counters,
         .stream_take = on_stream,
         .ring_end = on_ring_end,
         .ctx = life,

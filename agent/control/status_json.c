@@ -218,13 +218,30 @@ static json_t *intake_json(const struct status_intake *in)
                      "datagrams_dropped", count_json(in->datagrams_dropped));
 }
 
+static json_t *relay_json(const struct status_relay *r)
+{
+    if (!r->on)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "peers", count_json(r->peers),
+                     "peers_waiting", counts_json(relay_wait_names, r->waiting, RELAY_WAIT_COUNT),
+                     "connections_total", count_json(r->peers_total),
+                     "connections_refused", count_json(r->refused),
+                     "events", count_json(r->events),
+                     "batches", count_json(r->batches),
+                     "duplicates_skipped", count_json(r->duplicates),
+                     "declined", count_json(r->declined),
+                     "journal_bytes", count_json(r->journal_bytes),
+                     "journal_syncs", count_json(r->journal_syncs));
+}
+
 static json_t *status_json(const struct status *s)
 {
     char epoch[17];
 
     (void)snprintf(epoch, sizeof(epoch), "%016" PRIx64, s->epoch);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:o}, s:o,"
-                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "version", s->version, "agent", s->agent_name, "epoch", epoch,
                      "pid", count_json(s->pid),
                      "uptime_ns", count_json(s->uptime_ns),
@@ -242,6 +259,7 @@ static json_t *status_json(const struct status *s)
                      "intake_drops",
                      counts_json(status_drop_names, s->intake_drops, SHM_DROP_COUNT),
                      "intake", intake_json(&s->intake),
+                     "relay", relay_json(&s->relay),
                      "rings_by_state",
                      counts_json(status_ring_state_names, s->rings_by_state,
                                  STATUS_RING_STATE_COUNT),

@@ -19,6 +19,7 @@
 
 #include "base/errmsg.h"
 #include "intake/relay_old.h"
+#include "pipeline/relay_counters.h"
 #include "sink/relay_link.h"
 
 struct relay_place {
@@ -34,6 +35,7 @@ struct relay_listener_options {         /* read in open only, but for ctx */
     struct relay_tls_files tls;         /* cert_file "": no TLS */
     uint32_t connections_max;
     uint64_t idle_timeout_ns;           /* of a message that does not come to its end */
+    struct relay_counters *counters;    /* borrowed */
     bool (*stream_take)(void *ctx, const char *stream);
     relay_ring_end_fn ring_end;         /* in open only */
     void *ctx;

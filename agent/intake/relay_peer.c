@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "encode/record.h"
+#include "io/clock.h"
 
 static void batch_free(struct relay_batch *b)
 {
@@ -52,10 +54,41 @@ static int broken(struct errmsg *err, const char *what)
 
 /* --- messages ------------------------------------------------------------------------------- */
 
+/* What would hold up everybody is not let in: 0, or -errno with a text for the sender. */
+static int batch_admit(const struct relay_batch *b, int named, const struct relay_stage *stage,
+                       struct errmsg *why)
+{
+    if (named != 0)
+        return errmsg_set(why, -EINVAL, "no stream can have such a name");
+    if (!stage->stream_take(stage->ctx, b->stream))
+        return errmsg_set(why, -EDQUOT, "stream '%s': unknown there, and no more may be made "
+                          "(streams_max, streams_per_uid_max)", b->stream);
+    if (!relay_table_room(stage->table, &b->key))
+        return errmsg_set(why, -ENOSPC, "too many batches of this sender have to be remembered");
+    return 0;
+}
+
+/* The sender keeps it, and goes on with others. */
+static int batch_decline(struct relay_peer *p, uint64_t ref, const struct errmsg *why,
+                         struct relay_stage *stage, struct errmsg *err)
+{
+    static _Thread_local struct log_limit limit =
+        LOG_LIMIT_INIT("batches declined", 5, 60000000000ULL);
+
+    relay_count(&stage->counters->declined, 1);
+    if (log_limit_allow(&limit, clock_boot_ns()))
+        log_warn("relay: a batch is declined, its sender keeps it: %s", why->text);
+    return relay_wire_put_text(&p->out, RELAY_DECLINED, ref, why->text)
+               ? errmsg_set(err, -ENOMEM, "no memory") : 0;
+}
+
 static int begin_take(struct relay_peer *p, const struct relay_message *m,
                       struct relay_stage *stage, struct errmsg *err)
 {
     struct relay_batch *b, **at = &p->batches;
+    struct errmsg why;
+    uint64_t taken;
+    int r;
 
     if (p->batches_count >= RELAY_BATCHES_MAX || batch_find(p, m->ref))
         return broken(err, "BEGIN");
@@ -64,9 +97,10 @@ static int begin_take(struct relay_peer *p, const struct relay_message *m,
         return errmsg_set(err, -ENOMEM, "no memory");
     b->ref = m->ref;
     memcpy(b->key.peer, p->uuid, sizeof(b->key.peer));
-    if (relay_wire_begin(m, &b->key.id, b->stream)) {
+    r = relay_wire_begin(m, &b->key.id, b->stream);
+    if (r == -EBADMSG || (r = batch_admit(b, r, stage, &why)) != 0) {
         batch_free(b);
-        return broken(err, "BEGIN");
+        return r == -EBADMSG ? broken(err, "BEGIN") : batch_decline(p, m->ref, &why, stage, err);
     }
     while (*at)
         at = &(*at)->next;
@@ -75,10 +109,10 @@ static int begin_take(struct relay_peer *p, const struct relay_message *m,
     /* What another connection has brought just now may be still on its way to the disk. */
     b->end_generation = stage->ring->generation;
     b->end_pos = stage->ring->head + stage->bytes;
-    if (relay_wire_put_u64(&p->out, RELAY_TAKEN, m->ref,
-                           relay_table_taken(stage->table, &b->key)))
-        return errmsg_set(err, -ENOMEM, "no memory");
-    return 0;
+    taken = relay_table_taken(stage->table, &b->key);
+    relay_count(&stage->counters->duplicates, taken > 0);
+    return relay_wire_put_u64(&p->out, RELAY_TAKEN, m->ref, taken)
+               ? errmsg_set(err, -ENOMEM, "no memory") : 0;
 }
 
 static int schema_take(struct relay_peer *p, const struct relay_message *m, struct errmsg *err)
@@ -120,6 +154,7 @@ static int batch_define(struct relay_batch *b, uint16_t schema, struct relay_sta
     int r = 0;
 
     if (b->generation != ring->generation) {
+        /* It may have been deleted since the batch began. */
         if (!stage->stream_take(stage->ctx, b->stream))
             return errmsg_set(err, -EDQUOT, "streams_max leaves no room for stream '%s'",
                               b->stream);
@@ -175,8 +210,10 @@ static int data_take(struct relay_peer *p, const struct relay_message *m,
     if (offset != relay_table_taken(stage->table, &b->key))
         return errmsg_set(err, -ESTALE, "the batch has come by another connection");
     len = m->len - sizeof(uint64_t);
+    p->waits_for = ring->full_of_defs ? RELAY_WAIT_DEFINITIONS : RELAY_WAIT_RING_FULL;
     if (ring->full_of_defs || stage->count == stage->cap || len > RELAY_RING_BYTES - used)
         return -EAGAIN;
+    p->waits_for = RELAY_WAIT_DEFINITIONS;
     r = frames_admit(b, frames, len, stage, err);
     if (r)
         return r;
@@ -199,21 +236,26 @@ static int end_take(struct relay_peer *p, const struct relay_message *m,
         || total != relay_table_taken(stage->table, &b->key))
         return broken(err, "END");
     b->ended = true;
+    p->ended++;
     return 0;
+}
+
+static int forget_take(struct relay_peer *p, const struct relay_message *m,
+                       struct relay_stage *stage, struct errmsg *err)
+{
+    struct batch_id floor;
+    struct relay_key key;
+
+    if (relay_wire_forget(m, &key.id, &floor))
+        return broken(err, "FORGET");
+    memcpy(key.peer, p->uuid, sizeof(key.peer));
+    return relay_table_forget(stage->table, &key, &floor) ? errmsg_set(err, -ENOMEM, "no memory")
+                                                          : 0;
 }
 
 static int message_take(struct relay_peer *p, const struct relay_message *m,
                         struct relay_stage *stage, struct errmsg *err)
 {
-    struct relay_key key;
-
-    if (!p->hello) {
-        p->hello = relay_wire_hello(m, p->uuid) == 0;
-        if (!p->hello)
-            return broken(err, "HELLO");
-        return relay_wire_put(&p->out, RELAY_WELCOME, 0, NULL, 0)
-                   ? errmsg_set(err, -ENOMEM, "no memory") : 0;
-    }
     switch (m->type) {
     case RELAY_BEGIN:
         return begin_take(p, m, stage, err);
@@ -224,18 +266,39 @@ static int message_take(struct relay_peer *p, const struct relay_message *m,
     case RELAY_END:
         return end_take(p, m, stage, err);
     case RELAY_FORGET:
-        if (relay_wire_forget(m, &key.id))
-            return broken(err, "FORGET");
-        memcpy(key.peer, p->uuid, sizeof(key.peer));
-        return relay_table_forget(stage->table, &key) ? errmsg_set(err, -ENOMEM, "no memory") : 0;
+        return forget_take(p, m, stage, err);
     default:
         return broken(err, "none of a sender");
     }
 }
 
+int relay_peer_hello(struct relay_peer *p, struct errmsg *err)
+{
+    struct relay_message m;
+    int64_t n;
+
+    if (p->hello)
+        return 0;
+    n = relay_wire_next(p->in.data + p->in_at, p->in.len - p->in_at, &m);
+    if (n == 0)
+        return 0;
+    if (n < 0 || relay_wire_hello(&m, p->uuid))
+        return broken(err, "HELLO");
+    if (relay_link_identity(&p->link, p->uuid))
+        return errmsg_set(err, -ENOMEM, "no memory");
+    p->hello = true;
+    p->in_at += (size_t)n;
+    return 0;
+}
+
 int relay_peer_take(struct relay_peer *p, struct relay_stage *stage, struct errmsg *err)
 {
     p->waits = false;
+    if (!p->hello)
+        return 0;
+    if (!p->welcomed && relay_wire_put(&p->out, RELAY_WELCOME, 0, NULL, 0))
+        return errmsg_set(err, -ENOMEM, "no memory");
+    p->welcomed = true;
     while (!p->over && p->in.len > p->in_at) {
         struct relay_message m;
         int64_t n = relay_wire_next(p->in.data + p->in_at, p->in.len - p->in_at, &m);
@@ -271,11 +334,11 @@ int relay_staged_write(const struct relay_staged *s, struct relay_ring *ring, ui
     return r;
 }
 
-int relay_peer_done(struct relay_peer *p, const struct relay_ring *ring)
+int relay_peer_done(struct relay_peer *p, const struct relay_ring *ring, uint64_t *done)
 {
     struct relay_batch **at = &p->batches, *b;
 
-    while ((b = *at)) {
+    while (p->ended > 0 && (b = *at)) {
         /* A ring of an earlier generation was let go when all in it was durable. */
         bool durable = b->end_generation != ring->generation || b->end_pos <= ring->durable;
 
@@ -287,6 +350,8 @@ int relay_peer_done(struct relay_peer *p, const struct relay_ring *ring)
             return -ENOMEM;
         *at = b->next;
         p->batches_count--;
+        p->ended--;
+        (*done)++;
         batch_free(b);
     }
     return 0;

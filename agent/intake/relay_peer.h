@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "intake/relay_ring.h"
 #include "intake/relay_table.h"
+#include "pipeline/relay_counters.h"
 #include "sink/relay_link.h"
 #include "sink/relay_wire.h"
 
@@ -39,19 +40,24 @@ struct relay_batch {
 };
 
 struct relay_peer {
-    struct relay_peer *next;
+    struct relay_peer *next, **at;      /* of all */
+    struct relay_peer *next_active;
     struct relay_link link;
     struct bytes in, out;
     size_t in_at, out_at;               /* what is done with; in_at also covers what is staged */
-    bool hello, waits;                  /* waits: for room in the ring */
+    bool hello, welcomed;               /* it has said who it is; it may go on */
+    bool waits;                         /* its next message, for: */
+    enum relay_wait waits_for;
+    bool active, watched;               /* relay_peers.c: in that list, in epoll */
+    uint32_t events_watched;
     bool unread;                        /* there may be more to read than there was room for */
+    bool held, finishes;                /* memory is short: not read; read to the message's end */
     bool over;                          /* to be closed when `out` is out */
     bool gone;                          /* to be closed now */
     uint64_t read_ns;                   /* when something came last */
-    uint8_t uuid[16];
+    uint8_t uuid[16];                   /* who sends; with TLS of what its certificate says too */
     struct relay_batch *batches;        /* owned; in the order in which they began */
-    uint32_t batches_count;
-    uint64_t events;
+    uint32_t batches_count, ended;
 };
 
 /* Frames that have their place in the ring and are written when the journal is. */
@@ -65,6 +71,7 @@ struct relay_staged {
 struct relay_stage {
     struct relay_ring *ring;
     struct relay_table *table;
+    struct relay_counters *counters;
     bool (*stream_take)(void *ctx, const char *stream);
     void *ctx;
     struct relay_staged *list;          /* owned by the listener; of cap */
@@ -73,6 +80,9 @@ struct relay_stage {
 };
 
 void relay_peer_free(struct relay_peer *p);     /* NULL is fine */
+
+/* Who sends, when that is there. 0, or -errno with a text: it has to go. */
+int relay_peer_hello(struct relay_peer *p, struct errmsg *err);
 
 /*
  * Takes the messages that are there, up to one for which there is no room now. 0, or -errno with a
@@ -84,7 +94,7 @@ int relay_peer_take(struct relay_peer *p, struct relay_stage *stage, struct errm
 int relay_staged_write(const struct relay_staged *s, struct relay_ring *ring, uint64_t *events,
                        struct errmsg *err);
 
-/* Tells the peer which of its batches are durable. 0 or -ENOMEM. */
-int relay_peer_done(struct relay_peer *p, const struct relay_ring *ring);
+/* Tells the peer which of its batches are durable, and adds how many. 0 or -ENOMEM. */
+int relay_peer_done(struct relay_peer *p, const struct relay_ring *ring, uint64_t *done);
 
 #endif

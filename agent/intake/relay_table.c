@@ -34,24 +34,21 @@ _Static_assert(sizeof(struct record) == 88, "state/relay");
 
 /* --- batches -------------------------------------------------------------------------------- */
 
-static uint32_t key_hash(const struct relay_key *k)
-{
-    uint32_t hash = crc32c(0, k->peer, sizeof(k->peer));
-
-    hash = crc32c(hash, &k->id.epoch, sizeof(k->id.epoch));
-    hash = crc32c(hash, &k->id.shard, sizeof(k->id.shard));
-    return crc32c(hash, &k->id.number, sizeof(k->id.number));
-}
-
 static bool key_equal(const struct relay_key *a, const struct relay_key *b)
 {
     return a->id.number == b->id.number && a->id.epoch == b->id.epoch
            && a->id.shard == b->id.shard && memcmp(a->peer, b->peer, sizeof(a->peer)) == 0;
 }
 
+/* A sender has few that it has not told to be over, and forgets by shard: so all are in one. */
+static struct relay_entry **bucket_of(const struct relay_table *t, const uint8_t peer[16])
+{
+    return &t->buckets[crc32c(0, peer, 16) & (t->buckets_count - 1)];
+}
+
 static struct relay_entry **entry_at(const struct relay_table *t, const struct relay_key *key)
 {
-    struct relay_entry **at = &t->buckets[key_hash(key) & (t->buckets_count - 1)];
+    struct relay_entry **at = bucket_of(t, key->peer);
 
     while (*at && !key_equal(&(*at)->key, key))
         at = &(*at)->next;
@@ -69,10 +66,10 @@ static int buckets_grow(struct relay_table *t)
         struct relay_entry *e = t->buckets[i], *next;
 
         for (; e; e = next) {
-            struct relay_entry **at = entry_at(&grown, &e->key);
+            struct relay_entry **at = bucket_of(&grown, e->key.peer);
 
             next = e->next;
-            e->next = NULL;
+            e->next = *at;
             *at = e;
         }
     }
@@ -115,6 +112,19 @@ uint64_t relay_table_taken(const struct relay_table *t, const struct relay_key *
     const struct relay_entry *e = *entry_at(t, key);
 
     return e ? e->taken : 0;
+}
+
+bool relay_table_room(const struct relay_table *t, const struct relay_key *key)
+{
+    const struct relay_entry *e = *bucket_of(t, key->peer);
+    size_t known = 0;
+
+    for (; e; e = e->next) {
+        if (key_equal(&e->key, key))
+            return true;
+        known += memcmp(e->key.peer, key->peer, sizeof(key->peer)) == 0;
+    }
+    return known < RELAY_KNOWN_MAX && t->count < RELAY_KNOWN_ALL_MAX;
 }
 
 /* --- ranges --------------------------------------------------------------------------------- */
@@ -203,7 +213,7 @@ static int record_append(struct bytes *out, enum record_type type, const struct 
     return bytes_append(out, &r, sizeof(r));
 }
 
-/* -EBADMSG: it was being written when the host died; nothing behind it was relied on. */
+/* -EBADMSG: it was being written when the host died. */
 static int record_take(struct relay_table *t, const struct record *r)
 {
     struct relay_range range = {.offset = r->offset, .from = r->from, .to = r->to};
@@ -235,6 +245,7 @@ static int journal_read(struct relay_table *t, int fd)
     size_t cap = READ_RECORDS * sizeof(struct record);
     struct record *records = malloc(cap);
     uint64_t at = 0;
+    uint32_t bad = 0;
     ssize_t n;
     int r = records ? 0 : -ENOMEM;
 
@@ -242,14 +253,22 @@ static int journal_read(struct relay_table *t, int fd)
         n = file_read(fd, records, cap, at);
         if (n < 0)
             r = (int)n;
-        for (size_t i = 0; !r && i < (size_t)n / sizeof(struct record); i++)
+        for (size_t i = 0; !r && i < (size_t)n / sizeof(struct record); i++) {
             r = record_take(t, &records[i]);
+            if (r == -EBADMSG) {
+                bad++;
+                r = 0;
+                continue;
+            }
+            t->damaged += bad;          /* those at the end are what a kill leaves */
+            bad = 0;
+        }
         if (r || (size_t)n < cap)
             break;
         at += (uint64_t)n;
     }
     free(records);
-    return r == -EBADMSG ? 0 : r;
+    return r;
 }
 
 bool relay_table_exists(int state_dir)
@@ -366,13 +385,31 @@ int relay_table_add(struct relay_table *t, const struct relay_key *key, const ui
     return 0;
 }
 
-int relay_table_forget(struct relay_table *t, const struct relay_key *key)
+static bool id_below(const struct batch_id *id, const struct batch_id *floor)
 {
-    if (!*entry_at(t, key))
-        return 0;
-    if (record_append(&t->unwritten, RECORD_FORGET, key, 0, NULL))
-        return -ENOMEM;
-    entry_remove(t, key);
+    return id->shard == floor->shard
+           && (id->epoch < floor->epoch
+               || (id->epoch == floor->epoch && id->number < floor->number));
+}
+
+int relay_table_forget(struct relay_table *t, const struct relay_key *key,
+                       const struct batch_id *floor)
+{
+    struct relay_entry **at = bucket_of(t, key->peer), *e;
+
+    while ((e = *at)) {
+        if (!key_equal(&e->key, key)
+            && (!id_below(&e->key.id, floor)
+                || memcmp(e->key.peer, key->peer, sizeof(key->peer)) != 0)) {
+            at = &e->next;
+            continue;
+        }
+        if (record_append(&t->unwritten, RECORD_FORGET, &e->key, 0, NULL))
+            return -ENOMEM;
+        *at = e->next;
+        free(e);
+        t->count--;
+    }
     return 0;
 }
 
@@ -391,8 +428,10 @@ int relay_table_write(struct relay_table *t, bool sync)
         t->file_bytes += t->unwritten.len;
         bytes_clear(&t->unwritten);
     }
-    if (!r && sync && t->unsynced)
+    if (!r && sync && t->unsynced) {
         r = file_sync(t->fd);
+        t->syncs++;
+    }
     if (!r && sync)
         t->unsynced = false;
     t->broken = r != 0;         /* a failed sync is not tried again on this descriptor */

@@ -82,9 +82,15 @@ void deliver_remote_begin(struct seal_target *t)
 void deliver_remote_forget(const struct seal_target *t)
 {
     struct relay *relay = shards_relay(t->seal->shard->all);
+    const struct batch_id *floor = &t->seal->batch.id;
 
-    if (t->type == TARGET_RELAY && relay)
-        relay_forget(relay, t->name, &t->seal->batch.id);
+    if (t->type != TARGET_RELAY || !relay)
+        return;
+    for (const struct batch *b = t->seal->shard->unfinished.first; b; b = b->all.next)
+        if (b->id.epoch < floor->epoch
+            || (b->id.epoch == floor->epoch && b->id.number < floor->number))
+            floor = &b->id;
+    relay_forget(relay, t->name, &t->seal->batch.id, floor);
 }
 
 bool deliver_remote_turn(struct shard *s)

@@ -14,6 +14,7 @@
 #include "base/errmsg.h"
 #include "flow/settings.h"
 #include "pipeline/intake_counters.h"
+#include "pipeline/relay_counters.h"
 #include "pipeline/mailbox.h"
 #include "wal/wal_writer.h"
 
@@ -50,6 +51,7 @@ struct shard_options {                  /* of the agent; strings are copied */
     shard_sink_fn sink;
     void *settings_ctx;
     const struct intake_counters *intake;   /* borrowed; NULL: none */
+    const struct relay_counters *relay;     /* likewise */
 };
 
 /*

@@ -260,6 +260,25 @@ static void intake_fill(const struct shard *s, struct status_intake *to)
     counters_copy(&to->waiting, &from->waiting, 1);
 }
 
+static void relay_fill(const struct shard *s, struct status_relay *to)
+{
+    const struct relay_counters *from = s->opt.relay;
+
+    if (!from || s->number != 0)
+        return;
+    to->on = from->listens;
+    counters_copy(&to->peers, &from->peers, 1);
+    counters_copy(&to->peers_total, &from->peers_total, 1);
+    counters_copy(to->waiting, from->waiting, RELAY_WAIT_COUNT);
+    counters_copy(&to->events, &from->events, 1);
+    counters_copy(&to->batches, &from->batches, 1);
+    counters_copy(&to->duplicates, &from->duplicates, 1);
+    counters_copy(&to->declined, &from->declined, 1);
+    counters_copy(&to->refused, &from->refused, 1);
+    counters_copy(&to->journal_bytes, &from->journal_bytes, 1);
+    counters_copy(&to->journal_syncs, &from->journal_syncs, 1);
+}
+
 static int shard_fill(const struct shard *s, struct status *to)
 {
     to->shards = calloc(1, sizeof(*to->shards));
@@ -334,6 +353,7 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
     memcpy(to->lost_bytes, s->state.lost_bytes, sizeof(to->lost_bytes));
     to->turns = s->turns;
     intake_fill(s, &to->intake);
+    relay_fill(s, &to->relay);
     err = streams_fill(s, to);
     if (!err)
         err = sinks_fill(s, to);

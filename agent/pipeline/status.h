@@ -15,6 +15,7 @@
 #include "encode/encoding.h"
 #include "flow/name.h"
 #include "pipeline/intake_counters.h"
+#include "pipeline/relay_counters.h"
 #include "shm_wire.h"
 #include "wal/wal_format.h"
 
@@ -88,6 +89,13 @@ struct status_intake {
     uint64_t bad_lines[LINE_FAULT_COUNT], bad_lines_dropped, datagrams_dropped, waiting;
 };
 
+/* What relay_counters.h counts. */
+struct status_relay {
+    bool on;                        /* other agents may send */
+    uint64_t peers, peers_total, waiting[RELAY_WAIT_COUNT];
+    uint64_t events, batches, duplicates, declined, refused, journal_bytes, journal_syncs;
+};
+
 enum status_backpressure {
     BACKPRESSURE_LOG_FULL,          /* [wal] max_bytes */
     BACKPRESSURE_MEMORY,            /* memory_limit */
@@ -133,6 +141,7 @@ struct status {
     uint64_t rings_by_state[STATUS_RING_STATE_COUNT];   /* those beyond the list included */
     uint64_t intake_drops[SHM_DROP_COUNT];      /* of all rings, those gone included */
     struct status_intake intake;
+    struct status_relay relay;
     uint64_t turns;
 
     struct status_stream *streams;

@@ -27,7 +27,7 @@ enum { SINK_NAME_BYTES = 256 };         /* more than a section of the configurat
 struct posted {
     struct posted *next;
     struct remote_job *job;
-    struct batch_id id;
+    struct batch_id id, floor;
     char sink[SINK_NAME_BYTES];
 };
 
@@ -103,12 +103,15 @@ void relay_post(struct relay *r, struct remote_job *job, const struct batch_id *
         give_back(job, -ENOMEM, "no memory");
 }
 
-void relay_forget(struct relay *r, const char *sink, const struct batch_id *id)
+void relay_forget(struct relay *r, const char *sink, const struct batch_id *id,
+                  const struct batch_id *floor)
 {
     struct posted *p = posted_make(sink, NULL, id);
 
-    if (p)                  /* else the far side remembers one more that never comes again */
-        post(r, p);
+    if (!p)
+        return;             /* the floor of a later one says it */
+    p->floor = *floor;
+    post(r, p);
 }
 
 /* --- sinks ---------------------------------------------------------------------------------- */
@@ -197,8 +200,9 @@ static void posted_take(struct relay *r)
         struct relay_session *s = session_find(r->sessions, p->sink);
         struct posted *next = p->next;
 
-        if (s && !p->job)
-            (void)bytes_append(&s->forgets, &p->id, sizeof(p->id));   /* as in relay_forget() */
+        if (s && !p->job)       /* without memory as in relay_forget() */
+            (void)bytes_append(&s->forgets, &(struct relay_forget){p->id, p->floor},
+                               sizeof(struct relay_forget));
         else if (!s && p->job)
             give_back(p->job, -ENOENT, "there is no such sink");
         else if (s && relay_session_add(s, p->job, &p->id))
@@ -223,7 +227,7 @@ static int statuses_publish(struct relay *r, uint32_t count)
 
         snprintf(made[i].name, sizeof(made[i].name), "%s", s->set.name);
         snprintf(to->waits_because, sizeof(to->waits_because), "%s",
-                 s->failing ? s->why.text : "");
+                 relay_session_waits_because(s));
         to->retries = s->retries;
         to->jobs = s->jobs_count;
         to->in_flight = s->begun;

@@ -41,8 +41,12 @@ int relay_configure(struct relay *r, const struct relay_sink_settings *settings,
 
 /* Anybody's. The job ends in job->done(), on the relay's thread. `id` is its batch. */
 void relay_post(struct relay *r, struct remote_job *job, const struct batch_id *id);
-/* That it is delivered is synced in the log: it will not be posted again. Anybody's. */
-void relay_forget(struct relay *r, const char *sink, const struct batch_id *id);
+/*
+ * That it is delivered is synced in the log: it will not be posted again, nor will any of its shard
+ * below the floor. Anybody's.
+ */
+void relay_forget(struct relay *r, const char *sink, const struct batch_id *id,
+                  const struct batch_id *floor);
 
 /* Anybody's. False: there is no such sink. */
 bool relay_look(struct relay *r, const char *sink, struct delivery_status *ret_status);

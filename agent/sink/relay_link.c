@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -231,6 +232,27 @@ void relay_link_close(struct relay_link *l)
     if (l->fd >= 0)
         close(l->fd);
     *l = RELAY_LINK_INIT;
+}
+
+int relay_link_identity(const struct relay_link *l, uint8_t identity[16])
+{
+    uint8_t text[16 + EVP_MAX_MD_SIZE], digest[EVP_MAX_MD_SIZE];
+    X509 *shown = l->ssl && SSL_get_verify_mode(l->ssl) != SSL_VERIFY_NONE
+                      ? SSL_get1_peer_certificate(l->ssl) : NULL;
+    unsigned int len = 0;
+    bool done;
+
+    if (!shown)
+        return 0;
+    memcpy(text, identity, 16);
+    done = X509_NAME_digest(X509_get_subject_name(shown), EVP_sha256(), text + 16, &len) == 1
+           && EVP_Digest(text, 16 + len, digest, NULL, EVP_sha256(), NULL) == 1;
+    X509_free(shown);
+    ERR_clear_error();
+    if (!done)
+        return -ENOMEM;
+    memcpy(identity, digest, 16);
+    return 0;
 }
 
 /* --- bytes ---------------------------------------------------------------------------------- */

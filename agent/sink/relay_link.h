@@ -44,6 +44,12 @@ int relay_link_connected(struct relay_link *l, struct errmsg *err);
 int relay_link_accept(struct relay_link *l, int fd, struct relay_tls *tls);
 void relay_link_close(struct relay_link *l);    /* as often as one likes */
 
+/*
+ * Makes of what a peer calls itself what it is known by: where it has shown a certificate that was
+ * verified, the subject in it counts too, so that nobody else can speak for it. 0 or -ENOMEM.
+ */
+int relay_link_identity(const struct relay_link *l, uint8_t identity[16]);
+
 /* Bytes; -EAGAIN: none now; -ECONNRESET: no more, or another -errno, with a text. */
 int64_t relay_link_read(struct relay_link *l, void *buf, size_t cap, struct errmsg *err);
 int64_t relay_link_write(struct relay_link *l, const void *data, size_t len, struct errmsg *err);

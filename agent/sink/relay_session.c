@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +31,26 @@ enum {
 
 /* --- open, close ---------------------------------------------------------------------------- */
 
+/*
+ * Two sinks of one agent are two senders to the far side. The log's uuid cannot be told from it:
+ * that is nobody's business.
+ */
+static int identity_make(const uint8_t uuid[16], const char *sink, uint8_t identity[16])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    bool done = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
+                && EVP_DigestUpdate(ctx, "hydrant relay", 13) == 1
+                && EVP_DigestUpdate(ctx, uuid, 16) == 1
+                && EVP_DigestUpdate(ctx, sink, strlen(sink)) == 1
+                && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    if (done)
+        memcpy(identity, digest, 16);
+    return done ? 0 : -ENOMEM;
+}
+
 int relay_session_open(const struct relay_sink_settings *set, const uint8_t uuid[16],
                        struct relay_session **ret_session, struct errmsg *err)
 {
@@ -44,8 +66,8 @@ int relay_session_open(const struct relay_sink_settings *set, const uint8_t uuid
     s->set.name = strdup(set->name);
     s->set.address = strdup(set->address);
     s->set.ca_file = s->set.cert_file = s->set.key_file = NULL;
-    memcpy(s->uuid, uuid, sizeof(s->uuid));
-    if (!s->set.name || !s->set.address)
+    s->jobs_end = &s->jobs;
+    if (!s->set.name || !s->set.address || identity_make(uuid, set->name, s->identity))
         r = errmsg_set(err, -ENOMEM, "no memory");
     else if (set->tls)
         r = relay_tls_open(false, &files, &s->tls, err);
@@ -94,12 +116,14 @@ static void job_rest(struct relay_job *j)
 void relay_session_inherit(struct relay_session *s, struct relay_session *from)
 {
     s->jobs = from->jobs;
+    s->jobs_end = from->jobs ? from->jobs_end : &s->jobs;
     s->jobs_count = from->jobs_count;
     s->forgets = from->forgets;
     s->retries = from->retries;
     s->failing = from->failing;
     s->why = from->why;
     from->jobs = NULL;
+    from->jobs_end = &from->jobs;
     from->forgets = (struct bytes)BYTES_INIT;
     for (struct relay_job *j = s->jobs; j; j = j->next)
         job_rest(j);
@@ -107,23 +131,74 @@ void relay_session_inherit(struct relay_session *s, struct relay_session *from)
 
 int relay_session_add(struct relay_session *s, struct remote_job *job, const struct batch_id *id)
 {
-    struct relay_job *j = calloc(1, sizeof(*j)), **at = &s->jobs;
+    struct relay_job *j = calloc(1, sizeof(*j));
 
     if (!j)
         return -ENOMEM;
     *j = (struct relay_job){.job = job, .id = *id, .fd = -1};
-    while (*at)
-        at = &(*at)->next;
-    *at = j;
+    *s->jobs_end = j;
+    s->jobs_end = &j->next;
     s->jobs_count++;
     return 0;
 }
 
+const char *relay_session_waits_because(const struct relay_session *s)
+{
+    if (s->jobs_count > 0 && s->far_why.text[0] != '\0')
+        return s->far_why.text;
+    return s->failing ? s->why.text : s->declined > 0 ? s->declined_why.text : "";
+}
+
+/* Another agent's words, fit for a log. */
+static void text_take(struct errmsg *to, const struct relay_message *m, const char *before)
+{
+    size_t at = (size_t)snprintf(to->text, sizeof(to->text), "%s", before);
+
+    for (uint32_t i = 0; i < m->len && at < sizeof(to->text) - 1; i++, at++)
+        to->text[at] = m->body[i] >= ' ' && m->body[i] < 127 ? (char)m->body[i] : '?';
+    to->text[at] = '\0';
+}
+
 /* --- failing -------------------------------------------------------------------------------- */
+
+/* Half of it, and up to as much again by chance: thousands do not come back at once. */
+static uint64_t later(uint64_t now_ns, uint64_t bound)
+{
+    uint64_t random;
+
+    file_random(&random, sizeof(random));
+    return now_ns + bound / 2 + random % (bound / 2 + 1);
+}
+
+/* The far side cannot take this one now: it stays, and is offered again from time to time. */
+static void job_decline(struct relay_session *s, struct relay_job *j, const struct relay_message *m,
+                        uint64_t now_ns)
+{
+    text_take(&s->declined_why, m, "a batch is declined: ");
+    if (s->declined == 0) {
+        log_warn("sink '%s': %s; it is kept and offered again", s->set.name, s->declined_why.text);
+        s->declined_ns = later(now_ns, s->set.backoff_max_ns);
+    }
+    job_rest(j);
+    j->state = RELAY_JOB_DECLINED;
+    s->begun--;
+    s->declined++;
+    s->retries++;
+}
+
+static void declined_offer(struct relay_session *s, uint64_t now_ns)
+{
+    if (s->declined == 0 || now_ns < s->declined_ns)
+        return;
+    for (struct relay_job *j = s->jobs; j; j = j->next)
+        if (j->state == RELAY_JOB_DECLINED)
+            j->state = RELAY_JOB_WAITS;
+    s->declined = 0;
+}
 
 static void session_fail(struct relay_session *s, uint64_t now_ns, const struct errmsg *why)
 {
-    uint64_t bound = BACKOFF_NS_MIN << (s->attempts < 10 ? s->attempts : 10), random;
+    uint64_t bound = BACKOFF_NS_MIN << (s->attempts < 10 ? s->attempts : 10);
 
     if (!s->failing)
         log_warn("back pressure: sink_error: sink '%s': %s: %s; what waits is tried again",
@@ -134,11 +209,11 @@ static void session_fail(struct relay_session *s, uint64_t now_ns, const struct 
     s->retries++;
     if (bound > s->set.backoff_max_ns)
         bound = s->set.backoff_max_ns;
-    file_random(&random, sizeof(random));
-    s->try_ns = now_ns + bound / 2 + random % (bound / 2 + 1);
+    s->try_ns = later(now_ns, bound);
     relay_link_close(&s->link);
     s->welcomed = false;
-    s->begun = 0;
+    s->begun = s->declined = 0;
+    s->far_why.text[0] = '\0';
     s->sends = false;
     bytes_clear(&s->in);
     bytes_clear(&s->out);
@@ -155,6 +230,8 @@ static void job_end(struct relay_session *s, struct relay_job *j, enum sink_resu
     while (*at != j)
         at = &(*at)->next;
     *at = j->next;
+    if (s->jobs_end == &j->next)
+        s->jobs_end = at;
     s->jobs_count--;
     if (j->state != RELAY_JOB_WAITS)
         s->begun--;
@@ -262,13 +339,14 @@ static int job_send(struct relay_session *s, struct relay_job *j, uint8_t *buffe
 static int session_feed(struct relay_session *s, uint8_t *buffer)
 {
     struct relay_job *j, *next;
+    uint32_t begun;
     int r = 0;
 
-    for (size_t at = 0; !r && at < s->forgets.len; at += sizeof(struct batch_id)) {
-        struct batch_id id;
+    for (size_t at = 0; !r && at < s->forgets.len; at += sizeof(struct relay_forget)) {
+        struct relay_forget forget;
 
-        memcpy(&id, s->forgets.data + at, sizeof(id));
-        r = relay_wire_put_forget(&s->out, &id);
+        memcpy(&forget, s->forgets.data + at, sizeof(forget));
+        r = relay_wire_put_forget(&s->out, &forget.id, &forget.floor);
     }
     bytes_clear(&s->forgets);
     for (j = s->jobs; !r && j && s->begun < s->set.in_flight_max; j = next) {
@@ -286,8 +364,10 @@ static int session_feed(struct relay_session *s, uint8_t *buffer)
         r = relay_wire_put_begin(&s->out, j->ref, &j->id, j->job->stream);
     }
     s->sends = false;
-    for (j = s->jobs; !r && j && s->out.len - s->out_at < OUT_BYTES; j = next) {
+    begun = s->begun;
+    for (j = s->jobs; !r && begun > 0 && s->out.len - s->out_at < OUT_BYTES; j = next) {
         next = j->next;
+        begun -= j->state != RELAY_JOB_WAITS && j->state != RELAY_JOB_DECLINED;
         while (!r && j->state == RELAY_JOB_SENDS && s->out.len - s->out_at < OUT_BYTES)
             r = job_send(s, j, buffer);
         s->sends |= j->state == RELAY_JOB_SENDS;
@@ -327,7 +407,8 @@ static struct relay_job *job_find(const struct relay_session *s, uint64_t ref,
     return j;
 }
 
-static int message_take(struct relay_session *s, const struct relay_message *m, struct errmsg *err)
+static int message_take(struct relay_session *s, const struct relay_message *m, uint64_t now_ns,
+                        struct errmsg *err)
 {
     struct relay_job *j;
     uint64_t value;
@@ -337,6 +418,13 @@ static int message_take(struct relay_session *s, const struct relay_message *m, 
         s->welcomed = true;
         return 0;
     case RELAY_ALIVE:
+        text_take(&s->far_why, m, "");
+        return 0;
+    case RELAY_DECLINED:
+        j = job_find(s, m->ref, RELAY_JOB_BEGUN);
+        if (!j)
+            break;
+        job_decline(s, j, m, now_ns);
         return 0;
     case RELAY_TAKEN:
         j = job_find(s, m->ref, RELAY_JOB_BEGUN);
@@ -354,11 +442,11 @@ static int message_take(struct relay_session *s, const struct relay_message *m, 
             log_info("back pressure: sink_error: sink '%s': over", s->set.name);
         s->failing = false;
         s->attempts = 0;
-        s->why.text[0] = '\0';
+        s->why.text[0] = s->far_why.text[0] = '\0';
         return 0;
     case RELAY_REFUSED:
-        return errmsg_set(err, -EPERM, "refused: %.*s", (int)(m->len < 300 ? m->len : 300),
-                          (const char *)m->body);
+        text_take(err, m, "refused: ");
+        return -EPERM;
     default:
         break;
     }
@@ -382,7 +470,7 @@ static int session_read(struct relay_session *s, uint64_t now_ns, struct errmsg 
             struct relay_message m;
             int64_t len = relay_wire_next(s->in.data + at, s->in.len - at, &m);
             int r = len < 0 ? errmsg_set(err, -EPROTO, "this is no answer of a relay")
-                    : len > 0 ? message_take(s, &m, err) : 0;
+                    : len > 0 ? message_take(s, &m, now_ns, err) : 0;
 
             if (r)
                 return r;
@@ -406,7 +494,7 @@ static int session_connect(struct relay_session *s, uint64_t now_ns, struct errm
 {
     int r = relay_link_connect(&s->link, s->set.address, s->tls, err);
 
-    if (!r && relay_wire_put_hello(&s->out, s->uuid))
+    if (!r && relay_wire_put_hello(&s->out, s->identity))
         r = errmsg_set(err, -ENOMEM, "no memory");
     s->try_ns = now_ns;
     return r;
@@ -417,6 +505,7 @@ static int session_go_on(struct relay_session *s, uint64_t now_ns, uint8_t *buff
 {
     int r = session_read(s, now_ns, err);
 
+    declined_offer(s, now_ns);
     if (!r && s->welcomed && (s->jobs || s->forgets.len > 0)) {
         r = session_feed(s, buffer);
         if (r)
@@ -459,7 +548,9 @@ short relay_session_events(const struct relay_session *s)
 
 uint64_t relay_session_next_ns(const struct relay_session *s)
 {
+    uint64_t silent = s->try_ns + silent_ns(s) + 1;
+
     if (s->link.fd >= 0)
-        return s->try_ns + silent_ns(s) + 1;
+        return s->declined > 0 && s->declined_ns < silent ? s->declined_ns : silent;
     return s->jobs || s->forgets.len > 0 ? s->try_ns : RETRY_NEVER_NS;
 }

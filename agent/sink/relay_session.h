@@ -21,7 +21,8 @@ enum relay_job_state {
     RELAY_JOB_WAITS,                    /* not begun on this connection */
     RELAY_JOB_BEGUN,                    /* what the far side has is asked */
     RELAY_JOB_SENDS,
-    RELAY_JOB_ENDED                     /* all is sent */
+    RELAY_JOB_ENDED,                    /* all is sent */
+    RELAY_JOB_DECLINED                  /* to be begun again later */
 };
 
 struct relay_job {
@@ -40,10 +41,10 @@ struct relay_session {
     struct relay_session *next;
     struct relay_sink_settings set;     /* strings are owned */
     struct relay_tls *tls;              /* owned; NULL: none */
-    uint8_t uuid[16];
-    struct relay_job *jobs;             /* owned; in order of arrival */
-    uint32_t jobs_count, begun;
-    struct bytes forgets;               /* batch_ids to be told */
+    uint8_t identity[16];               /* what the far side knows this sink by */
+    struct relay_job *jobs, **jobs_end; /* owned; in order of arrival */
+    uint32_t jobs_count, begun, declined;
+    struct bytes forgets;               /* struct relay_forget to be told */
     struct relay_link link;
     bool welcomed;
     bool sends;                         /* some batch has more than fits ahead of the socket */
@@ -54,7 +55,13 @@ struct relay_session {
     uint32_t attempts;                  /* since something was delivered */
     uint64_t retries;
     bool failing;
-    struct errmsg why;                  /* it waits */
+    struct errmsg why;                  /* it fails */
+    uint64_t declined_ns;               /* when declined batches are begun again */
+    struct errmsg declined_why, far_why;    /* what the far side says of a batch, of itself */
+};
+
+struct relay_forget {
+    struct batch_id id, floor;
 };
 
 /* Copies the settings; 0 or -errno with a text. */
@@ -66,6 +73,9 @@ void relay_session_close(struct relay_session *s);  /* its jobs are gone with it
 void relay_session_inherit(struct relay_session *s, struct relay_session *from);
 
 int relay_session_add(struct relay_session *s, struct remote_job *job, const struct batch_id *id);
+
+/* Why something waits; "" when nothing does. */
+const char *relay_session_waits_because(const struct relay_session *s);
 
 /* Does what can be done without waiting. buffer: RELAY_READ_BYTES of scratch. */
 void relay_session_turn(struct relay_session *s, uint64_t now_ns, uint8_t *buffer);

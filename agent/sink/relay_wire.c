@@ -12,7 +12,7 @@
 #include "encode/framing.h"
 #include "flow/name.h"
 
-enum { ID_BYTES = 24, HELLO_BYTES = 32, SCHEMA_AT = 8, DATA_AT = 8 };
+enum { ID_BYTES = 24, FORGET_BYTES = 40, HELLO_BYTES = 32, SCHEMA_AT = 8, DATA_AT = 8 };
 
 int64_t relay_wire_next(const uint8_t *data, size_t len, struct relay_message *ret_message)
 {
@@ -98,11 +98,19 @@ int relay_wire_put_begin(struct bytes *out, uint64_t ref, const struct batch_id 
     return put(out, RELAY_BEGIN, ref, head, sizeof(head), stream, strlen(stream));
 }
 
-int relay_wire_put_forget(struct bytes *out, const struct batch_id *id)
+int relay_wire_put_text(struct bytes *out, enum relay_type type, uint64_t ref, const char *text)
 {
-    uint8_t head[ID_BYTES];
+    return put(out, type, ref, text, strlen(text), NULL, 0);
+}
+
+int relay_wire_put_forget(struct bytes *out, const struct batch_id *id,
+                          const struct batch_id *floor)
+{
+    uint8_t head[FORGET_BYTES];
 
     id_put(head, id);
+    bytes_put_u64(head + ID_BYTES, floor->epoch);
+    bytes_put_u64(head + ID_BYTES + 8, floor->number);
     return put(out, RELAY_FORGET, 0, head, sizeof(head), NULL, 0);
 }
 
@@ -155,17 +163,26 @@ int relay_wire_begin(const struct relay_message *m, struct batch_id *ret_id,
 {
     size_t len = m->len - ID_BYTES;
 
-    if (id_get(m, ret_id) || len > SHM_STREAM_NAME_MAX
-        || !stream_name_valid((const char *)m->body + ID_BYTES, len))
+    if (id_get(m, ret_id))
         return -EBADMSG;
+    if (len > SHM_STREAM_NAME_MAX || !stream_name_valid((const char *)m->body + ID_BYTES, len))
+        return -EINVAL;
     memcpy(ret_stream, m->body + ID_BYTES, len);
     ret_stream[len] = '\0';
     return 0;
 }
 
-int relay_wire_forget(const struct relay_message *m, struct batch_id *ret_id)
+int relay_wire_forget(const struct relay_message *m, struct batch_id *ret_id,
+                      struct batch_id *ret_floor)
 {
-    return m->len == ID_BYTES ? id_get(m, ret_id) : -EBADMSG;
+    if (m->len != FORGET_BYTES || id_get(m, ret_id))
+        return -EBADMSG;
+    *ret_floor = (struct batch_id){
+        .epoch = bytes_get_u64(m->body + ID_BYTES),
+        .shard = ret_id->shard,
+        .number = bytes_get_u64(m->body + ID_BYTES + 8),
+    };
+    return 0;
 }
 
 int relay_wire_schema(const struct relay_message *m, uint16_t *ret_number, const uint8_t **ret_body,

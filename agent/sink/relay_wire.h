@@ -12,12 +12,17 @@
  *   HELLO    magic, version, 0, uuid[16]       WELCOME   when it can tell what it has
  *   BEGIN    epoch, number, shard (4), 0 (4),  TAKEN     bytes of its frames that it has (8), also
  *            name of the stream                          of earlier connections and lives
+ *                                              DECLINED  text: it cannot be taken now; of
+ *                                                        others nothing is said
  *   SCHEMA   number (4), 0 (4), definition
  *   DATA     offset (8), frames
  *   END      bytes of all frames (8)           DONE      they are durable
- *   FORGET   epoch, number, shard (4), 0 (4):  -
- *            it will not be sent again
- *                                              ALIVE     now and then
+ *   FORGET   epoch, number, shard (4), 0 (4),  -
+ *            epoch and number of the floor:
+ *            it will not be sent again, nor
+ *            any of that shard below the floor
+ *                                              ALIVE     text: why it has to wait, or none; now
+ *                                                        and then
  *                                              REFUSED   text; the end
  *
  * The frames of a batch are a run of bytes in the ring's form (shm_wire.h), counted from 0 on.
@@ -51,7 +56,7 @@ enum {
 
 enum relay_type {
     RELAY_HELLO = 1, RELAY_BEGIN, RELAY_SCHEMA, RELAY_DATA, RELAY_END, RELAY_FORGET,
-    RELAY_WELCOME, RELAY_TAKEN, RELAY_DONE, RELAY_ALIVE, RELAY_REFUSED,
+    RELAY_WELCOME, RELAY_TAKEN, RELAY_DONE, RELAY_ALIVE, RELAY_REFUSED, RELAY_DECLINED,
     RELAY_TYPE_END
 };
 
@@ -75,18 +80,25 @@ int relay_wire_put_u64(struct bytes *out, enum relay_type type, uint64_t ref, ui
 int relay_wire_put_hello(struct bytes *out, const uint8_t uuid[16]);
 int relay_wire_put_begin(struct bytes *out, uint64_t ref, const struct batch_id *id,
                          const char *stream);
-int relay_wire_put_forget(struct bytes *out, const struct batch_id *id);
+int relay_wire_put_text(struct bytes *out, enum relay_type type, uint64_t ref, const char *text);
+/* The floor is of the same shard. */
+int relay_wire_put_forget(struct bytes *out, const struct batch_id *id,
+                          const struct batch_id *floor);
 int relay_wire_put_schema(struct bytes *out, uint64_t ref, uint16_t number, const void *body,
                           size_t len);
 /* DATA is appended in pieces: its length is filled in at the end. The offset of its header. */
 int relay_wire_data_begin(struct bytes *out, uint64_t ref, uint64_t offset, size_t *ret_at);
 void relay_wire_data_end(struct bytes *out, size_t at);
 
-/* What a body says. 0 or -EBADMSG. The name has SHM_STREAM_NAME_MAX and a NUL. */
+/*
+ * What a body says. 0 or -EBADMSG. The name has SHM_STREAM_NAME_MAX and a NUL; -EINVAL: no stream
+ * can have it.
+ */
 int relay_wire_hello(const struct relay_message *m, uint8_t ret_uuid[16]);
 int relay_wire_begin(const struct relay_message *m, struct batch_id *ret_id,
                      char ret_stream[SHM_STREAM_NAME_MAX + 1]);
-int relay_wire_forget(const struct relay_message *m, struct batch_id *ret_id);
+int relay_wire_forget(const struct relay_message *m, struct batch_id *ret_id,
+                      struct batch_id *ret_floor);
 int relay_wire_schema(const struct relay_message *m, uint16_t *ret_number, const uint8_t **ret_body,
                       uint32_t *ret_len);
 int relay_wire_u64(const struct relay_message *m, uint64_t *ret_value);

@@ -27,7 +27,7 @@ static void message_read(const struct relay_message *m)
 {
     char stream[SHM_STREAM_NAME_MAX + 1];
     const uint8_t *body;
-    struct batch_id id;
+    struct batch_id id, floor;
     uint8_t uuid[16];
     uint16_t number;
     uint64_t value;
@@ -35,7 +35,7 @@ static void message_read(const struct relay_message *m)
 
     (void)relay_wire_hello(m, uuid);
     (void)relay_wire_begin(m, &id, stream);
-    (void)relay_wire_forget(m, &id);
+    (void)relay_wire_forget(m, &id, &floor);
     (void)relay_wire_u64(m, &value);
     if (relay_wire_schema(m, &number, &body, &len) == 0)
         INVARIANT(number > 0 && number <= SHM_DEFS_MAX && body + len == m->body + m->len);

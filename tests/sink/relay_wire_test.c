@@ -33,7 +33,7 @@ static void what_is_said_is_read_back(void **state)
     struct bytes b = BYTES_INIT;
     struct relay_message m;
     const uint8_t *body;
-    struct batch_id got;
+    struct batch_id got, floor;
     uint8_t found[16];
     uint64_t value;
     uint16_t number;
@@ -54,10 +54,17 @@ static void what_is_said_is_read_back(void **state)
     assert_true(got.epoch == id.epoch && got.shard == id.shard && got.number == id.number);
     bytes_clear(&b);
 
-    assert_int_equal(relay_wire_put_forget(&b, &id), 0);
+    assert_int_equal(relay_wire_put_forget(&b, &id, &(struct batch_id){id.epoch - 1, 7, 99}), 0);
     m = only_message(&b);
-    assert_int_equal(relay_wire_forget(&m, &got), 0);
+    assert_int_equal(relay_wire_forget(&m, &got, &floor), 0);
     assert_int_equal(got.number, 42);
+    assert_true(floor.epoch == id.epoch - 1 && floor.shard == 7 && floor.number == 99);
+    bytes_clear(&b);
+
+    assert_int_equal(relay_wire_put_text(&b, RELAY_DECLINED, 8, "why"), 0);
+    m = only_message(&b);
+    assert_true(m.type == RELAY_DECLINED && m.ref == 8 && m.len == 3);
+    assert_memory_equal(m.body, "why", 3);
     bytes_clear(&b);
 
     assert_int_equal(relay_wire_put_schema(&b, 6, 3, "body", 4), 0);
@@ -100,7 +107,7 @@ static void what_no_sender_says_is_refused(void **state)
     uint8_t header[RELAY_HEADER_BYTES] = {0};
     struct bytes b = BYTES_INIT;
     struct relay_message m;
-    struct batch_id got;
+    struct batch_id got, floor;
     uint8_t uuid[16];
 
     (void)state;
@@ -112,9 +119,9 @@ static void what_no_sender_says_is_refused(void **state)
     assert_int_equal(relay_wire_next(header, sizeof(header), &m), -EBADMSG);
     assert_int_equal(relay_wire_put_begin(&b, 1, &id, "no/name"), 0);
     m = only_message(&b);
-    assert_int_equal(relay_wire_begin(&m, &got, stream), -EBADMSG);
+    assert_int_equal(relay_wire_begin(&m, &got, stream), -EINVAL);
     assert_int_equal(relay_wire_hello(&m, uuid), -EBADMSG);
-    assert_int_equal(relay_wire_forget(&m, &got), -EBADMSG);
+    assert_int_equal(relay_wire_forget(&m, &got, &floor), -EBADMSG);
     bytes_clear(&b);
     assert_int_equal(relay_wire_put(&b, RELAY_BEGIN, 1, "short", 5), 0);
     m = only_message(&b);

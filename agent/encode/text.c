@@ -5,7 +5,8 @@
  * found by multiplying: the product is within a rounding of n. That n / 10^k reads back as v is
  * then tried, not believed: n and 10^k are exact, so one division rounds as reading the text does.
  * Fewer than 16 digits that read back as v are the only ones of their length: without the zeros at
- * their end no shorter text does. All else goes to the C++ library.
+ * their end no shorter text does. Two decimals are tried first, for amounts of money have no more.
+ * All else goes to the C++ library.
  *
  * Owns:   nothing.
  * Thread: any.
@@ -13,6 +14,7 @@
  */
 #include "encode/text.h"
 
+#include "base/bytes.h"
 #include "encode/text_float.h"
 
 #include <math.h>
@@ -36,23 +38,8 @@ static uint8_t *pair_put(uint8_t *to, uint32_t v)
     return to + 2;
 }
 
-static unsigned digits_count(uint64_t v)
-{
-    /* By number of digits less one; zero has one digit. */
-    static const uint64_t least[] = {
-        0, 10U, 100U, 1000U, 10000U, 100000U, 1000000U, 10000000U, 100000000U, 1000000000U,
-        10000000000U, 100000000000U, 1000000000000U, 10000000000000U, 100000000000000U,
-        1000000000000000U, 10000000000000000U, 100000000000000000U, 1000000000000000000U,
-        10000000000000000000U,
-    };
-    /* 1233 / 4096 is a little more than the logarithm of 2: right or one too many. */
-    unsigned guess = (unsigned)(64 - __builtin_clzll(v | 1)) * 1233 >> 12;
-
-    return guess + (v >= least[guess]);
-}
-
 /*
- * v below 10^8 as eight digits, the first in the lowest byte: halves, quarters and digits are split
+ * v below 10^8 as eight numbers below 10, the first in the lowest byte: halves, quarters and digits are split
  * off side by side. The factors are the reciprocals of 100 and 10 in 2^-20 and 2^-10, large enough
  * for numbers below 10^4 and 10^2.
  */
@@ -63,50 +50,54 @@ static inline uint64_t eight_digits(uint32_t v)
     uint64_t twos = high | (fours - high * 100) << 16;
 
     high = (twos * 103 >> 10) & 0x000f000f000f000fULL;
-    return (high | (twos - high * 10) << 8) + TEXT_ONES * '0';
+    return high | (twos - high * 10) << 8;
 }
 
-/* v below 10^count as that many digits, 1 to 8; stores eight bytes. */
-static inline uint8_t *few_put(uint8_t *to, unsigned count, uint64_t v)
+/* v below 10^8 without zeros in front, which are told by its digits; stores eight bytes. */
+static inline uint8_t *first_put(uint8_t *to, uint32_t v)
 {
-    uint64_t word = eight_digits((uint32_t)v) >> (8 - count) * 8;
+    uint64_t word = eight_digits(v);
+    /* The last digit stays, also of 0. */
+    unsigned zeros = (unsigned)__builtin_ctzll(word | UINT64_C(1) << 56) / 8;
 
-    memcpy(to, &word, sizeof(word));
-    return to + count;
+    bytes_put_u64(to, (word + TEXT_ONES * '0') >> zeros * 8);
+    return to + 8 - zeros;
 }
 
-/* The same of 1 to 20 digits. */
-static void digits_put(uint8_t *to, unsigned count, uint64_t v)
+static inline uint8_t *eight_put(uint8_t *to, uint32_t v)
+{
+    bytes_put_u64(to, eight_digits(v) + TEXT_ONES * '0');
+    return to + 8;
+}
+
+static inline __attribute__((always_inline)) uint8_t *number_put(uint8_t *to, uint64_t v)
 {
     static const uint64_t e8 = 100000000, e16 = 10000000000000000;
 
-    if (count > 16) {
-        to = few_put(to, count - 16, v / e16);
-        v %= e16;
-        count = 16;
-    }
-    if (count > 8) {
-        to = few_put(to, count - 8, v / e8);
-        v %= e8;
-        count = 8;
-    }
-    (void)few_put(to, count, v);
+    if (v < e8)
+        return first_put(to, (uint32_t)v);
+    if (v < e16)
+        return eight_put(first_put(to, (uint32_t)(v / e8)), (uint32_t)(v % e8));
+    to = first_put(to, (uint32_t)(v / e16));
+    v %= e16;
+    return eight_put(eight_put(to, (uint32_t)(v / e8)), (uint32_t)(v % e8));
 }
 
 uint8_t *text_u64(uint8_t *to, uint64_t v)
 {
-    unsigned count = digits_count(v);
-
-    digits_put(to, count, v);
-    return to + count;
+    return number_put(to, v);
 }
 
 uint8_t *text_i64(uint8_t *to, int64_t v)
 {
-    if (v >= 0)
-        return text_u64(to, (uint64_t)v);
     *to = '-';
-    return text_u64(to + 1, 0 - (uint64_t)v);
+    return number_put(to + (v < 0), v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+/* v below 10^count as that many digits, 1 to 8; stores eight bytes. */
+static inline void fraction_put(uint8_t *to, unsigned count, uint32_t v)
+{
+    bytes_put_u64(to, (eight_digits(v) + TEXT_ONES * '0') >> (8 - count) * 8);
 }
 
 enum { DECIMALS_MAX = 6 };
@@ -185,8 +176,29 @@ static uint8_t *decimal_put(uint8_t *to, uint64_t n, unsigned decimals)
     whole = decimal_whole(n, decimals);
     to = text_u64(to, whole);
     *to = '.';
-    digits_put(to + 1, decimals, n - whole * scale[decimals]);
+    fraction_put(to + 1, decimals, (uint32_t)(n - whole * scale[decimals]));
     return to + 1 + decimals;
+}
+
+/* The usual amount: at most two decimals, and then none that is zero at the end. */
+static inline bool cents_put(uint8_t **to, double v)
+{
+    static const double end = 1e13;
+    uint64_t n, whole;
+    uint32_t rest;
+
+    if (!(v < end))
+        return false;
+    n = (uint64_t)(int64_t)(v * 100 + 0.5);
+    if ((double)(int64_t)n / 100 != v)
+        return false;
+    whole = n / 100;
+    rest = (uint32_t)(n - whole * 100);
+    *to = number_put(*to, whole);
+    **to = '.';
+    memcpy(*to + 1, pairs + (size_t)rest * 2, 2);
+    *to += rest == 0 ? 0 : 2 + (rest % 10 != 0);
+    return true;
 }
 
 static uint8_t *not_finite(uint8_t *to, double v)
@@ -204,15 +216,17 @@ static uint8_t *not_finite(uint8_t *to, double v)
 uint8_t *text_f64(uint8_t *to, double v)
 {
     double size = fabs(v);
+    uint8_t *at = to + !!signbit(v);
     uint64_t n;
     int decimals;
 
-    if (size < decimal_end && (size >= 1e-3 || size == 0)) {
+    *to = '-';
+    if (cents_put(&at, size))
+        return at;
+    if (size < decimal_end && size >= 1e-3) {
         decimals = decimals_find(size, &n);
-        if (decimals >= 0) {
-            *to = '-';
-            return decimal_put(to + !!signbit(v), n, (unsigned)decimals);
-        }
+        if (decimals >= 0)
+            return decimal_put(at, n, (unsigned)decimals);
     } else if (!isfinite(v)) {
         return not_finite(to, v);
     }
@@ -283,7 +297,7 @@ uint8_t *text_timestamp(uint8_t *to, int64_t us)
     *to++ = ':';
     to = pair_put(to, second % 60);
     *to++ = '.';
-    digits_put(to, 6, fraction);
+    fraction_put(to, 6, fraction);
     to[6] = 'Z';
     return to + 7;
 }

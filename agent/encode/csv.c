@@ -59,7 +59,12 @@ static inline uint64_t short_copy(uint8_t *to, const uint8_t *from, size_t len)
     return word_specials(first) | word_specials(last);
 }
 
-typedef uint8_t vector __attribute__((vector_size(16)));
+typedef record_text_vector vector;
+
+static inline vector vector_specials(vector v)
+{
+    return (vector)((v == ',') | (v == '"') | (v == '\n') | (v == '\r'));
+}
 
 static vector vector_copy(uint8_t *to, const uint8_t *from)
 {
@@ -67,7 +72,7 @@ static vector vector_copy(uint8_t *to, const uint8_t *from)
 
     memcpy(&v, from, sizeof(v));
     memcpy(to, &v, sizeof(v));
-    return (vector)((v == ',') | (v == '"') | (v == '\n') | (v == '\r'));
+    return vector_specials(v);
 }
 
 /* Copies; true: something in it asks for quotes. */
@@ -145,13 +150,9 @@ static text_copy_fn field_copy(const struct cell *c)
 
 /* --- rows ----------------------------------------------------------------------------------- */
 
-/* With room for the most that it can become, and for the slack. */
-static inline uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_type type)
+/* What is text already, or bytes. */
+static inline uint8_t *text_put(uint8_t *at, const struct cell *c)
 {
-    if (c->type == CELL_NULL)
-        return at;
-    if (!text_cell_has(c))
-        return text_scalar(at, c, type);
     if (c->type == CELL_BYTES && c->len > 0)
         return text_base64(at, c->u.s, c->len);
     if (!ends_ask_quotes(c->u.s, c->len) && !copy_specials(at, c->u.s, c->len))
@@ -160,6 +161,14 @@ static inline uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_
     at = field_copy(c)(at, c->u.s, c->len);
     *at++ = '"';
     return at;
+}
+
+/* With room for the most that it can become, and for the slack. */
+static inline uint8_t *field_put(uint8_t *at, const struct cell *c, enum column_type type)
+{
+    if (c->type == CELL_NULL)
+        return at;
+    return text_cell_has(c) ? text_put(at, c) : text_scalar(at, c, type);
 }
 
 static bool field_quoted(const struct cell *c)
@@ -228,6 +237,48 @@ void csv_row(const struct schema *s, const struct cell *cells, uint64_t most,
     }
     at[-1] = '\n';
     text_take(out, at);
+}
+
+/* --- records -------------------------------------------------------------------------------- */
+
+uint64_t csv_record_bytes_max(const struct record_text *t, uint32_t len)
+{
+    return 1 + (uint64_t)t->count * (TEXT_SCALAR_BYTES + 1)
+           + (uint64_t)(len - t->fixed_bytes) * CSV_GROWTH;
+}
+
+static inline uint8_t *record_field_put(uint8_t *at, const struct record_text_step *step,
+                                        const uint8_t *payload, uint32_t len, bool plain)
+{
+    struct cell c;
+
+    if (step->type != COLUMN_STRING && step->type != COLUMN_BYTES)
+        return record_text_scalar(at, step, payload);
+    c.u.s = record_text_bytes(step, payload, &c.len);
+    if (plain && step->type == COLUMN_STRING && !ends_ask_quotes(c.u.s, c.len))
+        return record_text_copy(at, c.u.s, c.len, payload + len);
+    c.type = step->type == COLUMN_STRING ? CELL_STRING : CELL_BYTES;
+    return text_put(at, &c);
+}
+
+bool csv_record(const struct record_text *t, const uint8_t *payload, uint32_t len, uint64_t most,
+                struct block_chain *out)
+{
+    const struct record_text_step *end = t->steps + t->count;
+    uint8_t *at = out->at;
+    bool plain;
+
+    if ((uint64_t)(out->end - at) < most + TEXT_SLACK)
+        return false;
+    plain = record_text_plain(t, payload, len, vector_specials);
+    for (const struct record_text_step *step = t->steps; step < end; step++) {
+        if (record_text_has(step, payload))
+            at = record_field_put(at, step, payload, len, plain);
+        *at++ = ',';
+    }
+    at[-1] = '\n';
+    text_take(out, at);
+    return true;
 }
 
 /* --- the header: a row of names ------------------------------------------------------------- */

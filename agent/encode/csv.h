@@ -16,9 +16,11 @@
 #ifndef ENCODE_CSV_H
 #define ENCODE_CSV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/blocks.h"
+#include "encode/record_text.h"
 #include "encode/row.h"
 #include "encode/schema.h"
 
@@ -30,5 +32,13 @@ void csv_header(const struct schema *s, struct block_chain *out);
 uint64_t csv_row_bytes_max(const struct schema *s, const struct cell *cells);
 void csv_row(const struct schema *s, const struct cell *cells, uint64_t most,
              struct block_chain *out);
+
+/*
+ * The same row of a record, which was checked and has two columns or more. False, and nothing is
+ * written: the block at hand may be too small for it, csv_row() has to write it.
+ */
+uint64_t csv_record_bytes_max(const struct record_text *t, uint32_t len);
+bool csv_record(const struct record_text *t, const uint8_t *payload, uint32_t len, uint64_t most,
+                struct block_chain *out);
 
 #endif

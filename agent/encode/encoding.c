@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/invariant.h"
 #include "encode/column_text.h"
 #include "encode/compress.h"
 #include "encode/framing.h"
@@ -244,6 +245,7 @@ out:
 static void projection_clear(struct projection *p)
 {
     json_out_fini(&p->json);
+    record_text_fini(&p->text);
     schema_fini(&p->schema);
     free(p->from);
     memset(p, 0, sizeof(*p));
@@ -408,6 +410,20 @@ static bool projection_same(const struct projection *p, const struct schema *typ
     return true;
 }
 
+/* Are its columns fields as they are? A row of one column may be empty, which csv_row() minds. */
+static bool projection_direct(const struct encoding *e, const struct projection *p,
+                              const struct schema *type)
+{
+    if (p->schema.hidden > 0)
+        return false;
+    if (e->format == ENCODING_PARQUET)
+        return p->same && e->declared.count == 0;
+    for (uint32_t i = 0; i < p->schema.count; i++)
+        if (p->from[i] < 0 || p->schema.columns[i].type != type->columns[p->from[i]].type)
+            return false;
+    return p->schema.count > (e->format == ENCODING_CSV);
+}
+
 static int projection_make(struct encoding *e, const struct record_type *type)
 {
     struct projection *p = &e->record;
@@ -440,8 +456,10 @@ static int projection_make(struct encoding *e, const struct record_type *type)
         r = refuse(e, ENCODING_FORMAT_FAILED, "%s", "too many columns");
     p->err = r;
     p->same = projection_same(p, &type->schema);
-    p->direct = p->same && e->format == ENCODING_PARQUET && e->declared.count == 0
-                && p->schema.hidden == 0;
+    p->direct = r == 0 && projection_direct(e, p, &type->schema);
+    if (p->direct && e->format != ENCODING_PARQUET
+        && record_text_init(&p->text, &type->plan, p->from, p->schema.count))
+        return -ENOMEM;
     p->type_id = type->id;
     return 0;
 }
@@ -473,14 +491,14 @@ static int refused_look(struct encoding *e, const struct event *ev)
     return errmsg_set(&e->why, -EBADMSG, "%.*s", (int)cells[0].len, (const char *)cells[0].u.s);
 }
 
-static __attribute__((noinline)) int record_row(struct encoding *e, const struct event *ev)
+static __attribute__((noinline)) int record_row(const struct encoding *e, const struct event *ev,
+                                                struct record_fault *ret_fault)
 {
-    struct projection *p = &e->record;
-    struct record_fault fault;
+    const struct projection *p = &e->record;
 
     if (record_cells(&ev->record->plan, ev->data, ev->len, p->same ? e->cells : ev->record->cells,
-                     &fault))
-        return record_refused(e, ev, fault);
+                     ret_fault))
+        return -EBADMSG;
     for (uint32_t i = 0; !p->same && i < p->schema.count; i++) {
         int32_t from = p->from[i];
 
@@ -512,10 +530,18 @@ static int record_look(struct encoding *e, const struct event *ev)
         if (r || p->err)
             return r ? r : p->err;
     }
-    if (!p->direct)
-        return record_row(e, ev);
-    fault = record_check(&ev->record->plan, ev->data, ev->len);
+    if (p->direct)
+        fault = record_check(&ev->record->plan, ev->data, ev->len);
+    else
+        (void)record_row(e, ev, &fault);
     return fault.what == RECORD_GOOD ? 0 : record_refused(e, ev, fault);
+}
+
+void encoding_cells(const struct encoding *e, const struct event *ev)
+{
+    struct record_fault fault;
+
+    INVARIANT(record_row(e, ev, &fault) == 0);      /* the look has checked it */
 }
 
 /* --- objects ------------------------------------------------------------------------------ */

@@ -52,6 +52,7 @@ struct projection {
     bool same;                  /* the record's columns and no others */
     bool direct;                /* rows out of the records themselves: there are no cells */
     struct json_out json;       /* of the schema */
+    struct record_text text;    /* of lines that are made so */
 };
 
 struct encoding {
@@ -106,6 +107,9 @@ const char *encoding_extension(const struct output_settings *set);
  * that a batch can begin with. 0: see object and key; -EBADMSG: see error and why; -ENOMEM.
  */
 int encoding_look(struct encoding *e, const struct event *ev, bool first);
+
+/* Of a record whose look found no cells to be needed, which are needed now: into encoding.cells. */
+void encoding_cells(const struct encoding *e, const struct event *ev);
 
 /* Keys of the last event that would widen found columns leave these out too. */
 int encoding_infer(const struct encoding *e, const struct schema *from, struct infer *ret_infer);

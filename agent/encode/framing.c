@@ -39,12 +39,34 @@ static struct event event_edited(const struct encoding *e, const struct event *e
     return edited;
 }
 
+static uint64_t record_bytes_max(const struct encoding *e, const struct event *ev)
+{
+    const struct projection *p = &e->record;
+
+    return p->direct ? json_out_record_bytes_max(&p->json, &p->text, ev->len)
+                     : json_out_row_bytes_max(&p->json, e->cells);
+}
+
+/* most: record_bytes_max() */
+static void record_append(const struct encoding *e, const struct event *ev, uint64_t most,
+                          struct block_chain *out)
+{
+    const struct projection *p = &e->record;
+
+    if (p->direct) {
+        if (json_out_record(&p->json, &p->text, ev->data, ev->len, most, out))
+            return;
+        encoding_cells(e, ev);
+    }
+    json_out_row(&p->json, e->cells, most, out);
+}
+
 static uint64_t line_bytes_max(const struct encoding *e, const struct event *ev)
 {
     struct event edited;
 
     if (ev->kind == SHM_KIND_RECORD)
-        return json_out_row_bytes_max(&e->record.json, e->cells) + e->set->delimiter_len;
+        return record_bytes_max(e, ev) + e->set->delimiter_len;
     edited = event_edited(e, ev);
     return e->lines->bytes_max(&e->lines_set, &edited);
 }
@@ -67,7 +89,7 @@ static void line_append(const struct encoding *e, const struct event *ev, uint64
         e->lines->event(&e->lines_set, &edited, out);
         return;
     }
-    json_out_row(&e->record.json, e->cells, most - e->set->delimiter_len, out);
+    record_append(e, ev, most - e->set->delimiter_len, out);
     if (e->format == ENCODING_RAW) {
         line_open(out);
         if (e->set->delimiter_len > 0)

@@ -182,3 +182,89 @@ void json_out_row(const struct json_out *j, const struct cell *cells, uint64_t m
     memcpy(at, "}\n", 2);
     text_take(out, at + 2);
 }
+
+/* --- records -------------------------------------------------------------------------------- */
+
+uint64_t json_out_record_bytes_max(const struct json_out *j, const struct record_text *t,
+                                   uint32_t len)
+{
+    return j->names.len + sizeof("{}\n") + (uint64_t)t->count * (TEXT_SCALAR_BYTES + QUOTES)
+           + (uint64_t)(len - t->fixed_bytes) * TEXT_ESCAPED_MAX;
+}
+
+static inline record_text_vector vector_escapes(record_text_vector v)
+{
+    return (record_text_vector)((v < 0x20) | (v == '"') | (v == '\\'));
+}
+
+static bool float_is_finite(const struct record_text_step *step, const uint8_t *payload)
+{
+    float f32;
+    double f64;
+
+    if (step->type == COLUMN_F32) {
+        memcpy(&f32, payload + step->at, sizeof(f32));
+        return isfinite(f32);
+    }
+    memcpy(&f64, payload + step->at, sizeof(f64));
+    return isfinite(f64);
+}
+
+static inline uint8_t *record_value_put(uint8_t *at, const struct record_text_step *step,
+                                        const uint8_t *payload, uint32_t payload_len, bool plain)
+{
+    const uint8_t *from;
+    uint32_t len;
+
+    switch (step->type) {
+    case COLUMN_STRING:
+    case COLUMN_BYTES:
+        from = record_text_bytes(step, payload, &len);
+        *at++ = '"';
+        if (step->type == COLUMN_BYTES)
+            at = text_base64(at, from, len);
+        else if (plain)
+            at = record_text_copy(at, from, len, payload + payload_len);
+        else
+            at = text_escaped(at, from, len);
+        *at++ = '"';
+        return at;
+    case COLUMN_TIMESTAMP:
+        *at++ = '"';
+        at = record_text_scalar(at, step, payload);
+        *at++ = '"';
+        return at;
+    case COLUMN_F32:
+    case COLUMN_F64:
+        if (!float_is_finite(step, payload))
+            return null_put(at);
+        /* fall through */
+    default:
+        return record_text_scalar(at, step, payload);
+    }
+}
+
+bool json_out_record(const struct json_out *j, const struct record_text *t, const uint8_t *payload,
+                     uint32_t len, uint64_t most, struct block_chain *out)
+{
+    const uint8_t *name = j->names.data;
+    uint8_t *at = out->at;
+    bool plain;
+
+    if ((uint64_t)(out->end - at) < most + TEXT_SLACK)
+        return false;
+    plain = record_text_plain(t, payload, len, vector_escapes);
+    for (uint32_t i = 0; i < t->count; i++) {
+        const struct record_text_step *step = &t->steps[i];
+        const uint8_t *name_end = j->names.data + j->ends[i];
+
+        name_put(at, name, (size_t)(name_end - name));
+        at += name_end - name;
+        at = record_text_has(step, payload) ? record_value_put(at, step, payload, len, plain)
+                                            : null_put(at);
+        name = name_end;
+    }
+    memcpy(at, "}\n", 2);
+    text_take(out, at + 2);
+    return true;
+}

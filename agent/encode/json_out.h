@@ -13,10 +13,12 @@
 #ifndef ENCODE_JSON_OUT_H
 #define ENCODE_JSON_OUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/blocks.h"
 #include "base/bytes.h"
+#include "encode/record_text.h"
 #include "encode/row.h"
 #include "encode/schema.h"
 
@@ -34,5 +36,14 @@ void json_out_fini(struct json_out *j);
 uint64_t json_out_row_bytes_max(const struct json_out *j, const struct cell *cells);
 void json_out_row(const struct json_out *j, const struct cell *cells, uint64_t most,
                   struct block_chain *out);
+
+/*
+ * The same line of a record, which was checked and has a column or more. False, and nothing is
+ * written: the block at hand may be too small for it, json_out_row() has to write it.
+ */
+uint64_t json_out_record_bytes_max(const struct json_out *j, const struct record_text *t,
+                                   uint32_t len);
+bool json_out_record(const struct json_out *j, const struct record_text *t, const uint8_t *payload,
+                     uint32_t len, uint64_t most, struct block_chain *out);
 
 #endif

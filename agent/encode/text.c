@@ -39,9 +39,9 @@ static uint8_t *pair_put(uint8_t *to, uint32_t v)
 }
 
 /*
- * v below 10^8 as eight numbers below 10, the first in the lowest byte: halves, quarters and digits are split
- * off side by side. The factors are the reciprocals of 100 and 10 in 2^-20 and 2^-10, large enough
- * for numbers below 10^4 and 10^2.
+ * v below 10^8 as eight numbers below 10, the first in the lowest byte: halves, quarters and digits
+ * are split off side by side. The factors are the reciprocals of 100 and 10 in 2^-20 and 2^-10,
+ * large enough for numbers below 10^4 and 10^2.
  */
 static inline uint64_t eight_digits(uint32_t v)
 {

@@ -44,7 +44,6 @@ struct writer {
     bool begun;                         /* it has a line */
     struct bytes types;                 /* of frames: ids of its record types; number 1 is first */
     bool found, learned, ended;
-    bool direct;                        /* its records are rows as they are */
     struct bytes held;
     size_t held_at;
     struct schema schema;               /* of its rows */
@@ -117,8 +116,7 @@ int writer_open(struct encoding *e, const struct event *ev, const struct schema 
         w->state = WRITER_ROWS;
         w->record = ev->record->id;
         r = columns_known(w, &e->record.schema);
-        w->direct = e->record.direct;
-        if (!r && w->direct)
+        if (!r && w->parquet && e->record.direct)
             r = parquet_records(w->parquet, &ev->record->plan);
     } else {
         w->state = WRITER_HOLD;
@@ -166,17 +164,40 @@ static enum writer_result pull(struct writer *w, struct block_chain *out)
     return WRITER_TAKEN;
 }
 
+/* Room for a row, behind the header. False: there is none. */
+static bool csv_reserve(struct writer *w, uint64_t most, struct block_chain *out)
+{
+    if (!chain_reserve(out, most + (w->header ? 0 : csv_header_bytes_max(&w->schema))))
+        return false;
+    if (!w->header)
+        csv_header(&w->schema, out);
+    w->header = true;
+    return true;
+}
+
 static enum writer_result row_csv(struct writer *w, const struct cell *cells,
                                   struct block_chain *out)
 {
     uint64_t most = csv_row_bytes_max(&w->schema, cells);
 
-    if (!chain_reserve(out, most + (w->header ? 0 : csv_header_bytes_max(&w->schema))))
+    if (!csv_reserve(w, most, out))
         return WRITER_NO_ROOM;
-    if (!w->header)
-        csv_header(&w->schema, out);
-    w->header = true;
     csv_row(&w->schema, cells, most, out);
+    return WRITER_TAKEN;
+}
+
+static enum writer_result record_csv(struct writer *w, const struct event *ev,
+                                     struct block_chain *out)
+{
+    const struct record_text *text = &w->enc->record.text;
+    uint64_t most = csv_record_bytes_max(text, ev->len);
+
+    if (!csv_reserve(w, most, out))
+        return WRITER_NO_ROOM;
+    if (!csv_record(text, ev->data, ev->len, most, out)) {
+        encoding_cells(w->enc, ev);
+        csv_row(&w->schema, w->enc->cells, most, out);
+    }
     return WRITER_TAKEN;
 }
 
@@ -205,8 +226,10 @@ static enum writer_result record_put(struct writer *w, const struct event *ev,
     enum writer_result result = WRITER_TAKEN;
     int r;
 
-    if (!w->direct)
+    if (!w->enc->record.direct)
         return row_put(w, w->enc->cells, out);
+    if (w->enc->format == ENCODING_CSV)
+        return record_csv(w, ev, out);
     if (parquet_ready(w->parquet))
         result = pull(w, out);
     if (result != WRITER_TAKEN)
@@ -432,7 +455,7 @@ enum writer_result writer_take(struct writer *w, const struct event *ev, struct 
         return WRITER_TAKEN;
     }
     if (w->enc->declared.count > 0)
-        return row_put(w, w->enc->cells, out);
+        return record ? record_put(w, ev, out) : row_put(w, w->enc->cells, out);
     if (record != w->record) {
         schema_fini(&w->wider);
         return WRITER_MISFIT;

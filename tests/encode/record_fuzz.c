@@ -1,7 +1,8 @@
 /*
  * record_fuzz: any definition and any payload. What is taken for a schema has columns that the
  * layout places without overlap; what is taken for a record keeps the promises of row.h, and its
- * strings and bytes are all of the payload behind the fixed part, told once.
+ * strings and bytes are all of the payload behind the fixed part, told once; its lines of CSV and
+ * JSON are those of its cells.
  *
  * Input: length of the definition's body (2 bytes), the body, the payload.
  */
@@ -12,6 +13,7 @@
 #include "base/invariant.h"
 #include "encode/json_check.h"
 #include "encode/record.h"
+#include "encode/record_lines.h"
 #include "shm_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -90,6 +92,7 @@ static void record_hold(const uint8_t *body, size_t body_len, const uint8_t *pay
     if (record_cells(&plan, payload, (uint32_t)len, cells, &fault) == 0) {
         INVARIANT(fault.what == RECORD_GOOD);
         cells_check(&plan, payload, len, cells);
+        INVARIANT(record_lines_check(&plan, &schema, payload, (uint32_t)len, cells, 0) == NULL);
     } else {
         INVARIANT(fault.what != RECORD_GOOD && fault.field < plan.count);
         INVARIANT(record_fault_tell(&fault, &schema, &err) < 0 && err.text[0] != '\0');

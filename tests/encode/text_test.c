@@ -167,6 +167,29 @@ static void every_double_reads_back_and_none_is_longer_than_it_need_be(void **st
     }
 }
 
+/* Two decimals have a way of their own: evenly up to 100,000, and random ones beyond. */
+static void amounts_are_as_they_were_written(void **state)
+{
+    char expected[40];
+
+    (void)state;
+    srandom(6);
+    for (uint64_t i = 0; i < 3000000; i++) {
+        uint64_t cents = i < 1000000 ? i * 10 + i % 10 : bits() % 1100000000000000 >> random() % 40;
+        int len = snprintf(expected, sizeof(expected), "%" PRIu64 ".%02u", cents / 100,
+                           (unsigned)(cents % 100));
+        double v = (double)cents / 100;
+
+        if (v >= 1e13)
+            continue;
+        while (expected[len - 1] == '0')
+            expected[--len] = '\0';
+        if (expected[len - 1] == '.')
+            expected[--len] = '\0';
+        assert_string_equal(f64(v), expected);
+    }
+}
+
 static void times_agree_with_the_calendar_of_the_library(void **state)
 {
     char expected[64];
@@ -230,6 +253,7 @@ int main(void)
         cmocka_unit_test(decimals_are_as_they_were_written),
         cmocka_unit_test(f32_is_no_longer_than_it_need_be),
         cmocka_unit_test(every_double_reads_back_and_none_is_longer_than_it_need_be),
+        cmocka_unit_test(amounts_are_as_they_were_written),
         cmocka_unit_test(times_agree_with_the_calendar_of_the_library),
         cmocka_unit_test(times_out_of_four_digits_have_a_sign),
         cmocka_unit_test(folding_leaves_all_but_line_ends),

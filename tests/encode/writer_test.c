@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "encode/format_file.h"
+#include "libshm-client/schema_body.h"
 
 static struct format_file file;
 
@@ -47,6 +48,56 @@ static void lines_go_out_as_they_come(void **state)
     assert_int_equal(ff_take(&file, &bytes), 0);
     assert_string_equal(ff_finish(&file), "one;x;");
     ff_close(&file);
+}
+
+/* Straight from their payloads, but where a block may end: the same lines throughout. */
+static void records_become_the_same_lines_wherever_blocks_end(void **state)
+{
+    enum { ROWS = 40000 };
+    static const char *const columns[] = {"", "s string,n i64"};
+    struct record_types types;
+    struct record_type *type;
+    struct schema_body body;
+
+    (void)state;
+    record_types_init(&types);
+    schema_body_init(&body);
+    schema_body_add(&body, SHM_FIELD_I64, 0, "n");
+    schema_body_add(&body, SHM_FIELD_STRING, 0, "s");
+    assert_int_equal(record_types_get(&types, body.bytes, body.len, &type), 0);
+    for (int way = 0; way < 3; way++) {
+        struct output_settings set = csv(columns[way % 2]);
+        struct bytes expected = BYTES_INIT;
+
+        if (way == 2)
+            set.format = (char *)"json";
+        opened(set, 6);
+        if (way < 2)
+            assert_int_equal(bytes_append_str(&expected, way ? "s,n\n" : "n,s\n"), 0);
+        for (int64_t n = 0; n < ROWS; n++) {
+            static const char text[] = "a plain one, or \"not\"";
+            struct shm_ref ref = {16, n % 7 ? 11 : sizeof(text) - 1};
+            const char *s = n % 7 ? "a plain one" : way == 2 ? "a plain one, or \\\"not\\\""
+                                                             : "\"a plain one, or \"\"not\"\"\"";
+            uint8_t payload[16 + sizeof(text)];
+            struct event ev = ff_event(SHM_KIND_RECORD, payload, 16 + ref.len);
+
+            memcpy(payload, &n, 8);
+            memcpy(payload + 8, &ref, 8);
+            memcpy(payload + 16, text, ref.len);
+            ev.record = type;
+            assert_int_equal(ff_take(&file, &ev), 0);
+            assert_int_equal(way == 0   ? bytes_printf(&expected, "%d,%s\n", (int)n, s)
+                             : way == 1 ? bytes_printf(&expected, "%s,%d\n", s, (int)n)
+                                        : bytes_printf(&expected, "{\"n\":%d,\"s\":\"%s\"}\n",
+                                                       (int)n, s), 0);
+        }
+        assert_string_equal(ff_finish(&file), bytes_cstr(&expected));
+        assert_true(expected.len > 2 * BLOCK_BYTES);
+        bytes_free(&expected);
+        ff_close(&file);
+    }
+    record_types_fini(&types);
 }
 
 static void declared_columns_take_what_fits_and_no_more(void **state)
@@ -313,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_go_out_as_they_come),
+        cmocka_unit_test(records_become_the_same_lines_wherever_blocks_end),
         cmocka_unit_test(declared_columns_take_what_fits_and_no_more),
         cmocka_unit_test(found_columns_are_the_union_of_what_was_held),
         cmocka_unit_test(a_misfit_says_which_columns_would_do),

@@ -201,6 +201,148 @@ static const char *put_value(struct json_row *row, const struct json_member *m,
     return "a value of no kind";
 }
 
+/* --- the usual member ----------------------------------------------------------------------- */
+
+/*
+ * Its key is the one that followed last time, nothing stands between the tokens, and the value is
+ * what most of its column's are: a plain string, or a number of few digits. Whatever is otherwise,
+ * or wrong, is left to json_reader_next(), which begins with the same member again.
+ */
+enum {
+    USUAL_BYTES_MIN = 48,       /* comma, key of 16 bytes, colon, sign, three words */
+    USUAL_DIGITS_MAX = 18,      /* below 2^63 */
+};
+
+/* How many digits stand in front, 0 to 8, and what they say. */
+static inline unsigned int word_digits(const uint8_t *at, uint64_t *ret_value)
+{
+    const uint64_t ones = 0x0101010101010101ULL;
+    uint64_t w = bytes_get_u64(at) ^ (ones * '0');
+    uint64_t other = (w | (w + ones * 0x76)) & (ones * 0x80);
+    unsigned int count = other != 0 ? (unsigned int)__builtin_ctzll(other) / 8 : 8;
+
+    /* Twice, so that none is no shift by 64. */
+    *ret_value = json_read_digits_value(w << (32 - 4 * count) << (32 - 4 * count));
+    return count;
+}
+
+static const uint64_t powers[9] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
+static inline bool ends_value(uint8_t c)
+{
+    return c == ',' || c == '}';
+}
+
+static inline const uint8_t *usual_integer(const uint8_t *at, enum column_type type,
+                                           struct cell *cell)
+{
+    bool negative = *at == '-';
+    const uint8_t *from = at + negative;
+    unsigned int digits;
+    uint64_t value, next;
+
+    at = from;
+    digits = word_digits(at, &value);
+    for (int words = 1; digits == 8 && words < 3; words++) {
+        at += 8;
+        digits = word_digits(at, &next);
+        value = value * powers[digits] + next;
+    }
+    at += digits;
+    if (at == from || at - from > USUAL_DIGITS_MAX || (*from == '0' && at - from > 1)
+        || !ends_value(*at))
+        return NULL;
+    cell->type = CELL_I64;
+    cell->u.i = negative ? -(int64_t)value : (int64_t)value;
+    return type == COLUMN_I32 && cell->u.i != (int32_t)cell->u.i ? NULL : at;
+}
+
+static inline const uint8_t *usual_float(const uint8_t *at, struct cell *cell)
+{
+    static const double scale[8] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7};
+    bool negative = *at == '-';
+    const uint8_t *from = at + negative;
+    uint64_t value, fraction;
+    unsigned int digits = word_digits(from, &value), decimals = 0;
+    double f64;
+
+    if (digits == 0 || digits == 8 || (*from == '0' && digits > 1))
+        return NULL;
+    at = from + digits;
+    if (*at == '.') {
+        decimals = word_digits(at + 1, &fraction);
+        if (decimals == 0 || decimals == 8)
+            return NULL;
+        value = value * powers[decimals] + fraction;
+        at += 1 + decimals;
+    }
+    if (!ends_value(*at))
+        return NULL;
+    f64 = (double)(int64_t)value / scale[decimals];
+    cell->type = CELL_F64;
+    cell->u.f = negative ? -f64 : f64;
+    return at;
+}
+
+static inline const uint8_t *usual_string(struct json_reader *r, const uint8_t *at,
+                                          struct cell *cell)
+{
+    const uint8_t *end;
+    bool escaped;
+
+    if (*at != '"')
+        return NULL;
+    end = json_read_string(r, at + 1, &escaped);
+    if (end == NULL || escaped || !ends_value(end[1]))
+        return NULL;
+    cell_text(cell, CELL_STRING, at + 1, (uint32_t)(end - at - 1));
+    return end + 1;
+}
+
+static inline const uint8_t *usual_value(struct json_row *row, const uint8_t *at,
+                                         enum column_type type, struct cell *cell)
+{
+    if (type == COLUMN_STRING)
+        return usual_string(&row->reader, at, cell);
+    if (row->flags & JSON_ROW_NUMBERS_AS_TEXT)
+        return NULL;
+    if (type == COLUMN_I64 || type == COLUMN_I32)
+        return usual_integer(at, type, cell);
+    return type == COLUMN_F64 || type == COLUMN_F32 ? usual_float(at, cell) : NULL;
+}
+
+/* As many as there are in a row; behind them. at: behind the member before. */
+static inline const uint8_t *usual_members(struct json_row *row, const uint8_t *at,
+                                           struct cell *cells)
+{
+    struct json_reader *r = &row->reader;
+    const struct column *columns = r->known.columns;
+    const struct json_key *keys = r->keys;
+    const uint8_t *end = r->end, *next;
+    uint32_t prev = r->prev, count = 0;
+
+    while (end - at >= USUAL_BYTES_MIN && (*at == ',' || at == r->open)) {
+        uint32_t id = keys[prev].next;
+        const struct json_key *key = &keys[id];
+        int32_t index = key->index;
+
+        next = at + 1 + key->len;
+        if ((((bytes_get_u64(at + 1) ^ key->head[0]) & key->mask[0])
+             | ((bytes_get_u64(at + 9) ^ key->head[1]) & key->mask[1])) != 0
+            || key->len > 16 || index < 0 || *next != ':')
+            break;
+        next = usual_value(row, next + 1, (enum column_type)columns[index].type, &cells[index]);
+        if (next == NULL)
+            break;
+        at = next;
+        prev = id;
+        count++;
+    }
+    r->prev = prev;
+    row->members += count;
+    return at;
+}
+
 /* --- an event ------------------------------------------------------------------------------- */
 
 static enum json_row_result misfit_key(struct json_row *row, const struct json_member *m)
@@ -245,9 +387,14 @@ enum json_row_result json_row_take(struct json_row *row, const uint8_t *data, si
         ret_cells[i].len = 0;
         ret_cells[i].type = CELL_NULL;
     }
-    while ((at = json_reader_next(r, at, &m)) != NULL) {
+    for (;;) {
         const char *why;
 
+        if (at != NULL && result == JSON_ROW_TAKEN)
+            at = usual_members(row, at, ret_cells);
+        at = json_reader_next(r, at, &m);
+        if (at == NULL)
+            break;
         /* After a misfit the rest is only checked. */
         if (m.index == JSON_KEY_SKIPPED || result != JSON_ROW_TAKEN)
             continue;

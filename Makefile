@@ -178,6 +178,11 @@ $(B)/flags: export FLAGS = $(CC) $(ALL_CFLAGS) $(CXX) $(ALL_CXXFLAGS) $(ALL_LDFL
 # A line for each step; V=1 shows the whole command instead.
 say = $(if $(V),,@printf '  %-4s%s\n' '$1' '$@' &&)
 
+# Loops over bytes, cells and columns: worth the room that unrolled and inlined ones take.
+ifeq ($(MODE),release)
+$(filter $(B)/agent/encode/%,$(AGENT_OBJ)): MODE_FLAGS += -O3
+endif
+
 $(LIB_OBJ): OBJ_FLAGS := -fPIC -fvisibility=hidden
 OBJ_FLAGS = $(PKG_CFLAGS)
 

@@ -8,12 +8,19 @@
 #include <stdarg.h>
 #include <string.h>
 
+static const struct config_section *section_of(const struct config_file *f, const char *name)
+{
+    for (size_t i = 0; f != NULL && i < f->count; i++)
+        if (strcmp(f->sections[i].name, name) == 0)
+            return &f->sections[i];
+    return NULL;
+}
+
 const struct config_section *checker_section(const struct checker *k, const char *name)
 {
-    for (size_t i = 0; i < k->file->count; i++)
-        if (strcmp(k->file->sections[i].name, name) == 0)
-            return &k->file->sections[i];
-    return NULL;
+    const struct config_section *s = section_of(k->file, name);
+
+    return s != NULL ? s : section_of(k->rest, name);
 }
 
 uint32_t checker_key_line(const struct config_section *s, const char *key)
@@ -33,6 +40,10 @@ void checker_fail(const struct checker *k, const char *section, const char *key,
                   ...)
 {
     const struct config_section *s = checker_section(k, section);
+    const struct config_file *file = section_of(k->file, section) == NULL &&
+                                             section_of(k->rest, section) != NULL
+                                         ? k->rest
+                                         : k->file;
     uint32_t line = key != NULL ? checker_key_line(s, key) : 0;
     struct errmsg text;
     va_list args;
@@ -41,14 +52,16 @@ void checker_fail(const struct checker *k, const char *section, const char *key,
         const struct config_section *all = checker_section(k, "stream *");
 
         line = checker_key_line(all, key);
-        if (line > 0)
+        if (line > 0) {
             section = "stream *";
+            file = k->file;
+        }
     }
     if (line == 0 && s != NULL)
         line = s->line;
     va_start(args, fmt);
     (void)vsnprintf(text.text, sizeof(text.text), fmt, args);
     va_end(args);
-    config_errors_add(k->errs, k->file->path, line, "[%s] %s%s%s", section,
+    config_errors_add(k->errs, file->path, line, "[%s] %s%s%s", section,
                       key != NULL ? key : "", key != NULL ? ": " : "", text.text);
 }

@@ -12,11 +12,12 @@
 struct checker {
     const struct config *config;
     const struct config_file *file;
+    const struct config_file *rest; /* NULL: nothing was made by REST */
     const struct config_overrides *overrides;
     struct config_errors *errs;
 };
 
-/* NULL: the file does not have it. */
+/* NULL: neither the file nor what REST has made has it. */
 const struct config_section *checker_section(const struct checker *k, const char *name);
 
 /* The line of a key or its *_file twin; 0 if the section does not have it. s may be NULL. */

@@ -2,8 +2,8 @@
  * config: from the sections of a file to settings that are resolved and checked.
  *
  * Order: table defaults, then [stream *] and [sink local], then sinks, then streams on top of a
- * copy of [stream *], then the command line, then defaults that depend on others, then the checks
- * across keys. Every step adds its mistakes and goes on.
+ * copy of [stream *], then what REST has made, then the command line, then defaults that depend on
+ * others, then the checks across keys. Every step adds its mistakes and goes on.
  * Owns:   what it builds, until it is handed over.
  * Thread: any.
  */
@@ -19,6 +19,7 @@
 #include "control/config_check.h"
 #include "control/config_file.h"
 #include "control/option.h"
+#include "control/rest_file.h"
 
 #define SECRET_BYTES_MAX 65536
 #define AGENT_NAME_MAX 64
@@ -30,11 +31,13 @@ struct target {
     void *fields;
     struct output_config *output;
     struct config_set *set;
+    char **about; /* where a key of REST's own goes; NULL: it may not be there */
 };
 
 struct loader {
     struct config *config;
-    const struct config_file *file;
+    const struct config_file *file; /* the one that is being looked at */
+    const struct config_file *rest; /* NULL: nothing */
     struct config_errors *errs;
     bool out_of_memory;
 };
@@ -46,17 +49,17 @@ static void *target_owner(const struct target *t, const struct option *o)
 
 static struct target stream_target(struct stream_config *s)
 {
-    return (struct target){ SCOPE_stream, s, &s->output, &s->set };
+    return (struct target){ SCOPE_stream, s, &s->output, &s->set, s->rest ? &s->about : NULL };
 }
 
 static struct target sink_target(struct sink_config *s)
 {
-    return (struct target){ option_sink_scope(s->type), s, &s->output, &s->set };
+    return (struct target){ option_sink_scope(s->type), s, &s->output, &s->set, NULL };
 }
 
 static struct target config_target(struct config *c, uint32_t scope)
 {
-    return (struct target){ scope, c, NULL, &c->set };
+    return (struct target){ scope, c, NULL, &c->set, NULL };
 }
 
 bool config_is_set(const struct config_set *set, enum option_id id)
@@ -138,8 +141,6 @@ static int load_value(const struct target *t, const struct option *o, const char
     if (o->computed && strstr(text, "(data_dir)") != NULL)
         return errmsg_set(err, -EINVAL, "'(data_dir)' is not replaced in values; write the path");
     r = option_parse(o, text, &v, err);
-    if (r == 0)
-        r = config_unbuilt(o, text, err);
     if (r == 0) {
         option_store(o, target_owner(t, o), &v);
         config_mark_set(t->set, o->id);
@@ -156,6 +157,10 @@ static int load_entry(struct loader *l, const struct target *t, const struct con
     char *secret = NULL;
     int r;
 
+    if (t->about != NULL && strcmp(e->key, REST_KEY_ABOUT) == 0) {
+        *t->about = strdup(e->value);
+        return *t->about != NULL ? 0 : -ENOMEM;
+    }
     if (o == NULL) {
         const char *like = option_suggest(t->scope, e->key);
 
@@ -255,6 +260,7 @@ static int load_sink(struct loader *l, const struct config_section *s, const cha
     sink->name = strdup(name);
     if (sink->name == NULL)
         return -ENOMEM;
+    sink->rest = l->file == l->rest;
     l->config->sinks_count++;
     known = load_sink_type(l, s, sink, strcmp(name, "local") == 0);
     t = sink_target(sink);
@@ -268,11 +274,13 @@ static int load_stream(struct loader *l, const struct config_section *s, const c
 {
     struct stream_config *stream = &l->config->streams[l->config->streams_count];
     const struct target from = stream_target(&l->config->stream_default);
-    const struct target to = stream_target(stream);
+    struct target to;
 
     stream->name = strdup(name);
     if (stream->name == NULL)
         return -ENOMEM;
+    stream->rest = l->file == l->rest;
+    to = stream_target(stream);
     l->config->streams_count++;
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option *o = &option_table[i];
@@ -310,18 +318,66 @@ static bool load_plain_section(struct loader *l, const struct config_section *s)
     return false;
 }
 
+static int load_deleted(struct loader *l, const struct config_section *s, const char *name)
+{
+    struct config_deleted *d = &l->config->deleted[l->config->deleted_count];
+
+    d->name = strdup(name);
+    if (d->name == NULL)
+        return -ENOMEM;
+    l->config->deleted_count++;
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->entries[i].key, REST_KEY_ACCEPTED) == 0)
+            d->accepted = strtoull(s->entries[i].value, NULL, 10);
+        else
+            config_errors_add(l->errs, l->file->path, s->entries[i].line, "[%s] %s: unknown key",
+                              s->name, s->entries[i].key);
+    return 0;
+}
+
+/* On top of the user's file, which wins. */
+static int load_rest(struct loader *l)
+{
+    const struct config_file *user = l->file;
+    int r = 0;
+
+    l->file = l->rest;
+    for (size_t i = 0; r == 0 && l->rest != NULL && i < l->rest->count; i++) {
+        const struct config_section *s = &l->rest->sections[i];
+        const char *stream = section_subject(s, "stream");
+        const char *sink = section_subject(s, "sink");
+        const char *deleted = section_subject(s, "deleted");
+
+        if (find_section(user, s->name) != NULL)
+            continue;
+        if (stream != NULL && strcmp(stream, "*") != 0)
+            r = load_stream(l, s, stream);
+        else if (sink != NULL && config_sink_private(sink, "*"))
+            r = load_sink(l, s, sink);
+        else if (deleted != NULL)
+            r = load_deleted(l, s, deleted);
+        else
+            config_errors_add(l->errs, l->file->path, s->line, "unknown section [%s]", s->name);
+    }
+    l->file = user;
+    return r;
+}
+
 static int load_sections(struct loader *l)
 {
     const struct config_file *f = l->file;
     struct config *c = l->config;
+    const size_t count = f->count + 1 + (l->rest != NULL ? l->rest->count : 0);
     const struct target all = stream_target(&c->stream_default);
     const struct config_section *s = find_section(f, "stream *");
     int r;
 
-    c->streams = calloc(f->count + 1, sizeof(c->streams[0]));
-    c->sinks = calloc(f->count + 1, sizeof(c->sinks[0]));
+    c->streams = calloc(count, sizeof(c->streams[0]));
+    c->sinks = calloc(count, sizeof(c->sinks[0]));
+    c->deleted = calloc(count, sizeof(c->deleted[0]));
     c->stream_default.name = strdup("*");
-    if (c->streams == NULL || c->sinks == NULL || c->stream_default.name == NULL)
+    if (c->streams == NULL || c->sinks == NULL || c->deleted == NULL ||
+        c->stream_default.name == NULL)
         return -ENOMEM;
     if (s != NULL)
         load_section(l, s, &all);
@@ -463,6 +519,8 @@ static int load_config(struct loader *l, const struct config_overrides *override
         r = load_defaults(&all, SCOPE_stream, true);
     if (r == 0)
         r = load_sections(l);
+    if (r == 0)
+        r = load_rest(l);
     if (r == 0 && overrides != NULL) {
         r = load_override(l, OPTION_agent_data_dir, "--data-dir", overrides->data_dir);
         if (r == 0)
@@ -475,16 +533,16 @@ static int load_config(struct loader *l, const struct config_overrides *override
     if (r == 0 && l->out_of_memory)
         r = -ENOMEM;
     if (r == 0)
-        config_check(c, l->file, overrides, l->errs);
+        config_check(c, l->file, l->rest, overrides, l->errs);
     return r;
 }
 
 /* Takes f over. named: it came from a file, as opposed to the embedded default. */
-static int config_from_file(struct config_file *f, bool named,
+static int config_from_file(struct config_file *f, bool named, const struct config_file *rest,
                             const struct config_overrides *overrides, struct config **ret_config,
                             struct config_errors *errs)
 {
-    struct loader l = { .file = f, .errs = errs };
+    struct loader l = { .file = f, .rest = rest, .errs = errs };
     int r = -ENOMEM;
 
     l.config = calloc(1, sizeof(*l.config));
@@ -510,16 +568,26 @@ fail:
     return r;
 }
 
-int config_load_text(const char *path, const char *text, size_t len,
-                     const struct config_overrides *overrides, struct config **ret_config,
-                     struct config_errors *errs)
+int config_load_both(const char *path, const char *text, size_t len,
+                     const struct config_file *rest, const struct config_overrides *overrides,
+                     struct config **ret_config, struct config_errors *errs)
 {
     struct config_file *f;
     int r;
 
     *ret_config = NULL;
-    r = config_file_parse(path, text, len, &f, errs);
-    return r < 0 ? r : config_from_file(f, true, overrides, ret_config, errs);
+    if (text == NULL)
+        r = config_file_parse("embedded default", "", 0, &f, errs);
+    else
+        r = config_file_parse(path, text, len, &f, errs);
+    return r < 0 ? r : config_from_file(f, text != NULL, rest, overrides, ret_config, errs);
+}
+
+int config_load_text(const char *path, const char *text, size_t len,
+                     const struct config_overrides *overrides, struct config **ret_config,
+                     struct config_errors *errs)
+{
+    return config_load_both(path, text, len, NULL, overrides, ret_config, errs);
 }
 
 int config_load(const char *path, const struct config_overrides *overrides,
@@ -530,10 +598,9 @@ int config_load(const char *path, const struct config_overrides *overrides,
 
     *ret_config = NULL;
     if (path == NULL)
-        r = config_file_parse("embedded default", "", 0, &f, errs);
-    else
-        r = config_file_read(path, &f, errs);
-    return r < 0 ? r : config_from_file(f, path != NULL, overrides, ret_config, errs);
+        return config_load_both(NULL, NULL, 0, NULL, overrides, ret_config, errs);
+    r = config_file_read(path, &f, errs);
+    return r < 0 ? r : config_from_file(f, true, NULL, overrides, ret_config, errs);
 }
 
 static void target_clear(const struct target *t, uint32_t scopes)
@@ -560,6 +627,7 @@ void config_free(struct config *c)
     for (size_t i = 0; i < c->streams_count; i++) {
         t = stream_target(&c->streams[i]);
         target_clear(&t, SCOPE_stream);
+        free(c->streams[i].about);
         free(c->streams[i].name);
     }
     free(c->streams);
@@ -569,6 +637,9 @@ void config_free(struct config *c)
         free(c->sinks[i].name);
     }
     free(c->sinks);
+    for (size_t i = 0; i < c->deleted_count; i++)
+        free(c->deleted[i].name);
+    free(c->deleted);
     free(c->path);
     free(c);
 }

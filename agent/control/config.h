@@ -104,6 +104,8 @@ struct output_config {
 
 struct stream_config {
     char *name; /* "*" for the default one */
+    bool rest;  /* made by REST, not in the file */
+    char *about; /* of rest: what else whoever made it wants to know of it; NULL: nothing */
     struct config_set set;
     struct config_list sinks;
     bool validate;
@@ -115,6 +117,7 @@ struct stream_config {
 
 struct sink_config {
     char *name;
+    bool rest; /* made by REST for one stream: its name is that of the stream, '~' and a number */
     struct config_set set;
     enum config_sink_type type;
     enum config_layout layout; /* file, s3 */
@@ -166,6 +169,12 @@ struct sink_config {
         char *ca_file;
     } remote;
     struct output_config output; /* only what `set` says */
+};
+
+/* A stream that REST has made and deleted, and nothing came for it since. */
+struct config_deleted {
+    char *name;
+    uint64_t accepted; /* events in its books at that time */
 };
 
 struct config {
@@ -221,6 +230,8 @@ struct config {
     size_t streams_count;
     struct sink_config *sinks; /* owned; `local` is the first */
     size_t sinks_count;
+    struct config_deleted *deleted; /* owned */
+    size_t deleted_count;
 };
 
 /* What the command line says instead of the file. NULL = nothing. */
@@ -243,6 +254,15 @@ int config_load_text(const char *path, const char *text, size_t len,
                      const struct config_overrides *overrides, struct config **ret_config,
                      struct config_errors *errs);
 
+/*
+ * Of the user's file as text (NULL: the embedded default) and of what REST has made (rest.h; NULL:
+ * nothing). Where both name a stream or a sink, the user's file has it.
+ */
+struct config_file;
+int config_load_both(const char *path, const char *text, size_t len,
+                     const struct config_file *rest, const struct config_overrides *overrides,
+                     struct config **ret_config, struct config_errors *errs);
+
 void config_free(struct config *c);
 
 bool config_is_set(const struct config_set *set, enum option_id id);
@@ -250,6 +270,12 @@ bool config_is_set(const struct config_set *set, enum option_id id);
 /* The named stream, or NULL: it takes stream_default. */
 const struct stream_config *config_find_stream(const struct config *c, const char *name);
 const struct sink_config *config_find_sink(const struct config *c, const char *name);
+
+/* Is this the name of a sink that REST has made for a stream of this name ("*": for any)? */
+bool config_sink_private(const char *sink, const char *stream);
+
+/* May events come for it? auto_create_streams, a section, or default_stream. */
+bool config_stream_wanted(const struct config *c, const char *name);
 
 /*
  * Effective settings of an output: the stream's, overridden by the sink's. A firehose sink brings

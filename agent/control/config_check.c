@@ -44,7 +44,7 @@ static void check_agent(const struct checker *k)
         checker_fail(k, "agent", "default_stream", "'%s' is not a stream's name: %s",
                      c->agent.default_stream, NAME_RULE);
     if ((int64_t)c->streams_count > c->agent.streams_max)
-        checker_fail(k, "agent", "streams_max", "the file defines %zu streams, more than %lld",
+        checker_fail(k, "agent", "streams_max", "%zu streams are defined, more than %lld",
                      c->streams_count, (long long)c->agent.streams_max);
     if (c->agent.memory_limit_bytes / SHARD_BYTES_MIN < c->agent.shards)
         checker_fail(k, "agent", "shards", "each takes 8MiB of memory_limit, or more: raise that, "
@@ -76,18 +76,17 @@ static void check_http(const struct checker *k)
     struct address address;
     struct errmsg err = { "" };
 
-    if (strcmp(c->http.listen, "off") != 0 && strncmp(c->http.listen, "unix:", 5) != 0) {
-        if (address_parse(c->http.listen, &address, &err) == 0 &&
-            !address_is_loopback(&address) && c->http.token[0] == '\0')
-            errmsg_set(&err, 0, "'%s' can be reached from other hosts: set token or token_file in "
-                       "[http], or listen on 127.0.0.1", c->http.listen);
-        if (err.text[0] != '\0' && given)
-            config_errors_add(k->errs, "--http", 0, "%s", err.text);
-        else if (err.text[0] != '\0')
-            checker_fail(k, "http", "listen", "%s", err.text);
-    } else if (strcmp(c->http.listen, "unix:") == 0) {
-        checker_fail(k, "http", "listen", "a path must follow unix:");
-    }
+    if (strcmp(c->http.listen, "unix:") == 0)
+        errmsg_set(&err, 0, "a path must follow unix:");
+    else if (strcmp(c->http.listen, "off") != 0 && strncmp(c->http.listen, "unix:", 5) != 0 &&
+             address_parse(c->http.listen, &address, &err) == 0 &&
+             !address_is_loopback(&address) && c->http.token[0] == '\0')
+        errmsg_set(&err, 0, "'%s' can be reached from other hosts: set token or token_file in "
+                   "[http], or listen on 127.0.0.1", c->http.listen);
+    if (err.text[0] != '\0' && given)
+        config_errors_add(k->errs, "--http", 0, "%s", err.text);
+    else if (err.text[0] != '\0')
+        checker_fail(k, "http", "listen", "%s", err.text);
     if ((c->http.firehose_access_key[0] == '\0') != (c->http.firehose_secret_key[0] == '\0'))
         checker_fail(k, "http", c->http.firehose_access_key[0] != '\0' ? "firehose_access_key"
                                                                        : "firehose_secret_key",
@@ -210,7 +209,7 @@ static void check_sink(const struct checker *k, const struct sink_config *s)
     struct errmsg err;
 
     (void)snprintf(section, sizeof(section), "sink %s", s->name);
-    if (!name_ok(s->name))
+    if (!name_ok(s->name) && !s->rest)
         checker_fail(k, section, NULL, "%s", NAME_RULE);
     if (!config_is_set(&s->set, OPTION_sink_type))
         return; /* without a sound type nothing else was read */
@@ -349,7 +348,8 @@ static void check_stream(const struct checker *k, const struct stream_config *s)
     for (size_t i = 0; i < s->sinks.count; i++) {
         const struct sink_config *sink = config_find_sink(k->config, s->sinks.items[i]);
 
-        if (sink == NULL)
+        if (sink == NULL ||
+            (sink->rest && !(s->rest && config_sink_private(sink->name, s->name))))
             checker_fail(k, section, "sinks", "no sink '%s'; add a section [sink %s]",
                          s->sinks.items[i], s->sinks.items[i]);
         else if (config_resolve_output(s, sink, &output, &err) < 0)
@@ -364,9 +364,10 @@ static void check_stream(const struct checker *k, const struct stream_config *s)
 }
 
 void config_check(const struct config *c, const struct config_file *f,
-                  const struct config_overrides *overrides, struct config_errors *errs)
+                  const struct config_file *rest, const struct config_overrides *overrides,
+                  struct config_errors *errs)
 {
-    struct checker k = { c, f, overrides, errs };
+    struct checker k = { c, f, rest, overrides, errs };
 
     check_agent(&k);
     check_wal(&k);

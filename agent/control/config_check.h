@@ -11,14 +11,12 @@
 #include "control/config_file.h"
 #include "control/option.h"
 
-/* Adds every mistake of a resolved configuration to errs, at the line of f that caused it. */
-void config_check(const struct config *c, const struct config_file *f,
-                  const struct config_overrides *overrides, struct config_errors *errs);
-
 /*
- * -EINVAL with the reason and the remedy when a sound value asks for what is not built yet. All
- * that is accepted by the contract and missing in this version stands in its one table.
+ * Adds every mistake of a resolved configuration to errs, at the line of f, or of what REST has
+ * made (NULL: nothing), that caused it.
  */
-int config_unbuilt(const struct option *o, const char *text, struct errmsg *err);
+void config_check(const struct config *c, const struct config_file *f,
+                  const struct config_file *rest, const struct config_overrides *overrides,
+                  struct config_errors *errs);
 
 #endif

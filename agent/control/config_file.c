@@ -377,21 +377,24 @@ int config_file_read(const char *path, struct config_file **ret_file, struct con
     return r;
 }
 
+void config_section_fini(struct config_section *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        explicit_bzero(s->entries[i].value, strlen(s->entries[i].value));
+        free(s->entries[i].value);
+        free(s->entries[i].key);
+    }
+    free(s->entries);
+    free(s->name);
+    *s = (struct config_section){ 0 };
+}
+
 void config_file_free(struct config_file *f)
 {
     if (f == NULL)
         return;
-    for (size_t i = 0; i < f->count; i++) {
-        struct config_section *s = &f->sections[i];
-
-        for (size_t j = 0; j < s->count; j++) {
-            explicit_bzero(s->entries[j].value, strlen(s->entries[j].value));
-            free(s->entries[j].value);
-            free(s->entries[j].key);
-        }
-        free(s->entries);
-        free(s->name);
-    }
+    for (size_t i = 0; i < f->count; i++)
+        config_section_fini(&f->sections[i]);
     free(f->sections);
     free(f->path);
     free(f);

@@ -61,6 +61,7 @@ int config_file_parse(const char *path, const char *text, size_t len,
                       struct config_file **ret_file, struct config_errors *errs);
 
 void config_file_free(struct config_file *f);
+void config_section_fini(struct config_section *s);
 
 /* The whole of a small regular file, ended by a NUL that does not count. The caller frees it. */
 int config_file_slurp(const char *path, size_t len_max, char **ret_text, size_t *ret_len,

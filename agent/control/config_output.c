@@ -9,8 +9,10 @@
 #include "base/invariant.h"
 #include "control/config.h"
 #include "control/option.h"
+#include "flow/name.h"
 
 #define FIREHOSE_BUFFER_TIME_NS 1000000000
+#define SINK_NUMBER_BYTES_MAX 8 /* with its mark */
 
 const struct stream_config *config_find_stream(const struct config *c, const char *name)
 {
@@ -26,6 +28,22 @@ const struct sink_config *config_find_sink(const struct config *c, const char *n
         if (strcmp(c->sinks[i].name, name) == 0)
             return &c->sinks[i];
     return NULL;
+}
+
+bool config_sink_private(const char *sink, const char *stream)
+{
+    const char *mark = strchr(sink, '~');
+    size_t len = mark != NULL ? (size_t)(mark - sink) : 0;
+
+    return mark != NULL && mark[1] != '\0' && strspn(mark + 1, "0123456789") == strlen(mark + 1) &&
+           strlen(mark) <= SINK_NUMBER_BYTES_MAX && stream_name_valid(sink, len) &&
+           (strcmp(stream, "*") == 0 || (strlen(stream) == len && memcmp(stream, sink, len) == 0));
+}
+
+bool config_stream_wanted(const struct config *c, const char *name)
+{
+    return c->agent.auto_create_streams || strcmp(name, c->agent.default_stream) == 0 ||
+           config_find_stream(c, name) != NULL;
 }
 
 int config_resolve_output(const struct stream_config *stream, const struct sink_config *sink,

@@ -9,7 +9,6 @@
 
 #include "base/invariant.h"
 #include "control/config.h"
-#include "control/config_check.h"
 #include "control/option.h"
 
 #define LINE_COLUMNS 96
@@ -65,19 +64,10 @@ static void print_comment(FILE *out, const char *text)
 static void format_words(const struct option *o, struct help *text)
 {
     char word[32];
-    bool none = true;
 
     for (int64_t i = 0; option_word(o->words, i, word); i++)
         add(text, "%s%s", i == 0 ? " One of " : ", ", word);
     add(text, ".");
-    for (int64_t i = 0; option_word(o->words, i, word); i++) {
-        if (config_unbuilt(o, word, NULL) == 0)
-            continue;
-        add(text, "%s%s", none ? " Not built yet: " : ", ", word);
-        none = false;
-    }
-    if (!none)
-        add(text, ".");
 }
 
 /* What the table adds to the help: words, limits, marks. */
@@ -95,13 +85,6 @@ static void format_help(const struct option *o, struct help *text)
         if (o->type >= OPTION_TYPE_COUNT)
             add(text, " %s to %s%s.", option_format_number(o, o->min, low),
                 option_format_number(o, o->max, high), option_may_be_off(o) ? ", or -1" : "");
-        /* "?" stands for a value that is not the default. */
-        if (config_unbuilt(o, "?", NULL) < 0)
-            add(text, " Not built yet.");
-        if (config_unbuilt(o, "yes", NULL) < 0 && o->type == OPTION_TYPE_BOOL)
-            add(text, " Not built yet: yes.");
-        if (config_unbuilt(o, "no", NULL) < 0 && o->type == OPTION_TYPE_BOOL)
-            add(text, " Not built yet: no.");
     }
     if (o->type == OPTION_TYPE_SECRET)
         add(text, " (secret)");

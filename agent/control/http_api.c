@@ -16,29 +16,52 @@
 
 #include "base/bytes.h"
 #include "control/http_metrics.h"
+#include "control/http_mini.h"
+#include "control/http_streams.h"
 #include "control/status_json.h"
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
 
+/* Whose an endpoint is: this file's, or the named one's. */
+enum family { PLAIN, STREAMS, MINI, FIREHOSE };
+
 struct endpoint {
     const char *method;
     const char *path;   /* up to a stream's name, if it has one */
     const char *tail;   /* after the name; NULL: no name */
-    bool open, puts;
-    enum request_kind kind;
+    unsigned traits;
+    enum family family;
+    enum request_kind kind;     /* of PLAIN: what is asked */
 };
 
-/* One row for each endpoint, in the order of the enum. A path has one method so far. */
+enum {
+    OPEN = 1,           /* it asks no token */
+    KEEPS = 2,          /* the body is looked at */
+    PUTS = 4 | KEEPS    /* and brings events */
+};
+
+#define NOTHING REQUEST_KIND_COUNT
+
+/* One row for each endpoint, by its number. */
 static const struct endpoint endpoints[HTTP_ENDPOINT_COUNT] = {
-    [HTTP_HEALTHZ] = { "GET", "/healthz", NULL, true, false, REQUEST_STATUS },
-    [HTTP_READYZ] = { "GET", "/readyz", NULL, true, false, REQUEST_STATUS },
-    [HTTP_METRICS] = { "GET", "/metrics", NULL, false, false, REQUEST_STATUS },
-    [HTTP_STATUS] = { "GET", "/v1/status", NULL, false, false, REQUEST_STATUS },
-    [HTTP_FLUSH] = { "POST", "/v1/flush", NULL, false, false, REQUEST_FLUSH },
-    [HTTP_FLUSH_STREAM] = { "POST", "/v1/streams/", "/flush", false, false, REQUEST_FLUSH },
-    [HTTP_EVENTS] = { "POST", "/v1/streams/", "/events", false, true, REQUEST_KIND_COUNT },
-    [HTTP_FIREHOSE] = { "POST", "/", NULL, false, false, REQUEST_STATUS },
+    [HTTP_HEALTHZ] = { "GET", "/healthz", NULL, OPEN, PLAIN, REQUEST_STATUS },
+    [HTTP_READYZ] = { "GET", "/readyz", NULL, OPEN, PLAIN, REQUEST_STATUS },
+    [HTTP_METRICS] = { "GET", "/metrics", NULL, 0, PLAIN, REQUEST_STATUS },
+    [HTTP_STATUS] = { "GET", "/v1/status", NULL, 0, PLAIN, REQUEST_STATUS },
+    [HTTP_FLUSH] = { "POST", "/v1/flush", NULL, 0, PLAIN, REQUEST_FLUSH },
+    [HTTP_FLUSH_STREAM] = { "POST", "/v1/streams/", "/flush", 0, PLAIN, REQUEST_FLUSH },
+    [HTTP_EVENTS] = { "POST", "/v1/streams/", "/events", PUTS, PLAIN, NOTHING },
+    [HTTP_FIREHOSE] = { "POST", "/", NULL, KEEPS, FIREHOSE, NOTHING },
+    [HTTP_STREAM_LIST] = { "GET", "/v1/streams", NULL, 0, STREAMS, NOTHING },
+    [HTTP_STREAM_GET] = { "GET", "/v1/streams/", "", 0, STREAMS, NOTHING },
+    [HTTP_STREAM_PUT] = { "PUT", "/v1/streams/", "", KEEPS, STREAMS, NOTHING },
+    [HTTP_STREAM_DELETE] = { "DELETE", "/v1/streams/", "", 0, STREAMS, NOTHING },
+    [HTTP_MINI_LIST] = { "GET", "/minifirehoses", NULL, 0, MINI, NOTHING },
+    [HTTP_MINI_CREATE] = { "POST", "/minifirehoses", NULL, KEEPS, MINI, NOTHING },
+    [HTTP_MINI_DELETE] = { "DELETE", "/minifirehoses/", "", 0, MINI, NOTHING },
+    [HTTP_MINI_MESSAGE] = { "POST", "/minifirehoses/", "/message", PUTS, MINI, NOTHING },
+    [HTTP_MINI_STATS] = { "GET", "/minifirehoses/", "/stats", 0, MINI, NOTHING },
 };
 
 static void reply_ok_text(struct http_reply *reply, const char *text)
@@ -77,33 +100,55 @@ static bool method_matches(const char *wanted, const char *method)
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
+/* Its path is there, its method is not: all that are. */
+static void method_refuse(const char *path, struct http_reply *reply)
+{
+    char name[STREAM_NAME_MAX + 1];
+
+    http_reply_error(reply, 405, "Method Not Allowed");
+    for (unsigned i = 0; i < HTTP_ENDPOINT_COUNT; i++) {
+        size_t len = strlen(reply->allow);
+
+        if (endpoint_matches(&endpoints[i], path, name))
+            (void)snprintf(reply->allow + len, sizeof(reply->allow) - len, "%s%s%s",
+                           len > 0 ? ", " : "", endpoints[i].method,
+                           strcmp(endpoints[i].method, "GET") == 0 ? ", HEAD" : "");
+    }
+}
+
 bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
                     struct http_reply *reply)
 {
+    bool found = false;
+
     memset(ret_call, 0, sizeof(*ret_call));
     for (unsigned i = 0; i < HTTP_ENDPOINT_COUNT; i++) {
         const struct endpoint *ep = &endpoints[i];
 
         if (!endpoint_matches(ep, path, ret_call->stream))
             continue;
+        found = true;
+        ret_call->open = (ep->traits & OPEN) != 0;
+        if (!method_matches(ep->method, method))
+            continue;
         ret_call->endpoint = (enum http_endpoint_id)i;
-        ret_call->open = ep->open;
-        ret_call->puts = ret_call->keeps = ep->puts;
+        ret_call->puts = (ep->traits & PUTS) == PUTS;
+        ret_call->keeps = (ep->traits & KEEPS) != 0;
         ret_call->kind = ep->kind;
-        if (!method_matches(ep->method, method)) {
-            http_reply_error(reply, 405, "Method Not Allowed");
-            reply->allow = strcmp(ep->method, "GET") == 0 ? "GET, HEAD" : ep->method;
-            return false;
-        }
         if (ep->tail != NULL && ret_call->stream[0] == '\0') {
-            http_reply_error(reply, 404, "Stream not found: that is not a stream's name");
+            if (ep->family == MINI)
+                http_mini_not_found(reply);
+            else
+                http_reply_error(reply, 404, "Stream not found: that is not a stream's name");
             return false;
         }
-        reply->firehose = i == HTTP_FIREHOSE;
-        ret_call->keeps |= reply->firehose;
+        reply->firehose = ep->family == FIREHOSE;
         return true;
     }
-    http_reply_error(reply, 404, "Not Found");
+    if (found)
+        method_refuse(path, reply);
+    else
+        http_reply_error(reply, 404, "Not Found");
     return false;
 }
 
@@ -157,20 +202,39 @@ static bool timeout_parse(const char *text, uint64_t *ret_ns)
     return *text == '\0' && ns >= 1000000U && ns <= HTTP_FLUSH_TIMEOUT_S_MAX * 1000000000ULL;
 }
 
-bool http_api_begin(struct http_call *call, const char *timeout, struct http_reply *reply)
+/* Of a flush, or until events are durable. False: reply is set. */
+static bool timeout_set(struct http_call *call, const char *timeout, struct http_reply *reply)
 {
-    if (call->kind == REQUEST_STATUS && !call->puts) {
-        call->timeout_ns = HTTP_STATUS_TIMEOUT_S * 1000000000ULL;
-        return true;
-    }
     call->timeout_ns = (call->puts ? HTTP_DURABLE_TIMEOUT_S : HTTP_FLUSH_TIMEOUT_S) *
                        1000000000ULL;
-    if (timeout != NULL && !timeout_parse(timeout, &call->timeout_ns)) {
-        http_reply_error(reply, 400, "timeout: seconds from 0.001 to %d are wanted",
-                         HTTP_FLUSH_TIMEOUT_S_MAX);
-        return false;
+    if (timeout == NULL || timeout_parse(timeout, &call->timeout_ns))
+        return true;
+    http_reply_error(reply, 400, "timeout: seconds from 0.001 to %d are wanted",
+                     HTTP_FLUSH_TIMEOUT_S_MAX);
+    return false;
+}
+
+void http_api_begin(struct http_call *call, const char *timeout, const uint8_t *body, size_t len,
+                    const struct http_config *config, struct http_reply *reply)
+{
+    if (call->kind == REQUEST_STATUS)
+        http_call_ask(call, REQUEST_STATUS, HTTP_STATUS_TIMEOUT_S);
+    else if ((call->puts || call->kind == REQUEST_FLUSH) && !timeout_set(call, timeout, reply))
+        return;
+    switch (endpoints[call->endpoint].family) {
+    case STREAMS:
+        http_streams_begin(call, body, len, config, reply);
+        return;
+    case MINI:
+        http_mini_begin(call, body, len, config, reply);
+        return;
+    case FIREHOSE:
+        if (!call->puts)
+            http_firehose_begin(call, body, len, config, reply);
+        return;
+    case PLAIN:
+        return;
     }
-    return true;
 }
 
 /* Why the shard gave no answer, as far as it is the same for all endpoints. */
@@ -239,8 +303,8 @@ static void finish_status(const struct status *s, struct http_reply *reply)
         http_reply_set(reply, 200, TYPE_JSON, text, len);
 }
 
-void http_api_finish(const struct http_call *call, int result, const struct status *status,
-                     struct http_reply *reply)
+static void finish(const struct http_call *call, int result, const struct status *status,
+                   struct http_reply *reply)
 {
     if (result != 0) {
         finish_failed(call, result, reply);
@@ -263,18 +327,41 @@ void http_api_finish(const struct http_call *call, int result, const struct stat
     case HTTP_FLUSH_STREAM:
         http_reply_json(reply, 200, json_pack("{s:b}", "flushed", 1));
         return;
-    case HTTP_EVENTS:
-    case HTTP_FIREHOSE:
-    case HTTP_ENDPOINT_COUNT:
-        break;
+    default:
+        http_reply_error(reply, 500, "no such endpoint");
     }
-    http_reply_error(reply, 500, "no such endpoint");
+}
+
+void http_api_next(struct http_call *call, const uint8_t *body, size_t len,
+                   const struct http_answered *a, const struct http_config *config,
+                   struct http_reply *reply)
+{
+    switch (endpoints[call->endpoint].family) {
+    case STREAMS:
+        http_streams_next(call, a, config, reply);
+        return;
+    case MINI:
+        http_mini_next(call, a, reply);
+        return;
+    case FIREHOSE:
+        if (!http_firehose_next(call, body, len, a, config, reply))
+            finish(call, a->result, a->status, reply);
+        return;
+    case PLAIN:
+        finish(call, a->result, a->status, reply);
+    }
 }
 
 static void put_failed(const struct http_call *call, const struct http_put *put,
                        struct http_reply *reply)
 {
     switch (put->result) {
+    case -ENOENT:
+        if (call->endpoint == HTTP_MINI_MESSAGE)
+            http_mini_not_found(reply);
+        else
+            http_reply_error(reply, 404, "Stream not found: '%s' is not configured", call->stream);
+        return;
     case -EBADMSG:
         http_reply_error(reply, 422, "%s; no event was taken", put->err.text);
         return;
@@ -309,6 +396,8 @@ void http_api_put(const struct http_call *call, const struct http_put *put,
 {
     if (put->result != 0)
         put_failed(call, put, reply);
+    else if (call->endpoint == HTTP_MINI_MESSAGE)
+        http_reply_json(reply, 200, json_pack("{s:s}", "message", "Message added"));
     else
         http_reply_json(reply, put->durable ? 200 : 202,
                         json_pack("{s:I}", "accepted", (json_int_t)put->events));

@@ -14,21 +14,29 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "control/http_delivery.h"
+#include "control/http_streams.h"
 
 #define TARGET "Firehose_20150804."
-#define ARN    "arn:aws:firehose:us-east-1:000000000000:deliverystream/"
 
-enum { LIST_LIMIT_DEFAULT = 10, LIST_LIMIT_MAX = 10000, QUESTION_BYTES_MAX = 64 << 10 };
+enum { LIST_LIMIT_DEFAULT = 10, LIST_LIMIT_MAX = 10000, TAGS_LIMIT_MAX = 50,
+       QUESTION_BYTES_MAX = 64 << 10 };
 
 static const char *const operations[FIREHOSE_OPERATION_COUNT] = {
     [FIREHOSE_PUT_RECORD] = "PutRecord",
     [FIREHOSE_PUT_RECORD_BATCH] = "PutRecordBatch",
     [FIREHOSE_CREATE] = "CreateDeliveryStream",
+    [FIREHOSE_DELETE] = "DeleteDeliveryStream",
+    [FIREHOSE_UPDATE] = "UpdateDestination",
     [FIREHOSE_DESCRIBE] = "DescribeDeliveryStream",
     [FIREHOSE_LIST] = "ListDeliveryStreams",
     [FIREHOSE_LIST_TAGS] = "ListTagsForDeliveryStream",
+    [FIREHOSE_TAG] = "TagDeliveryStream",
+    [FIREHOSE_UNTAG] = "UntagDeliveryStream",
+    [FIREHOSE_ENCRYPT] = "StartDeliveryStreamEncryption",
+    [FIREHOSE_DECRYPT] = "StopDeliveryStreamEncryption",
 };
-_Static_assert(FIREHOSE_OPERATION_COUNT == 6, "each operation has a name");
+_Static_assert(FIREHOSE_OPERATION_COUNT == 12, "each operation has a name");
 
 bool http_firehose_route(const char *target, enum firehose_operation *ret_op,
                          struct http_reply *reply)
@@ -74,6 +82,10 @@ static void put_failed(const struct http_put *put, struct http_reply *reply)
     case -E2BIG:
         http_reply_fault(reply, 400, "InvalidArgumentException",
                          "these are more events than can be taken at once");
+        return;
+    case -ENOENT:
+        http_reply_fault(reply, 400, "ResourceNotFoundException", "there is no stream '%s'",
+                         put->stream);
         return;
     case -EDQUOT:
         http_reply_fault(reply, 400, "LimitExceededException",
@@ -144,10 +156,8 @@ struct names {
     bool failed;
 };
 
-static void on_name(void *ctx, const char *name)
+static void on_name(struct names *n, const char *name)
 {
-    struct names *n = ctx;
-
     if (n->count == n->cap) {
         size_t cap = n->cap == 0 ? 64 : 2 * n->cap;
         const char **at = realloc(n->at, cap * sizeof(*at));
@@ -168,12 +178,15 @@ static int name_compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void names_collect(const struct http_streams *streams, const struct status *status,
+/* Of what is configured, and of what came without that. */
+static void names_collect(const struct config *config, const struct status *status,
                           struct names *n)
 {
-    streams->visit(streams->ctx, on_name, n);
+    for (size_t i = 0; i < config->streams_count; i++)
+        on_name(n, config->streams[i].name);
     for (size_t i = 0; i < status->streams_count; i++)
-        on_name(n, status->streams[i].name);
+        if (!http_streams_gone(config, status->streams[i].name, status->streams[i].accepted))
+            on_name(n, status->streams[i].name);
     if (n->count > 0)
         qsort(n->at, n->count, sizeof(*n->at), name_compare);
 }
@@ -226,10 +239,13 @@ static void list_answer(const json_t *request, const struct names *n, struct htt
                                               (size_t)count));
 }
 
-static json_t *describe_json(const char *name, const struct status *status)
+static json_t *describe_json(const char *name, const struct config *config,
+                             const struct status *status)
 {
+    json_t *about = http_delivery_about(config_find_stream(config, name));
     json_t *destinations = json_array();
-    char arn[sizeof(ARN) + STREAM_NAME_MAX];
+    char arn[sizeof(HTTP_ARN) + STREAM_NAME_MAX];
+    json_t *json;
 
     for (size_t i = 0; i < status->stream_sinks_count; i++) {
         const struct status_stream_sink *sink = &status->stream_sinks[i];
@@ -237,61 +253,120 @@ static json_t *describe_json(const char *name, const struct status *status)
         if (strcmp(status->streams[sink->stream].name, name) == 0)
             json_array_append_new(destinations, json_pack("{s:s}", "DestinationId", sink->sink));
     }
-    (void)snprintf(arn, sizeof(arn), ARN "%s", name);
-    return json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:o, s:b}}", "DeliveryStreamDescription",
-                     "DeliveryStreamName", name, "DeliveryStreamARN", arn, "DeliveryStreamStatus",
-                     "ACTIVE", "DeliveryStreamType", "DirectPut", "VersionId", "1", "Destinations",
+    (void)snprintf(arn, sizeof(arn), HTTP_ARN "%s", name);
+    json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b}", "DeliveryStreamName", name,
+                     "DeliveryStreamARN", arn, "DeliveryStreamStatus", "ACTIVE",
+                     "DeliveryStreamType", "DirectPut", "VersionId", "1", "Destinations",
                      destinations, "HasMoreDestinations", 0);
+    http_delivery_describe(about, json);
+    json_decref(about);
+    return json_pack("{s:o}", "DeliveryStreamDescription", json);
 }
 
-static void stream_answer(enum firehose_operation op, const json_t *request,
-                          const struct names *n, const struct status *status,
-                          struct http_reply *reply)
+static void tags_answer(const json_t *request, const struct stream_config *stream,
+                        struct http_reply *reply)
 {
-    const char *name = json_string_value(json_object_get(request, "DeliveryStreamName"));
-    bool known;
+    const json_t *limit = json_object_get(request, "Limit");
+    json_int_t count = limit != NULL ? json_integer_value(limit) : TAGS_LIMIT_MAX;
+    json_t *about = http_delivery_about(stream);
 
-    if (name == NULL || !stream_name_valid(name, strlen(name))) {
-        http_reply_fault(reply, 400, "InvalidArgumentException",
-                         "DeliveryStreamName is missing, or no name of a stream");
-        return;
-    }
-    known = names_have(n, name);
-    if (op == FIREHOSE_CREATE && known)
-        http_reply_fault(reply, 400, "ResourceInUseException", "stream '%s' exists", name);
-    else if (op == FIREHOSE_CREATE)
-        http_reply_fault(reply, 400, "UnknownOperationException", "streams are made by the agent's "
-                         "configuration, or by the first record that is put into them");
-    else if (!known)
-        http_reply_fault(reply, 400, "ResourceNotFoundException", "there is no stream '%s'", name);
-    else if (op == FIREHOSE_LIST_TAGS)
-        http_reply_json(reply, 200, json_pack("{s:[], s:b}", "Tags", "HasMoreTags", 0));
+    if (count < 1 || count > TAGS_LIMIT_MAX)
+        http_reply_fault(reply, 400, "InvalidArgumentException", "Limit: 1 to %d", TAGS_LIMIT_MAX);
     else
-        http_reply_json(reply, 200, describe_json(name, status));
+        http_reply_json(reply, 200,
+                        http_delivery_tags(about, json_string_value(json_object_get(
+                                                      request, "ExclusiveStartTagKey")),
+                                           (size_t)count));
+    json_decref(about);
 }
 
-void http_firehose_answer(enum firehose_operation op, const uint8_t *body, size_t len,
-                          const struct http_streams *streams, const struct status *status,
-                          struct http_reply *reply)
+struct question {
+    enum firehose_operation op;
+    const char *stream;
+    const json_t *request;
+    const struct status *status;
+    struct http_reply *reply;
+};
+
+static void on_question(void *ctx, const struct config *config)
+{
+    const struct question *q = ctx;
+    struct names names = {0};
+
+    names_collect(config, q->status, &names);
+    if (names.failed)
+        http_reply_error(q->reply, 503, "out of memory");
+    else if (q->op == FIREHOSE_LIST)
+        list_answer(q->request, &names, q->reply);
+    else if (!names_have(&names, q->stream))
+        http_reply_fault(q->reply, 400, "ResourceNotFoundException", "there is no stream '%s'",
+                         q->stream);
+    else if (q->op == FIREHOSE_LIST_TAGS)
+        tags_answer(q->request, config_find_stream(config, q->stream), q->reply);
+    else
+        http_reply_json(q->reply, 200, describe_json(q->stream, config, q->status));
+    names_free(&names);
+}
+
+/* NULL: reply is set. */
+static json_t *request_read(struct http_call *call, const uint8_t *body, size_t len,
+                            struct http_reply *reply)
 {
     json_t *request = len > QUESTION_BYTES_MAX
                           ? NULL
                           : json_loadb((const char *)body, len, JSON_REJECT_DUPLICATES, NULL);
-    struct names names = {0};
+    const char *name = json_string_value(json_object_get(request, "DeliveryStreamName"));
 
     if (!json_is_object(request)) {
         http_reply_fault(reply, 400, "SerializationException",
                          "the body is not a JSON object, or a very large one");
-        json_decref(request);
-        return;
+    } else if (call->op == FIREHOSE_LIST) {
+        return request;
+    } else if (name == NULL || !stream_name_valid(name, strlen(name))) {
+        http_reply_fault(reply, 400, "InvalidArgumentException",
+                         "DeliveryStreamName is missing, or no name of a stream");
+    } else {
+        memcpy(call->stream, name, strlen(name) + 1);
+        return request;
     }
-    names_collect(streams, status, &names);
-    if (names.failed)
-        http_reply_error(reply, 503, "out of memory");
-    else if (op == FIREHOSE_LIST)
-        list_answer(request, &names, reply);
-    else
-        stream_answer(op, request, &names, status, reply);
-    names_free(&names);
     json_decref(request);
+    return NULL;
+}
+
+static bool asks(enum firehose_operation op)
+{
+    return op == FIREHOSE_DESCRIBE || op == FIREHOSE_LIST || op == FIREHOSE_LIST_TAGS;
+}
+
+void http_firehose_begin(struct http_call *call, const uint8_t *body, size_t len,
+                         const struct http_config *config, struct http_reply *reply)
+{
+    json_t *request = request_read(call, body, len, reply);
+
+    if (request != NULL && asks(call->op))
+        http_call_ask(call, REQUEST_STATUS, HTTP_STATUS_TIMEOUT_S);
+    else if (request != NULL)
+        http_delivery_begin(call, request, config, reply);
+    json_decref(request);
+}
+
+bool http_firehose_next(struct http_call *call, const uint8_t *body, size_t len,
+                        const struct http_answered *a, const struct http_config *config,
+                        struct http_reply *reply)
+{
+    struct question q = {call->op, call->stream, NULL, a->status, reply};
+    json_t *request;
+
+    if (!asks(call->op)) {
+        http_delivery_next(call, a, reply);
+        return true;
+    }
+    if (a->result != 0)
+        return false;
+    request = request_read(call, body, len, reply);
+    q.request = request;
+    if (request != NULL)
+        config->look(config->ctx, on_question, &q);
+    json_decref(request);
+    return true;
 }

@@ -35,14 +35,12 @@ static bool address_any(const struct in6_addr *six)
            (IN6_IS_ADDR_V4MAPPED(six) && memcmp(&six->s6_addr[12], "\0\0\0\0", 4) == 0);
 }
 
-int http_guard_init(struct http_guard *guard, const struct address *listen_at, const char *token)
+void http_guard_init(struct http_guard *guard, const struct address *listen_at)
 {
-    if (token == NULL)
-        token = "";
-    if (strlen(token) >= sizeof(guard->token))
-        return -ENAMETOOLONG;
     memset(guard, 0, sizeof(*guard));
-    (void)snprintf(guard->token, sizeof(guard->token), "%s", token);
+    guard->any_host = listen_at == NULL;
+    if (listen_at == NULL)
+        return;
     if (listen_at->addr.ss_family == AF_INET6)
         guard->listen = ((const struct sockaddr_in6 *)&listen_at->addr)->sin6_addr;
     else
@@ -51,7 +49,6 @@ int http_guard_init(struct http_guard *guard, const struct address *listen_at, c
     /* Without a name of its own the host just cannot be asked by one. */
     if (gethostname(guard->own_name, sizeof(guard->own_name) - 1) != 0)
         guard->own_name[0] = '\0';
-    return 0;
 }
 
 static bool port_valid(const char *port)
@@ -112,7 +109,7 @@ bool http_guard_host(const struct http_guard *guard, const char *host)
     struct in6_addr address;
     bool bracketed;
 
-    if (host == NULL)
+    if (host == NULL || guard->any_host)
         return true;
     if (!host_split(host, name, &bracketed))
         return false;
@@ -139,9 +136,9 @@ bool http_guard_origin(const char *origin, const char *host)
     return strcasecmp(origin, host) == 0;
 }
 
-bool http_guard_token(const struct http_guard *guard, const char *authorization)
+bool http_guard_token(const char *token, const char *authorization)
 {
-    size_t token_len = strlen(guard->token);
+    size_t token_len = strlen(token);
     unsigned differs;
     size_t len;
 
@@ -155,6 +152,6 @@ bool http_guard_token(const struct http_guard *guard, const char *authorization)
     /* Walks what was sent, all of it: the time says nothing about the token. */
     differs = len != token_len;
     for (size_t i = 0; i < len; i++)
-        differs |= (unsigned char)authorization[i] ^ (unsigned char)guard->token[i % token_len];
+        differs |= (unsigned char)authorization[i] ^ (unsigned char)token[i % token_len];
     return differs == 0;
 }

@@ -8,6 +8,8 @@
  * - Origin, which browsers send with another page's requests, must be the same host: 403.
  * - Authorization must carry the token, if one is set: 401.
  *
+ * A Unix socket has no name that a page could lead a browser to: any Host will do.
+ *
  * Owns:   copies of its settings.
  * Thread: any; never changes after guard_init.
  */
@@ -19,17 +21,17 @@
 
 #include "control/address.h"
 
-enum { HTTP_HOST_MAX = 256, HTTP_TOKEN_MAX = 1024 };
+enum { HTTP_HOST_MAX = 256 };
 
 struct http_guard {
     struct in6_addr listen;         /* IPv4 mapped */
     bool any_address;
+    bool any_host;
     char own_name[HTTP_HOST_MAX];
-    char token[HTTP_TOKEN_MAX];
 };
 
-/* listen_at: where the server listens; token: "" or NULL = none. -ENAMETOOLONG. */
-int http_guard_init(struct http_guard *guard, const struct address *listen_at, const char *token);
+/* listen_at: where the server listens; NULL: at a Unix socket. */
+void http_guard_init(struct http_guard *guard, const struct address *listen_at);
 
 /* host NULL: the request has none, as HTTP/1.0 may. */
 bool http_guard_host(const struct http_guard *guard, const char *host);
@@ -37,7 +39,10 @@ bool http_guard_host(const struct http_guard *guard, const char *host);
 /* origin NULL: the request has none, which is fine. */
 bool http_guard_origin(const char *origin, const char *host);
 
-/* authorization NULL: the request has none. Takes the same time wherever the token differs. */
-bool http_guard_token(const struct http_guard *guard, const char *authorization);
+/*
+ * token: "": none is asked for. authorization NULL: the request has none. Takes the same time
+ * wherever the token differs.
+ */
+bool http_guard_token(const char *token, const char *authorization);
 
 #endif

@@ -13,14 +13,18 @@
 #include "base/invariant.h"
 #include "intake/firehose_body.h"
 #include "intake/intake_ring.h"
+#include "intake/message_body.h"
 #include "wal/wal_source.h"
 
 #define RETRY_NS 1000000ULL
 
 struct http_ingest {
     struct intake_ring rings[2];        /* of events and of records */
+    char *shm_dir;                      /* owned */
     struct json_checker *checker;       /* owned */
     struct firehose_reader records;     /* owned */
+    struct message_reader message;      /* owned */
+    struct http_hold *holds;            /* borrowed */
     uint64_t records_count;             /* all that were taken */
     bool (*stream_raw)(void *ctx, const char *stream);
     void *ctx;
@@ -51,11 +55,15 @@ int http_ingest_open(const struct http_ingest_options *options, struct http_inge
     in->done_end = &in->done;
     in->sync_by_ns = UINT64_MAX;
     in->checker = json_checker_open(SHM_EVENT_BYTES_MAX);
-    if (firehose_reader_init(&in->records) != 0 || in->checker == NULL ||
-        intake_ring_init(&in->rings[false], wal_source_rings[WAL_FROM_HTTP], options->shm_dir,
-                         options->stream_take, options->ctx) != 0 ||
-        intake_ring_init(&in->rings[true], wal_source_rings[WAL_FROM_FIREHOSE], options->shm_dir,
-                         options->stream_take, options->ctx) != 0) {
+    in->shm_dir = strdup(options->shm_dir);
+    if (firehose_reader_init(&in->records) != 0 || message_reader_init(&in->message) != 0 ||
+        in->checker == NULL || in->shm_dir == NULL ||
+        intake_ring_init(&in->rings[false], wal_source_rings[WAL_FROM_HTTP], in->shm_dir,
+                         options->stream_take, options->ctx,
+                         &options->counters->configurations) != 0 ||
+        intake_ring_init(&in->rings[true], wal_source_rings[WAL_FROM_FIREHOSE], in->shm_dir,
+                         options->stream_take, options->ctx,
+                         &options->counters->configurations) != 0) {
         http_ingest_close(in);
         return -ENOMEM;
     }
@@ -67,10 +75,12 @@ void http_ingest_close(struct http_ingest *in)
 {
     if (in == NULL)
         return;
-    INVARIANT(in->waiting == NULL && in->done == NULL);
+    INVARIANT(in->waiting == NULL && in->done == NULL && in->holds == NULL);
     intake_ring_fini(&in->rings[false]);
     intake_ring_fini(&in->rings[true]);
+    free(in->shm_dir);
     firehose_reader_fini(&in->records);
+    message_reader_fini(&in->message);
     json_checker_close(in->checker);
     free(in);
 }
@@ -127,8 +137,21 @@ static int put_begin(struct http_ingest *in, struct http_put *put)
     return rc;
 }
 
+static int message_add(struct adding *a, struct http_put *put)
+{
+    const uint8_t *data;
+    size_t len;
+    int rc = message_reader_read(&a->in->message, put->body, put->body_len, &data, &len,
+                                 &put->err);
+
+    return rc != 0 ? rc : body_events(BODY_WHOLE, a->in->checker, SHM_EVENT_BYTES_MAX, data, len,
+                                      &put->err, on_event, a);
+}
+
 static int put_add(struct adding *a, struct http_put *put)
 {
+    if (put->form == HTTP_PUT_MESSAGE)
+        return message_add(a, put);
     if (put_of_records(put))
         return records_add(a, put);
     return body_events(put->form == HTTP_PUT_JSON ? BODY_JSON : BODY_LINES, a->in->checker,
@@ -152,6 +175,9 @@ static int put_try(struct http_ingest *in, struct http_put *put, uint64_t now_ns
     struct adding a = {.in = in, .ring = ring};
     int rc = put_begin(in, put);
 
+    for (const struct http_hold *h = in->holds; rc == 0 && h != NULL; h = h->next)
+        if (strcmp(h->stream, put->stream) == 0)
+            rc = -ENOENT;
     if (rc == 0)
         rc = intake_ring_begin(ring, now_ns, put->stream, &a.batch);
     if (rc == 0)
@@ -280,6 +306,21 @@ static void syncs_turn(struct http_ingest *in, uint64_t now_ns)
     in->fresh = false;
     syncs_of_ring(in, &in->rings[false], now_ns);
     syncs_of_ring(in, &in->rings[true], now_ns);
+}
+
+void http_ingest_hold(struct http_ingest *in, struct http_hold *hold)
+{
+    hold->next = in->holds;
+    in->holds = hold;
+}
+
+void http_ingest_release(struct http_ingest *in, const struct http_hold *hold)
+{
+    struct http_hold **at = &in->holds;
+
+    while (*at != hold)
+        at = &(*at)->next;
+    *at = hold->next;
 }
 
 struct http_put *http_ingest_next(struct http_ingest *in, uint64_t now_ns)

@@ -26,8 +26,8 @@
 #include "pipeline/intake_counters.h"
 
 struct http_ingest_options {
-    const char *shm_dir;        /* borrowed */
-    bool (*stream_take)(void *ctx, const char *stream);     /* as the intake's */
+    const char *shm_dir;        /* copied */
+    int (*stream_take)(void *ctx, const char *stream);      /* as the intake's */
     bool (*stream_raw)(void *ctx, const char *stream);      /* is its own format raw? */
     void *ctx;
     struct intake_counters *counters;   /* borrowed */
@@ -36,6 +36,7 @@ struct http_ingest_options {
 enum http_put_form {
     HTTP_PUT_JSON,
     HTTP_PUT_LINES,
+    HTTP_PUT_MESSAGE,           /* of a MiniFirehose */
     HTTP_PUT_RECORD,            /* of the Firehose API: the body names the stream */
     HTTP_PUT_RECORDS
 };
@@ -52,9 +53,9 @@ struct http_put {
 
     /*
      * 0; -EBADMSG, -EMSGSIZE, of records -EINVAL, with a text; -ENOMEM; -E2BIG: no ring has so much
-     * room; -EAGAIN: not now; -EDQUOT: there may be no further stream; -ESHUTDOWN. Of those that
-     * are committed: -ETIMEDOUT: not durable yet; -EIO, -ESTALE: it is not known whether they ever
-     * will be.
+     * room; -EAGAIN: not now; -EDQUOT, -ENOENT: there may be no such stream; -ESHUTDOWN. Of those
+     * that are committed: -ETIMEDOUT: not durable yet; -EIO, -ESTALE: it is not known whether they
+     * ever will be.
      */
     int result;
     uint64_t events;
@@ -70,6 +71,12 @@ struct http_put {
     struct http_put *next;
 };
 
+/* While its stream is being deleted nothing is taken for it: -ENOENT. */
+struct http_hold {
+    char stream[STREAM_NAME_MAX + 1];
+    struct http_hold *next;     /* http_ingest's */
+};
+
 struct http_ingest;
 
 int http_ingest_open(const struct http_ingest_options *options, struct http_ingest **ret_ingest);
@@ -81,6 +88,10 @@ int http_ingest_put(struct http_ingest *in, struct http_put *put, uint64_t now_n
 
 /* The next one that is done, or NULL. */
 struct http_put *http_ingest_next(struct http_ingest *in, uint64_t now_ns);
+
+/* hold is the caller's, and stays until it is released. */
+void http_ingest_hold(struct http_ingest *in, struct http_hold *hold);
+void http_ingest_release(struct http_ingest *in, const struct http_hold *hold);
 
 /* When to call next() again at the latest; UINT64_MAX: nothing waits. */
 uint64_t http_ingest_deadline_ns(const struct http_ingest *in, uint64_t now_ns);

@@ -10,6 +10,9 @@
 #include "base/errmsg.h"
 #include "control/address.h"
 
+/* What stands in front of the path of a Unix socket, in [http] listen. */
+#define HTTP_LISTEN_UNIX "unix:"
+
 /* A non-blocking listening socket, or -EADDRINUSE, -EACCES, ... ; text names it in errors. */
 int http_listen_open(const struct address *address, const char *text, struct errmsg *err);
 

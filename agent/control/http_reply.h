@@ -19,7 +19,7 @@ struct http_reply {
     const char *content_type;   /* borrowed, static */
     char *body;                 /* owned */
     size_t body_len;
-    const char *allow;          /* borrowed, static; NULL = none */
+    char allow[40];             /* the methods that there are; "" = none */
     bool retry_after;           /* the client may come back in a second */
     bool authenticate;          /* tell that a token is wanted */
 };

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "base/errmsg.h"
-#include "control/http_firehose.h"
+#include "control/http_config.h"
 #include "control/http_ingest.h"
 #include "pipeline/mailbox.h"
 
@@ -24,12 +24,12 @@ enum { HTTP_CONNECTIONS_MAX = 256, HTTP_IDLE_S_MAX = 30 };
 struct http_server;
 
 struct http_server_options {
-    const char *listen;         /* "ADDR:PORT", port 0 = any free one; read in start only */
-    const char *token;          /* bearer token; "" or NULL = none; read in start only */
+    const char *listen;         /* "ADDR:PORT", port 0 = any free one, or "unix:PATH"; read in */
+                                /* start only */
     uint64_t body_bytes_max;    /* larger bodies: 413; 0 = 8 MiB */
     struct mailbox *mailbox;    /* borrowed until stop; requests in it may outlive that */
     struct http_ingest_options ingest;  /* borrowed until stop */
-    struct http_streams streams;        /* its context: the same */
+    struct http_config config;          /* in force, with the token; its context: the same */
     const char *firehose_access_key;    /* with its secret: of the Firehose endpoint; "" or NULL: */
     const char *firehose_secret_key;    /* none; read in start only */
 };
@@ -38,7 +38,7 @@ struct http_server_options {
 int http_server_start(const struct http_server_options *options, struct http_server **ret_server,
                       struct errmsg *err);
 
-int http_server_port(const struct http_server *server);
+int http_server_port(const struct http_server *server);         /* 0: a Unix socket */
 
 /*
  * From now on no events are taken. True, soon afterwards: those that were taken are in a ring that

@@ -101,6 +101,7 @@ static void wait_free(struct http_wait *wait)
     struct http_hub *hub = wait->hub;
 
     status_free(wait->req.status);
+    rest_change_free(wait->change);
     free(wait);
     hub_unref(hub);
 }
@@ -125,22 +126,22 @@ static void on_request_done(struct shard_request *req, int result)
 }
 
 int http_hub_post(struct http_hub *hub, enum request_kind kind, const char *stream,
-                  uint64_t deadline_ns, void *ctx)
+                  struct rest_change *change, uint64_t deadline_ns, void *ctx)
 {
-    struct http_wait *wait;
+    struct http_wait *wait = hub->shut ? NULL : calloc(1, sizeof(*wait));
     bool room;
     int res;
 
-    if (hub->shut)
-        return -ESHUTDOWN;
-    wait = calloc(1, sizeof(*wait));
-    if (wait == NULL)
-        return -ENOMEM;
+    if (wait == NULL) {
+        rest_change_free(change);
+        return hub->shut ? -ESHUTDOWN : -ENOMEM;
+    }
     INVARIANT(strlen(stream) < sizeof(wait->req.stream));
     wait->req.kind = kind;
     memcpy(wait->req.stream, stream, strlen(stream) + 1);
     wait->req.done = on_request_done;
     wait->req.ctx = wait;
+    wait->req.control = wait->change = change;
     wait->hub = hub;
     wait->ctx = ctx;
     wait->deadline_ns = deadline_ns;
@@ -153,6 +154,7 @@ int http_hub_post(struct http_hub *hub, enum request_kind kind, const char *stre
     }
     pthread_mutex_unlock(&hub->mutex);
     if (!room) {
+        rest_change_free(change);
         free(wait);
         return -EAGAIN;
     }
@@ -190,6 +192,7 @@ struct http_wait *http_hub_next(struct http_hub *hub, uint64_t now_ns)
     if (wait != NULL) {
         *at = wait->next;
         wait->taken = true;
+        wait->answered = wait->finished;
     }
     pthread_mutex_unlock(&hub->mutex);
     return wait;

@@ -19,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "control/rest.h"
 #include "pipeline/mailbox.h"
 
 enum { HTTP_WAITS_MAX = 64 }; /* of each kind: flushes that hang leave room for the status */
@@ -28,11 +29,13 @@ struct http_hub;
 struct http_wait {
     struct shard_request req;         /* the shard's until it is done */
     struct http_hub *hub;       /* owned: one reference */
+    struct rest_change *change; /* owned; of a REQUEST_CONTROL */
     void *ctx;                  /* borrowed: the poster's */
     int result;                 /* of http_hub_next() */
     uint64_t deadline_ns;
     bool finished;              /* the shard is done with it */
     bool taken;                 /* http_hub_next() has handed it out, the result is final */
+    bool answered;              /* and it was finished then */
     bool abandoned;             /* the HTTP thread is done with it */
     struct http_wait *next;     /* of those that the HTTP thread waits for */
 };
@@ -54,9 +57,12 @@ void http_hub_close(struct http_hub *hub);
 int http_hub_fd(const struct http_hub *hub);    /* readable: call http_hub_next() */
 void http_hub_wake(struct http_hub *hub);
 
-/* 0; or -EAGAIN too many under way, -ESHUTDOWN, -ENOMEM: then nothing was posted. */
+/*
+ * change: of a CONTROL, taken over in any case; else NULL. 0; or -EAGAIN too many under way,
+ * -ESHUTDOWN, -ENOMEM: then nothing was posted.
+ */
 int http_hub_post(struct http_hub *hub, enum request_kind kind, const char *stream,
-                  uint64_t deadline_ns, void *ctx);
+                  struct rest_change *change, uint64_t deadline_ns, void *ctx);
 
 /*
  * The next wait that has ended, its result and ctx set; the caller reads it (a status is in req)

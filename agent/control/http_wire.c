@@ -31,7 +31,7 @@ static bool headers_add(struct MHD_Response *response, const struct http_reply *
 
     if (ok && reply->content_type != NULL)
         ok = MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES;
-    if (ok && reply->allow != NULL)
+    if (ok && reply->allow[0] != '\0')
         ok = MHD_add_response_header(response, "Allow", reply->allow) == MHD_YES;
     if (ok && reply->retry_after)
         ok = MHD_add_response_header(response, "Retry-After", "1") == MHD_YES;

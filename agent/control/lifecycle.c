@@ -1,13 +1,12 @@
 /*
  * lifecycle: starts the shards and the HTTP thread, turns signals into what they mean, ends.
- * Owns:   configuration, shards, HTTP server, intake, relay listener.
+ * Owns:   the configuration (reload.h), shards, HTTP server, intake, relay listener.
  * Thread: main.
  */
 #include "control/lifecycle.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 #include "base/version.h"
 #include "control/address.h"
 #include "control/http_server.h"
-#include "control/remote_config.h"
+#include "control/reload.h"
 #include "control/routing.h"
 #include "intake/intake.h"
 #include "intake/relay_listener.h"
@@ -34,20 +33,13 @@ static volatile sig_atomic_t stop_signal, reload_signal;
 #define INTAKE_STOP_NS 5000000000ULL
 
 struct life {
-    const char *path;
-    const struct config_overrides *overrides;
-    struct config *config;          /* owned */
-    struct config *fresh;           /* owned; read, and being taken over by the shards */
-    struct shard_request reload;          /* which the shards have then */
-    _Atomic bool reload_answered;   /* L1: and its result is there */
-    int reload_result;
+    struct reload *reload;          /* owned */
     struct shards *shards;          /* owned */
     struct http_server *http;       /* owned */
     struct intake *intake;          /* owned; NULL: no sockets */
     struct relay_listener *relay;   /* owned; NULL: nothing of it to do */
     struct intake_counters counters;
     struct relay_counters relay_counters;
-    pthread_mutex_t config_mutex;   /* for who looks at the configuration from another thread */
 };
 
 static void on_signal(int number)
@@ -131,17 +123,6 @@ static bool intake_wanted(const struct config *c)
     return c->intake.tcp.count + c->intake.unix_paths.count + c->intake.udp.count > 0;
 }
 
-static int config_read(struct life *life, struct config **ret_config)
-{
-    struct config_errors errs = CONFIG_ERRORS_INIT;
-    int r = config_load(life->path, life->overrides, ret_config, &errs);
-
-    if (r)
-        config_errors_print(&errs, stderr);
-    config_errors_fini(&errs);
-    return r;
-}
-
 static int agent_open(struct life *life, struct errmsg *err)
 {
     static const enum wal_sync_policy sync[] = {
@@ -154,7 +135,7 @@ static int agent_open(struct life *life, struct errmsg *err)
         [CONFIG_IDLE_SPIN] = SHARD_IDLE_SPIN,
         [CONFIG_IDLE_SLEEP] = SHARD_IDLE_SLEEP,
     };
-    struct config *c = life->config;
+    const struct config *c = reload_config(life->reload);
     struct shard_options opt = {
         .shards = (uint32_t)c->agent.shards,
         .agent_name = c->agent.name,
@@ -176,7 +157,9 @@ static int agent_open(struct life *life, struct errmsg *err)
         .settings = on_settings,
         .directories = on_directories,
         .sink = on_sink,
-        .settings_ctx = c,
+        .settings_ctx = (void *)(uintptr_t)c,
+        .control = reload_control,
+        .control_ctx = life->reload,
         .intake = &life->counters,
         .relay = &life->relay_counters,
     };
@@ -186,83 +169,83 @@ static int agent_open(struct life *life, struct errmsg *err)
     return shards_open(&opt, &life->shards, err);
 }
 
-/* Before the shards hear of the configuration: they send to its sinks. */
-static int remote_sinks(struct shards *shards, const struct config *config, struct errmsg *err)
-{
-    struct relay_sink_settings *relays;
-    struct remote_settings *settings;
-    uint32_t count;
-    int r = remote_config(config, &settings, &count);
+/* --- what the other threads ask of the configuration ------------------------------------------ */
 
-    if (r)
-        return errmsg_set(err, r, "no memory");
-    r = shards_remote(shards, settings, count, err);
-    free(settings);
-    if (r)
-        return r;
-    r = remote_config_relays(config, &relays, &count);
-    if (r)
-        return errmsg_set(err, r, "no memory");
-    r = shards_relay_sinks(shards, relays, count, err);
-    free(relays);
-    return r;
+struct stream_question {
+    const char *stream;
+    bool wanted, named, raw;
+};
+
+static void on_question(void *ctx, const struct config *config)
+{
+    struct stream_question *q = ctx;
+    const struct stream_config *found = config_find_stream(config, q->stream);
+
+    q->wanted = config_stream_wanted(config, q->stream);
+    q->named = found != NULL;
+    if (!found)
+        found = &config->stream_default;
+    q->raw = found->output.format == CONFIG_FORMAT_RAW;
+}
+
+static struct stream_question stream_ask(struct life *life, const char *stream)
+{
+    struct stream_question q = {.stream = stream};
+
+    reload_look(life->reload, on_question, &q);
+    return q;
 }
 
 /* On the threads of the intake and of HTTP. */
-static bool on_stream(void *ctx, const char *stream)
+static int on_stream(void *ctx, const char *stream)
 {
     struct life *life = ctx;
-    bool named;
+    struct stream_question q = stream_ask(life, stream);
 
-    (void)pthread_mutex_lock(&life->config_mutex);
-    named = config_find_stream(life->config, stream) != NULL;
-    (void)pthread_mutex_unlock(&life->config_mutex);
-    return shards_stream_take(life->shards, stream, named);
+    if (!q.wanted)
+        return -ENOENT;
+    return shards_stream_take(life->shards, stream, q.named) ? 0 : -EDQUOT;
+}
+
+/* On the relay's: what comes for no stream of ours is for the shards to refuse. */
+static bool on_relay_stream(void *ctx, const char *stream)
+{
+    struct life *life = ctx;
+
+    return shards_stream_take(life->shards, stream, stream_ask(life, stream).named);
 }
 
 /* On the thread of HTTP, both. */
 static bool on_stream_raw(void *ctx, const char *stream)
 {
-    struct life *life = ctx;
-    const struct stream_config *found;
-    bool raw;
-
-    (void)pthread_mutex_lock(&life->config_mutex);
-    found = config_find_stream(life->config, stream);
-    if (!found)
-        found = &life->config->stream_default;
-    raw = found->output.format == CONFIG_FORMAT_RAW;
-    (void)pthread_mutex_unlock(&life->config_mutex);
-    return raw;
+    return stream_ask(ctx, stream).raw;
 }
 
-static void on_streams(void *ctx, void (*seen)(void *seen_ctx, const char *stream), void *seen_ctx)
+static void on_look(void *ctx, void (*seen)(void *seen_ctx, const struct config *config),
+                    void *seen_ctx)
 {
     struct life *life = ctx;
 
-    (void)pthread_mutex_lock(&life->config_mutex);
-    for (size_t i = 0; i < life->config->streams_count; i++)
-        seen(seen_ctx, life->config->streams[i].name);
-    (void)pthread_mutex_unlock(&life->config_mutex);
+    reload_look(life->reload, seen, seen_ctx);
 }
 
 static int http_start(struct life *life, struct errmsg *err)
 {
+    const struct config *c = reload_config(life->reload);
     struct http_server_options opt = {
-        .listen = life->config->http.listen,
-        .token = life->config->http.token,
-        .body_bytes_max = (uint64_t)life->config->http.body_bytes_max,
+        .listen = c->http.listen,
+        .body_bytes_max = (uint64_t)c->http.body_bytes_max,
         .mailbox = shards_mailbox(life->shards),
         .ingest = {
-            .shm_dir = life->config->agent.shm_dir,
+            .shm_dir = c->agent.shm_dir,
             .stream_take = on_stream,
             .stream_raw = on_stream_raw,
             .ctx = life,
             .counters = &life->counters,
         },
-        .streams = {on_streams, life},
-        .firehose_access_key = life->config->http.firehose_access_key,
-        .firehose_secret_key = life->config->http.firehose_secret_key,
+        .config = {on_look, life},
+        .firehose_access_key = c->http.firehose_access_key,
+        .firehose_secret_key = c->http.firehose_secret_key,
     };
 
     if (strcmp(opt.listen, "off") == 0)
@@ -291,7 +274,7 @@ static int intake_places(struct intake_place *places, size_t *count, enum intake
 
 static int sockets_start(struct life *life, struct errmsg *err)
 {
-    const struct config *c = life->config;
+    const struct config *c = reload_config(life->reload);
     struct intake_options opt = {
         .shm_dir = c->agent.shm_dir,
         .default_stream = c->agent.default_stream,
@@ -335,7 +318,7 @@ static uint64_t on_ring_end(void *ctx, const uint8_t uuid[16])
 /* Before the shards drain: it holds rings that an earlier life has left. */
 static int relay_begin(struct life *life, struct errmsg *err)
 {
-    const struct config *c = life->config;
+    const struct config *c = reload_config(life->reload);
     struct relay_listener_options opt = {
         .places_count = c->intake.relay.count,
         .shm_dir = c->agent.shm_dir,
@@ -344,7 +327,7 @@ static int relay_begin(struct life *life, struct errmsg *err)
         .connections_max = (uint32_t)c->intake.connections_max,
         .idle_timeout_ns = (uint64_t)c->intake.idle_timeout_ns,
         .counters = &life->relay_counters,
-        .stream_take = on_stream,
+        .stream_take = on_relay_stream,
         .ring_end = on_ring_end,
         .ctx = life,
     };
@@ -368,67 +351,16 @@ static int relay_begin(struct life *life, struct errmsg *err)
     return r;
 }
 
-/* On the thread of the shard that was the last to take it over. */
-static void on_reloaded(struct shard_request *req, int result)
+/* Another configuration is in force. */
+static void on_applied(void *ctx, const struct config *config)
 {
-    struct life *life = req->ctx;
+    struct life *life = ctx;
 
-    life->reload_result = result;
-    /* L1 pairs with the acquire in reload_end(). */
-    atomic_store_explicit(&life->reload_answered, true, memory_order_release);
-    mailbox_wake(shards_mailbox(life->shards));
-}
-
-/* A bad file keeps the old settings and says why; a good one is taken over by every shard. */
-static void reload_begin(struct life *life)
-{
-    struct errmsg why;
-    int r;
-
-    if (config_read(life, &life->fresh)) {
-        life->fresh = NULL;
-        log_error("reload: the configuration has mistakes; the old settings stay");
-        return;
-    }
-    if (config_restart_needed(life->config, life->fresh, &why))
-        log_warn("reload: these wait for the next start: %s", why.text);
-    if (remote_sinks(life->shards, life->fresh, &why)) {
-        log_error("reload: %s; the old settings stay", why.text);
-        config_free(life->fresh);
-        life->fresh = NULL;
-        return;
-    }
-    life->reload = (struct shard_request){
-        .kind = REQUEST_RELOAD, .settings_ctx = life->fresh, .done = on_reloaded, .ctx = life,
-    };
-    r = mailbox_post(shards_mailbox(life->shards), &life->reload);
-    if (r)
-        on_reloaded(&life->reload, r);
-}
-
-/* No shard looks into the old configuration any more. */
-static void reload_end(struct life *life)
-{
-    if (!atomic_load_explicit(&life->reload_answered, memory_order_acquire))
-        return;
-    atomic_store_explicit(&life->reload_answered, false, memory_order_relaxed);
-    if (life->reload_result == -ESHUTDOWN)      /* by some: both stay to the end */
-        return;
-    if (life->reload_result) {
-        log_error("reload: %s; the old settings stay", strerror(-life->reload_result));
-        config_free(life->fresh);
-    } else {
-        (void)pthread_mutex_lock(&life->config_mutex);
-        config_free(life->config);
-        life->config = life->fresh;
-        (void)pthread_mutex_unlock(&life->config_mutex);
-        if (life->intake)
-            intake_default_stream(life->intake, life->config->agent.default_stream);
-        log_init(life->config->agent.log_level, life->config->agent.log_format);
-        cores_choose(life->config);
-        log_info("reloaded %s", life->path ? life->path : "the default configuration");
-    }
-    life->fresh = NULL;
+    if (life->intake)
+        intake_default_stream(life->intake, config->agent.default_stream);
+    atomic_fetch_add_explicit(&life->counters.configurations, 1, memory_order_relaxed);
+    log_init(config->agent.log_level, config->agent.log_format);
+    cores_choose(config);
 }
 
 /*
@@ -437,7 +369,7 @@ static void reload_end(struct life *life)
  */
 static bool stop_turn(struct life *life, bool *begun)
 {
-    uint64_t timeout_ns = (uint64_t)life->config->agent.shutdown_timeout_ns;
+    uint64_t timeout_ns = (uint64_t)reload_config(life->reload)->agent.shutdown_timeout_ns;
 
     uint64_t intake_ns = timeout_ns / 2 < INTAKE_STOP_NS ? timeout_ns / 2 : INTAKE_STOP_NS;
 
@@ -461,9 +393,9 @@ static int turns_run(struct life *life)
     int r;
 
     do {
-        if (reload_signal && !life->fresh) {
+        if (reload_signal) {
             reload_signal = 0;
-            reload_begin(life);
+            reload_ask(life->reload);
         }
         if (stop_signal && !stopping) {
             stopping = true;
@@ -476,8 +408,7 @@ static int turns_run(struct life *life)
             r = errmsg_set(&err, -EIO, "sockets are read no more");     /* it has said why */
         if (r == 0 && !stopping && life->relay && relay_listener_failed(life->relay))
             r = errmsg_set(&err, -EIO, "nothing is taken of other agents any more");
-        if (life->fresh)
-            reload_end(life);
+        reload_turn(life->reload);
     } while (r == 0);
     if (r < 0) {
         log_error("%s", err.text);
@@ -493,25 +424,27 @@ static int turns_run(struct life *life)
 
 int lifecycle_run(const char *path, const struct config_overrides *overrides)
 {
-    struct life life = {.path = path, .overrides = overrides,
-                        .config_mutex = PTHREAD_MUTEX_INITIALIZER};
+    const struct config *c;
+    struct life life = {0};
     struct errmsg err = {""};
     int code = 1;
 
     signals_take();
     crash_note_catch();
-    if (config_read(&life, &life.config))
+    if (reload_open(path, overrides, &life.reload))
         return 1;
-    log_init(life.config->agent.log_level, life.config->agent.log_format);
-    cores_choose(life.config);
+    c = reload_config(life.reload);
+    log_init(c->agent.log_level, c->agent.log_format);
+    cores_choose(c);
     umask(0);       /* file_mode is meant as it is written */
     descriptors_raise();
     if (agent_open(&life, &err)) {
         log_error("%s", err.text);
         goto out;
     }
+    reload_shards(life.reload, life.shards, on_applied, &life);
     signalled_shard = shards_at(life.shards, 0);
-    if (remote_sinks(life.shards, life.config, &err) || relay_begin(&life, &err)
+    if (reload_remote_sinks(life.shards, c, &err) || relay_begin(&life, &err)
         || shards_start(life.shards, &err) || http_start(&life, &err)
         || sockets_start(&life, &err)
         || (life.relay && relay_listener_start(life.relay, &err))) {
@@ -519,7 +452,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
         goto out;
     }
     log_info("hydrant " HYDRANT_VERSION ": rings in %s, data in %s, HTTP on %s",
-             life.config->agent.shm_dir, life.config->agent.data_dir, life.config->http.listen);
+             c->agent.shm_dir, c->agent.data_dir, c->http.listen);
     if (life.http)
         log_debug("HTTP answers on port %d", http_server_port(life.http));
     code = turns_run(&life);
@@ -529,7 +462,6 @@ out:
     relay_listener_close(life.relay);
     http_server_stop(life.http);
     shards_close(life.shards);
-    config_free(life.fresh);
-    config_free(life.config);
+    reload_close(life.reload);
     return code;
 }

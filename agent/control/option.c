@@ -284,6 +284,33 @@ int option_copy(const struct option *o, void *owner, const void *owner_from)
     return 0;
 }
 
+struct option_value option_value_of(const struct option *o, const void *owner)
+{
+    const void *field = option_field_const(o, owner);
+    struct option_value v = { 0 };
+    uint32_t small;
+
+    switch (option_kind(o)) {
+    case FIELD_KIND_TEXT:
+        v.text = *(char *const *)field;
+        break;
+    case FIELD_KIND_LIST:
+        v.list = *(const struct config_list *)field;
+        break;
+    case FIELD_KIND_BOOL:
+        v.number = *(const bool *)field;
+        break;
+    case FIELD_KIND_U32:
+        memcpy(&small, field, sizeof(small));
+        v.number = small;
+        break;
+    case FIELD_KIND_I64:
+        v.number = *(const int64_t *)field;
+        break;
+    }
+    return v;
+}
+
 void option_borrow(const struct option *o, void *owner, const void *owner_from)
 {
     memcpy(option_field(o, owner), option_field_const(o, owner_from), option_bytes(o));

@@ -101,6 +101,9 @@ int option_copy(const struct option *o, void *owner, const void *owner_from);
 /* The field as it is, strings and lists shared: for owners that borrow. */
 void option_borrow(const struct option *o, void *owner, const void *owner_from);
 
+/* What the field holds, borrowed: number, text or list, as the type calls for. */
+struct option_value option_value_of(const struct option *o, const void *owner);
+
 /* Frees and zeroes the field; secrets are wiped. */
 void option_clear(const struct option *o, void *owner);
 

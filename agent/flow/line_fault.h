@@ -10,6 +10,7 @@ enum line_fault {
     LINE_TOO_LONG,
     LINE_CUT,                   /* the stream of bytes broke off in the middle of it */
     LINE_NO_ROOM,               /* its stream cannot be made */
+    LINE_UNKNOWN_STREAM,        /* and is not to be, by auto_create_streams = no */
     LINE_DAMAGED,               /* not a line: a datagram, or the rest of a stream, compressed */
     LINE_FAULT_COUNT
 };

@@ -294,9 +294,8 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
     for (int i = 0; i < INTAKE_SOCKET_COUNT; i++) {
         in->takers[i].in = in;
         in->takers[i].source = (enum intake_source)i;
-        if (intake_ring_init(&in->takers[i].ring, wal_source_rings[wal_sources[i]],
-                             in->shm_dir, opt->stream_take,
-                             opt->ctx) != 0)
+        if (intake_ring_init(&in->takers[i].ring, wal_source_rings[wal_sources[i]], in->shm_dir,
+                             opt->stream_take, opt->ctx, &opt->counters->configurations) != 0)
             return errmsg_set(err, -ENOMEM, "out of memory");
     }
     for (size_t i = 0; i < opt->places_count; i++) {

@@ -37,9 +37,10 @@ struct intake_options {                 /* read in start only, but for ctx and c
     size_t line_bytes_max;
     uint32_t connections_max;
     uint64_t idle_timeout_ns;
-    /* May there be a stream of this name? It counts against the limits then. On the intake's
-       thread, once for each name and ring. */
-    bool (*stream_take)(void *ctx, const char *stream);
+    /* May there be a stream of this name? It counts against the limits then. 0, -ENOENT: it is
+       not configured, and has to be; -EDQUOT. On the intake's thread, once for each name, ring and
+       configuration. */
+    int (*stream_take)(void *ctx, const char *stream);
     void *ctx;
     struct intake_counters *counters;   /* borrowed */
 };

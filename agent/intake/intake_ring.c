@@ -27,10 +27,11 @@ static const struct shmc_field refused_fields[] = {
 };
 
 int intake_ring_init(struct intake_ring *r, const char *name, const char *shm_dir,
-                     bool (*stream_take)(void *ctx, const char *stream), void *ctx)
+                     int (*stream_take)(void *ctx, const char *stream), void *ctx,
+                     const _Atomic uint32_t *configurations)
 {
     *r = (struct intake_ring){.name = name, .shm_dir = shm_dir, .stream_take = stream_take,
-                              .ctx = ctx};
+                              .ctx = ctx, .configurations = configurations};
     r->streams = calloc(INTAKE_STREAMS_CAP, sizeof(*r->streams));
     return r->streams != NULL ? 0 : -ENOMEM;
 }
@@ -146,15 +147,18 @@ static struct intake_stream *stream_at(const struct intake_ring *r, const char *
 static int stream_get(struct intake_ring *r, const char *name, size_t len, uint16_t *ret_id)
 {
     struct intake_stream *s;
+    /* Relaxed: whoever is told of a configuration too late is as if it had come later. */
+    uint32_t now = atomic_load_explicit(r->configurations, memory_order_relaxed);
     char text[STREAM_NAME_MAX + 1];
     int rc;
 
-    if (r->last != NULL && r->last->len == len && memcmp(r->last->name, name, len) == 0) {
+    if (r->last != NULL && r->last->configuration == now && r->last->len == len &&
+        memcmp(r->last->name, name, len) == 0) {
         *ret_id = r->last->id;
         return 0;
     }
     s = stream_at(r, name, len);
-    if (s->len != 0) {
+    if (s->len != 0 && s->configuration == now) {
         r->last = s;
         *ret_id = s->id;
         return 0;
@@ -165,8 +169,13 @@ static int stream_get(struct intake_ring *r, const char *name, size_t len, uint1
     memcpy(text, name, len);
     text[len] = '\0';
     /* A ring that defines one stream too many would wait, and all that is behind it. */
-    if (!r->stream_take(r->ctx, text))
-        return -EDQUOT;
+    rc = r->stream_take(r->ctx, text);
+    if (rc != 0)
+        return rc;
+    s->configuration = now;
+    *ret_id = s->id;
+    if (s->len != 0)
+        return 0;
     rc = shmc_stream(r->ring, text, ret_id);
     if (rc != 0)
         return result(r, rc);

@@ -11,6 +11,7 @@
 #ifndef INTAKE_INTAKE_RING_H
 #define INTAKE_INTAKE_RING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ struct intake_stream {
     char name[STREAM_NAME_MAX];
     uint8_t len;                /* 0: this place is free */
     uint16_t id;
+    uint32_t configuration;     /* in which it was allowed */
 };
 
 struct intake_ring {
@@ -39,18 +41,21 @@ struct intake_ring {
     uint16_t refused_stream;    /* of the schema below */
     uint16_t refused_id;        /* 0: not declared yet */
     uint64_t retry_ns;          /* no other attempt to make it before this */
-    bool (*stream_take)(void *ctx, const char *stream);
+    int (*stream_take)(void *ctx, const char *stream);
     void *ctx;
+    const _Atomic uint32_t *configurations;     /* borrowed: which one it is */
 };
 
 /* 0 or -ENOMEM. */
 int intake_ring_init(struct intake_ring *r, const char *name, const char *shm_dir,
-                     bool (*stream_take)(void *ctx, const char *stream), void *ctx);
+                     int (*stream_take)(void *ctx, const char *stream), void *ctx,
+                     const _Atomic uint32_t *configurations);
 void intake_ring_fini(struct intake_ring *r);   /* what is committed stays; zeroed is fine */
 
 /*
  * Writes one event, which is committed with others by intake_ring_publish(), or before. 0; -EAGAIN:
- * no room now, in the ring or for a ring; -EDQUOT: limits leave no room for its stream.
+ * no room now, in the ring or for a ring; or what stream_take() says of its stream: -ENOENT,
+ * -EDQUOT.
  */
 int intake_ring_write(struct intake_ring *r, uint64_t now_ns, const char *stream, size_t stream_len,
                       uint8_t kind, const uint8_t *data, size_t len);

@@ -49,8 +49,9 @@ static int on_line(void *ctx, const struct line *line)
     if (rc == 0)
         rc = intake_ring_write(&t->ring, now_ns, stream, stream_len,
                                (uint8_t)classify(in, line), line->payload, line->payload_len);
-    if (rc == -EDQUOT)
-        taker_bad(t, LINE_NO_ROOM, line->whole, line->whole_len);
+    if (rc == -EDQUOT || rc == -ENOENT)
+        taker_bad(t, rc == -ENOENT ? LINE_UNKNOWN_STREAM : LINE_NO_ROOM, line->whole,
+                  line->whole_len);
     else if (rc != 0)
         return rc;
     else

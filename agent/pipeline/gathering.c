@@ -45,7 +45,7 @@ static int result_of(const struct gathering *g)
     for (uint32_t i = 0; i < g->count; i++) {
         int r = g->part[i].result;
 
-        if (r && !(g->whole->kind == REQUEST_FLUSH && r == -ENOENT))
+        if (r && !(g->whole->stream[0] && r == -ENOENT))
             return r;
         missing += r != 0;
     }
@@ -62,7 +62,7 @@ static void on_part_done(struct shard_request *req, int result)
     if (atomic_fetch_sub_explicit(&g->left, 1, memory_order_acq_rel) != 1)
         return;
     r = result_of(g);
-    if (!r && g->whole->kind == REQUEST_STATUS)
+    if (!r && (g->whole->kind == REQUEST_STATUS || g->whole->kind == REQUEST_LOOK))
         r = statuses_merge(g);
     for (uint32_t i = 0; i < g->count; i++)
         status_free(g->part[i].req.status);

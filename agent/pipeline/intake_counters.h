@@ -1,6 +1,6 @@
 /*
  * intake_counters: what the agent's own entrances count, sockets and HTTP, for people to see; since
- * the start.
+ * the start. And what they are told.
  *
  * Owns:   nothing; lent to the entrances, which add, and to the first shard, which copies.
  * Thread: added to by one, read by any; each counter by itself, so all accesses are relaxed.
@@ -46,6 +46,7 @@ struct intake_counters {
     _Atomic uint64_t bad_lines_dropped;     /* of these: not kept in the error output */
     _Atomic uint64_t datagrams_dropped;     /* by the kernel: the receive buffer was full */
     _Atomic uint64_t waiting;               /* connections not read: the ring is full */
+    _Atomic uint32_t configurations;        /* raised when other streams may be there */
 };
 
 static inline void intake_count(_Atomic uint64_t *counter, uint64_t more)

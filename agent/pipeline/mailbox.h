@@ -17,16 +17,25 @@
 #include "io/loop.h"
 #include "pipeline/status.h"
 
-enum request_kind { REQUEST_STATUS, REQUEST_FLUSH, REQUEST_RELOAD, REQUEST_KIND_COUNT };
+enum request_kind {
+    REQUEST_STATUS,
+    REQUEST_LOOK,       /* a status that knows of all that is in rings now */
+    REQUEST_SEAL,       /* all that is in rings now is sealed, and durable */
+    REQUEST_FLUSH,      /* and delivered */
+    REQUEST_RELOAD,
+    REQUEST_CONTROL,    /* not for a shard: for whoever opened them, see shard.h */
+    REQUEST_KIND_COUNT
+};
 
 struct shard_request;
 typedef void (*request_done_fn)(struct shard_request *req, int result);
 
 struct shard_request {
     enum request_kind kind;
-    char stream[STREAM_NAME_MAX + 1];   /* FLUSH: "" = every stream */
-    struct status *status;              /* STATUS: made by the shard; status_free() it */
+    char stream[STREAM_NAME_MAX + 1];   /* SEAL, FLUSH: "" = every stream */
+    struct status *status;              /* STATUS, LOOK: made by the shard; status_free() it */
     void *settings_ctx;                 /* RELOAD: from now on; see shard.h */
+    void *control;                      /* CONTROL: what is asked */
     request_done_fn done;               /* result 0, -ENOENT (no such stream), -ESHUTDOWN */
     void *ctx;
     struct shard_request *next;               /* the mailbox's */

@@ -82,6 +82,10 @@ enum { FLUSH_DISCOVER, FLUSH_DRAIN, FLUSH_ROUTE, FLUSH_DELIVER };
 
 static void request_take(struct shard *s, struct shard_request *req)
 {
+    if (req->kind == REQUEST_CONTROL) {
+        s->opt.control(s->opt.control_ctx, req);
+        return;
+    }
     if (s->all->count > 1 && s->number == 0 && !req->gathers) {
         gathering_begin(s, req, request_take);
         return;
@@ -94,6 +98,8 @@ static void request_take(struct shard *s, struct shard_request *req)
     case REQUEST_STATUS:
         req->done(req, snapshot_make(s, &req->status));
         break;
+    case REQUEST_LOOK:
+    case REQUEST_SEAL:
     case REQUEST_FLUSH:
         req->step = FLUSH_DISCOVER;
         req->scans_max = discover_scans(s->discover) + SCANS_WAITED;
@@ -111,9 +117,30 @@ static void request_take(struct shard *s, struct shard_request *req)
     }
 }
 
+/* Are all batches of a stream sealed that have an event below this? */
+static bool stream_sealed(const struct stream *st, uint64_t lsn)
+{
+    for (const struct batch *b = st->unfinished_first; b && b->first_lsn < lsn;
+         b = b->of_stream.next)
+        if (!((const struct seal_batch *)b)->sealed)
+            return false;
+    return true;
+}
+
+static bool streams_sealed(const struct shard *s, const char *stream, uint64_t lsn)
+{
+    for (uint32_t i = 0; i < s->streams.cap; i++) {
+        const struct stream *st = s->streams.by_id[i];
+
+        if (st && (!stream[0] || strcmp(st->name, stream) == 0) && !stream_sealed(st, lsn))
+            return false;
+    }
+    return true;
+}
+
 /*
- * A flush: find rings, drain each to its present head, route that, seal, wait until delivered.
- * Returns 1 while under way, else the result.
+ * A flush: find rings, drain each to its present head, route that, seal, wait until delivered; the
+ * others end on the way. Returns 1 while under way, else the result.
  */
 static int flush_step(struct shard *s, struct shard_request *req)
 {
@@ -135,6 +162,8 @@ static int flush_step(struct shard *s, struct shard_request *req)
     case FLUSH_ROUTE:
         if (shard_routed_lsn(s) < req->flush_lsn)
             return 1;
+        if (req->kind == REQUEST_LOOK)
+            return snapshot_make(s, &req->status);
         if (req->stream[0] && !stream_by_name(&s->streams, req->stream))
             return -ENOENT;
         for (uint32_t i = 0; i < s->streams.cap; i++) {
@@ -145,6 +174,8 @@ static int flush_step(struct shard *s, struct shard_request *req)
         req->step = FLUSH_DELIVER;
         return 1;
     default:
+        if (req->kind == REQUEST_SEAL)
+            return !streams_sealed(s, req->stream, req->flush_lsn);
         if (req->stream[0])
             st = stream_by_name(&s->streams, req->stream);
         return (st ? ack_stream_low_water(st, UINT64_MAX)

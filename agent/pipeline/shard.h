@@ -50,6 +50,8 @@ struct shard_options {                  /* of the agent; strings are copied */
     shard_directory_fn directories;
     shard_sink_fn sink;
     void *settings_ctx;
+    void (*control)(void *ctx, struct shard_request *req);  /* takes it over; the first's thread */
+    void *control_ctx;
     const struct intake_counters *intake;   /* borrowed; NULL: none */
     const struct relay_counters *relay;     /* likewise */
 };

@@ -28,6 +28,24 @@ static uint64_t oldest_pending_ns(const struct shard *s, const struct stream *st
     return b && real > b->arrival_real_ns ? real - b->arrival_real_ns : 0;
 }
 
+/* What takes events now. An event is in a batch of each output. */
+static void buffered_fill(const struct stream *st, struct status_stream *to)
+{
+    for (uint16_t i = 0; st->now && i < st->now->set.outputs; i++) {
+        const struct batch *b = st->now->output[i].open.oldest;
+        uint64_t events = 0, bytes = 0;
+
+        for (; b; b = b->used.next) {
+            events += b->events;
+            bytes += b->payload_bytes;
+        }
+        if (events > to->buffered) {
+            to->buffered = events;
+            to->buffered_bytes = bytes;
+        }
+    }
+}
+
 static void stream_fill(const struct shard *s, const struct wal_stream *from,
                         struct status_stream *to)
 {
@@ -46,8 +64,10 @@ static void stream_fill(const struct shard *s, const struct wal_stream *from,
     memcpy(to->lost_by, from->lost, sizeof(to->lost_by));
     to->pending = books.pending;
     to->oldest_pending_ns = books.pending > 0 ? oldest_pending_ns(s, st) : 0;
-    if (st)
+    if (st) {
         memcpy(to->refused_by, st->refused, sizeof(to->refused_by));
+        buffered_fill(st, to);
+    }
     to->batches_open = st ? st->batches_open : 0;
     to->batches_sealing = st ? st->batches_sealing : 0;
 }

@@ -19,7 +19,7 @@
 #include "shm_wire.h"
 #include "wal/wal_format.h"
 
-enum { STATUS_SINK_NAME_MAX = 64, STATUS_TEXT_MAX = 200 };
+enum { STATUS_SINK_NAME_MAX = 72, STATUS_TEXT_MAX = 200 };
 
 /* Books of one stream: accepted = delivered + dropped + lost + pending, at every turn. */
 struct status_stream {
@@ -37,6 +37,8 @@ struct status_stream {
     uint64_t refused_by[ENCODING_ERROR_COUNT];
     uint64_t oldest_pending_ns;     /* age of the oldest pending event, 0 = none */
     uint32_t batches_open, batches_sealing;
+    uint64_t buffered, buffered_bytes;  /* events, payload in open batches; where outputs have */
+                                        /* batches of their own, of the one that has most */
     uint32_t first_sink, sinks;     /* slice of status.stream_sinks */
 };
 

@@ -50,6 +50,8 @@ static void stream_add(struct status_stream *to, const struct status_stream *fro
         to->oldest_pending_ns = from->oldest_pending_ns;
     to->batches_open += from->batches_open;
     to->batches_sealing += from->batches_sealing;
+    to->buffered += from->buffered;
+    to->buffered_bytes += from->buffered_bytes;
 }
 
 /* One stream's sinks behind those that are in `pairs`: of `own`, then what only `other` has. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/config_text.h"
 #include "control/http_firehose.h"
 
 static struct http_reply reply;
@@ -40,7 +41,7 @@ static void targets_are_those_of_the_api(void **state)
 {
     static const char *const bad[] = {"", "PutRecord", "Firehose_20150804.", "Kinesis.PutRecord",
                                       "Firehose_20150804.putRecord", "Firehose_20150804.PutRecords",
-                                      "Firehose_20150804.DeleteDeliveryStream"};
+                                      "Firehose_20150804.DeleteDeliveryStreams"};
     enum firehose_operation op;
 
     (void)state;
@@ -82,7 +83,7 @@ static void failures_are_of_the_service_or_of_the_request(void **state)
         {-EDQUOT, 400, "LimitExceededException"},       {-EAGAIN, 503, "ServiceUnavailable"},
         {-ESHUTDOWN, 503, "the agent is stopping"},     {-ENOMEM, 503, "out of memory"},
         {-ETIMEDOUT, 503, "it is not known whether"},   {-EIO, 503, "it is not known whether"},
-        {-ESTALE, 503, "it is not known whether"},
+        {-ESTALE, 503, "it is not known whether"},      {-ENOENT, 400, "ResourceNotFound"},
     };
 
     (void)state;
@@ -95,33 +96,40 @@ static void failures_are_of_the_service_or_of_the_request(void **state)
     }
 }
 
-static void visit(void *ctx, void (*seen)(void *seen_ctx, const char *stream), void *seen_ctx)
-{
-    const char *const *names = ctx;
-
-    for (; *names != NULL; names++)
-        seen(seen_ctx, *names);
-}
-
+/* A question, asked and answered at once. */
 static void ask(enum firehose_operation op, const char *body)
 {
-    static const char *names[] = {"live", "configured", NULL};
-    struct http_streams streams = {visit, names};
-    struct status_stream lives[] = {{.name = "zeta"}, {.name = "live"}};
+    struct config *config = config_of("[stream live]\n[stream configured]\n",
+                                      "[deleted gone]\naccepted = 5\n[deleted back]\n"
+                                      "accepted = 5\n");
+    struct http_config look = {config_look, config};
+    struct status_stream lives[] = {{.name = "zeta"}, {.name = "live"},
+                                    {.name = "gone", .accepted = 5},
+                                    {.name = "back", .accepted = 6}};
     struct status_stream_sink sinks[] = {{.stream = 1, .sink = "local"}, {.stream = 0},
                                          {.stream = 1, .sink = "s3"}};
-    struct status status = {.streams = lives, .streams_count = 2, .stream_sinks = sinks,
+    struct status status = {.streams = lives, .streams_count = 4, .stream_sinks = sinks,
                             .stream_sinks_count = 3};
+    struct http_answered answered = {.status = &status, .why = ""};
+    struct http_call call = {.endpoint = HTTP_FIREHOSE, .op = op};
+    const uint8_t *bytes = (const uint8_t *)body;
 
-    http_firehose_answer(op, (const uint8_t *)body, strlen(body), &streams, &status, &reply);
+    http_reply_free(&reply);
+    http_firehose_begin(&call, bytes, strlen(body), &look, &reply);
+    if (reply.status == 0) {
+        assert_int_equal(call.kind, REQUEST_STATUS);
+        assert_true(http_firehose_next(&call, bytes, strlen(body), &answered, &look, &reply));
+    }
+    rest_change_free(call.change);
+    config_free(config);
 }
 
 static void lists_are_in_order_without_repeats(void **state)
 {
     (void)state;
     ask(FIREHOSE_LIST, "{}");
-    said(200, "{\"DeliveryStreamNames\": [\"configured\", \"live\", \"zeta\"], "
-              "\"HasMoreDeliveryStreams\": false}");
+    said(200, "{\"DeliveryStreamNames\": [\"back\", \"configured\", \"live\", "
+              "\"zeta\"], \"HasMoreDeliveryStreams\": false}");
     ask(FIREHOSE_LIST, "{\"Limit\": 1, \"ExclusiveStartDeliveryStreamName\": \"d\"}");
     said(200, "{\"DeliveryStreamNames\": [\"live\"], \"HasMoreDeliveryStreams\": true}");
     ask(FIREHOSE_LIST, "{\"DeliveryStreamType\": \"KinesisStreamAsSource\"}");
@@ -151,8 +159,10 @@ static void streams_are_described(void **state)
     said(200, "{\"Tags\": [], \"HasMoreTags\": false}");
     ask(FIREHOSE_CREATE, "{\"DeliveryStreamName\": \"configured\"}");
     said(400, "ResourceInUseException");
-    ask(FIREHOSE_CREATE, "{\"DeliveryStreamName\": \"other\"}");
-    said(400, "UnknownOperationException");
+    ask(FIREHOSE_DESCRIBE, "{\"DeliveryStreamName\": \"gone\"}");
+    said(400, "ResourceNotFoundException");
+    ask(FIREHOSE_DELETE, "{\"DeliveryStreamName\": \"configured\"}");
+    said(400, "InvalidArgumentException");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

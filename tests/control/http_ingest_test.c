@@ -16,12 +16,12 @@ struct fixture {
     struct ring_reader reader;
 };
 
-static bool stream_take(void *ctx, const char *stream)
+static int stream_take(void *ctx, const char *stream)
 {
     const struct fixture *f = ctx;
 
     (void)stream;
-    return !f->full;
+    return f->full ? -EDQUOT : 0;
 }
 
 static int setup(void **state)

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/config_text.h"
 #include "control/fake_shard.h"
 #include "libshm-client/scratch.h"
 #include "control/http_server.h"
@@ -29,23 +30,25 @@ struct fixture {
     struct fake_shard shard;
     struct scratch *scratch;
     struct intake_counters counters;
+    struct config *config;
     struct http_server *server;
     struct http_client *client;
     struct errmsg err;
     char url[128];
 };
 
-static bool stream_take(void *ctx, const char *stream)
+static int stream_take(void *ctx, const char *stream)
 {
     (void)ctx;
-    return strcmp(stream, "too-many") != 0;
+    if (strcmp(stream, "nobodys") == 0)
+        return -ENOENT;
+    return strcmp(stream, "too-many") == 0 ? -EDQUOT : 0;
 }
 
-static int setup_with(void **state, const char *token)
+static int setup_with(void **state, const char *config)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct http_server_options options = { .listen = "127.0.0.1:0", .token = token,
-                                           .body_bytes_max = BODY_MAX };
+    struct http_server_options options = { .listen = "127.0.0.1:0", .body_bytes_max = BODY_MAX };
 
     assert_non_null(f);
     fake_shard_start(&f->shard);
@@ -54,6 +57,8 @@ static int setup_with(void **state, const char *token)
     options.ingest = (struct http_ingest_options){.shm_dir = f->scratch->dir,
                                                   .stream_take = stream_take,
                                                   .counters = &f->counters};
+    f->config = config_of(config, "");
+    options.config = (struct http_config){config_look, f->config};
     assert_int_equal(http_server_start(&options, &f->server, &f->err), 0);
     assert_int_equal(http_client_open(&f->client, &f->err), 0);
     *state = f;
@@ -62,12 +67,12 @@ static int setup_with(void **state, const char *token)
 
 static int setup(void **state)
 {
-    return setup_with(state, NULL);
+    return setup_with(state, "");
 }
 
 static int setup_token(void **state)
 {
-    return setup_with(state, "s3cret-token");
+    return setup_with(state, "[http]\ntoken = s3cret-token\n");
 }
 
 static int teardown(void **state)
@@ -77,6 +82,7 @@ static int teardown(void **state)
     http_client_close(f->client);
     http_server_stop(f->server);
     fake_shard_stop(&f->shard);
+    config_free(f->config);
     assert_int_equal(scratch_teardown((void **)&f->scratch), 0);
     free(f);
     return 0;
@@ -271,7 +277,8 @@ static void unknown_paths_are_404_and_methods_405(void **state)
 
     expect(f, "GET", "/nothing", 404, "{\"detail\": \"Not Found\"}");
     expect(f, "GET", "/healthz/", 404, "");
-    expect(f, "GET", "/v1/streams/clicks", 404, "");
+    expect(f, "GET", "/v1/streams/nobodys", 404, "");
+    expect(f, "POST", "/v1/streams/clicks", 405, "");
     expect(f, "GET", "/v1/flush", 405, "{\"detail\": ");
     expect(f, "DELETE", "/v1/streams/clicks/flush", 405, "");
     raw_talk(f, request, strlen(request), text, sizeof(text));
@@ -640,7 +647,10 @@ static void random_bytes_and_giant_heads_are_survived(void **state)
 static void a_port_in_use_is_a_clear_error(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
-    struct http_server_options options = { .mailbox = &f->shard.box };
+    struct http_server_options options = {
+        .mailbox = &f->shard.box,
+        .ingest = {.shm_dir = f->scratch->dir, .counters = &f->counters},
+    };
     struct http_server *second = NULL;
     char at[32];
 

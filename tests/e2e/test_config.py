@@ -1,4 +1,4 @@
-"""The configuration: what each setting does to files, reload, mistakes, what is not built yet."""
+"""The configuration: what each setting does to files, reload, mistakes."""
 import os
 import re
 import shutil
@@ -356,13 +356,6 @@ type = file
         self.assertEqual(code, 1)
         self.assertIn("absent.ini", err)
         self.assertEqual(self.run_hydrant("check")[0], 2)
-
-    def test_what_is_not_built_is_refused_at_the_start(self):
-        for text, words in (
-                ("auto_create_streams = no", "auto_create_streams: 'no' is not built"),
-                ("[http]\nlisten = unix:/x", "listen: 'unix:/x' is not built yet")):
-            with self.subTest(text=text):
-                self.assertIn(words, self.refused(text))
 
     def test_mistakes_are_refused_at_the_start(self):
         log = self.refused("[wal]\nsync = sometimes\n[stream *]\nbuffer_count = none")

@@ -8,23 +8,28 @@
 #include "intake/intake_ring.h"
 
 static unsigned asked, streams_left;
+static bool refused;
+static _Atomic uint32_t configurations;
 
-static bool stream_take(void *ctx, const char *stream)
+static int stream_take(void *ctx, const char *stream)
 {
     (void)ctx;
     assert_true(stream_name_valid(stream, strlen(stream)));
     asked++;
+    if (refused)
+        return -ENOENT;
     if (streams_left == 0)
-        return false;
+        return -EDQUOT;
     streams_left--;
-    return true;
+    return 0;
 }
 
 static void ring_init(struct intake_ring *r, const struct scratch *s)
 {
     asked = 0;
     streams_left = 3000;
-    assert_int_equal(intake_ring_init(r, "intake", s->dir, stream_take, NULL), 0);
+    assert_int_equal(intake_ring_init(r, "intake", s->dir, stream_take, NULL,
+                                      &configurations), 0);
 }
 
 static int put(struct intake_ring *r, const char *stream, const char *text)
@@ -75,6 +80,30 @@ static void events_are_seen_together_when_they_are_published(void **state)
     intake_ring_fini(&r);
     assert_false(reader_next(&reader, &frame));
     reader_close(&reader);
+}
+
+/* What may be there is asked again when there is another configuration, and its number stays. */
+static void a_stream_is_asked_for_in_each_configuration(void **state)
+{
+    struct scratch *s = *state;
+    struct intake_ring r;
+    uint16_t id;
+
+    ring_init(&r, s);
+    assert_int_equal(put(&r, "a", "one"), 0);
+    assert_int_equal(put(&r, "b", "two"), 0);
+    atomic_fetch_add(&configurations, 1);
+    refused = true;
+    assert_int_equal(put(&r, "a", "three"), -ENOENT);
+    assert_int_equal(put(&r, "c", "four"), -ENOENT);
+    refused = false;
+    assert_int_equal(put(&r, "a", "five"), 0);
+    assert_int_equal(asked, 5);
+    assert_int_equal(put(&r, "a", "six"), 0);
+    assert_int_equal(asked, 5);
+    assert_int_equal(shmc_stream(r.ring, "a", &id), 0);
+    assert_int_equal(id, 1);
+    intake_ring_fini(&r);
 }
 
 static void events_go_into_a_ring_that_is_made_at_first_use(void **state)
@@ -255,6 +284,7 @@ int main(void)
         TEST(a_ring_that_is_cut_short_does_not_kill_and_is_followed),
         TEST(events_are_seen_together_when_they_are_published),
         TEST(events_go_into_a_ring_that_is_made_at_first_use),
+        TEST(a_stream_is_asked_for_in_each_configuration),
         TEST(a_stream_that_limits_refuse_takes_no_definition),
         TEST(refused_lines_are_records_of_a_schema_that_readers_know),
         TEST(a_full_ring_takes_it_later),

@@ -20,10 +20,12 @@ struct fixture {
     uint16_t udp_port;
 };
 
-static bool stream_take(void *ctx, const char *stream)
+static int stream_take(void *ctx, const char *stream)
 {
     (void)ctx;
-    return stream[0] != '0';
+    if (strcmp(stream, "nobodys") == 0)
+        return -ENOENT;
+    return stream[0] == '0' ? -EDQUOT : 0;
 }
 
 static uint64_t counted(const _Atomic uint64_t *counter)

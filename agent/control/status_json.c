@@ -123,11 +123,12 @@ static json_t *sink_json(const struct status *s, size_t i)
 {
     const struct status_sink *k = &s->sinks[i];
 
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", k->name, "type", k->type,
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", k->name, "type", k->type,
                      "target", text_json(k->target),
                      "retries", count_json(k->retries),
                      "duplicates", count_json(k->duplicates),
                      "batches_waiting", count_json(k->batches_waiting),
+                     "lag_ns", count_json(k->lag_ns),
                      "waits_because",
                      k->waits_because[0] == '\0' ? json_null() : text_json(k->waits_because));
 }
@@ -180,6 +181,22 @@ static json_t *backpressure_json(const struct status *s)
     for (size_t i = 0; i < BACKPRESSURE_COUNT; i++) {
         if (json_object_set_new(json, backpressure_names[i],
                                 json_boolean(s->backpressure[i])) != 0) {
+            json_decref(json);
+            return NULL;
+        }
+    }
+    return json;
+}
+
+/* The reasons that are on, and what each means. */
+static json_t *pushes_back_json(const struct status *s)
+{
+    json_t *json = json_array();
+
+    for (size_t i = 0; i < BACKPRESSURE_COUNT; i++) {
+        if (s->backpressure[i] &&
+            json_array_append_new(json, json_pack("{s:s, s:s}", "reason", backpressure_names[i],
+                                                  "words", backpressure_words[i])) != 0) {
             json_decref(json);
             return NULL;
         }
@@ -254,6 +271,7 @@ static json_t *status_json(const struct status *s)
                      "bytes", count_json(s->memory_bytes),
                      "bytes_max", count_json(s->memory_bytes_max),
                      "backpressure", backpressure_json(s),
+                     "pushes_back", pushes_back_json(s),
                      "lost_bytes",
                      counts_json(wal_lost_names, s->lost_bytes, WAL_LOST_REASON_COUNT),
                      "intake_drops",

@@ -7,6 +7,7 @@
  *                 shards, but for the lsns, which are those of the first
  *   memory        {bytes bytes_max}
  *   backpressure  {REASON: true|false}
+ *   pushes_back   [{reason words}]               those that are true, for people
  *   lost_bytes    {REASON: bytes}                of the log, unreadable
  *   intake_drops  {REASON: events}               before acceptance, as producers report them
  *   rings_by_state {STATE: rings}
@@ -15,7 +16,9 @@
  *                   refused_by_reason{}: to error outputs since the start, delivered there
  *                   oldest_pending_ns batches_open batches_sealing
  *                   sinks[{sink delivered delivered_bytes batches}]}]
- *   sinks         [{name type target retries batches_waiting waits_because(null: does not wait)}]
+ *   sinks         [{name type target retries duplicates batches_waiting
+ *                   lag_ns: age of the oldest event in them
+ *                   waits_because(null: does not wait)}]
  *   rings         [{name state quarantine(null: none) waits_because(null: does not wait)
                    id pid uid ring_bytes
  *                   head accepted durable delivered drops{} shard}]

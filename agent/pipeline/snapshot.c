@@ -157,11 +157,13 @@ static struct status_sink *sink_get(const struct shard *s, struct status *to,
     return more;
 }
 
-static void sink_waits(struct status_sink *sink, const struct seal_target *t)
+static void sink_waits(struct status_sink *sink, const struct seal_target *t, uint64_t age_ns)
 {
     if (t->state == TARGET_DONE)
         return;
     sink->batches_waiting++;
+    if (sink->lag_ns < age_ns)
+        sink->lag_ns = age_ns;
     if (t->state == TARGET_RETRY)
         copy_text(sink->waits_because, sizeof(sink->waits_because), t->job.err.text);
     else if (t->attempt > 0 && !sink->waits_because[0])
@@ -170,6 +172,8 @@ static void sink_waits(struct status_sink *sink, const struct seal_target *t)
 
 static int sinks_wait(const struct shard *s, struct status *to, const struct seal_batch *sb)
 {
+    uint64_t now_ns = loop_real_ns(s->loop);
+
     for (; sb; sb = sb->next)
         for (uint16_t i = 0; i < sb->targets; i++) {
             const struct seal_target *t = &sb->target[i];
@@ -177,7 +181,8 @@ static int sinks_wait(const struct shard *s, struct status *to, const struct sea
 
             if (!sink)
                 return -ENOMEM;
-            sink_waits(sink, t);
+            sink_waits(sink, t, now_ns > sb->batch.arrival_real_ns
+                                    ? now_ns - sb->batch.arrival_real_ns : 1);
         }
     return 0;
 }

@@ -177,6 +177,8 @@ static int sinks_merge(struct status *to, const struct status *from)
         if (to->sinks[at].duplicates < other->duplicates)
             to->sinks[at].duplicates = other->duplicates;
         to->sinks[at].batches_waiting += other->batches_waiting;
+        if (to->sinks[at].lag_ns < other->lag_ns)
+            to->sinks[at].lag_ns = other->lag_ns;
         if (!to->sinks[at].waits_because[0])
             memcpy(to->sinks[at].waits_because, other->waits_because,
                    sizeof(other->waits_because));

@@ -63,8 +63,8 @@ static void field_names_are_the_contract(void **state)
 
     (void)state;
     members(json, "version agent epoch pid uptime_ns ready stopping recovery_left_bytes turns wal "
-                  "memory backpressure lost_bytes intake_drops intake rings_by_state streams sinks "
-                  "rings shards");
+                  "memory backpressure pushes_back lost_bytes intake_drops intake rings_by_state "
+                  "streams sinks rings shards");
     assert_true(json_is_null(json_object_get(json, "intake")));     /* no sockets */
     members(json_object_get(json, "wal"),
             "bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits");
@@ -72,6 +72,7 @@ static void field_names_are_the_contract(void **state)
     members(json_object_get(json, "backpressure"),
             "log_full memory disk_full log_error sink_error rings_max streams_max "
             "seals_max spool_full");
+    members(first_of(json, "pushes_back"), "reason words");
     members(json_object_get(json, "lost_bytes"), "corrupt unsynced crash");
     members(json_object_get(json, "intake_drops"), "full timeout too_large stale");
     members(json_object_get(json, "rings_by_state"), "attached orphan quarantined waiting");
@@ -84,7 +85,7 @@ static void field_names_are_the_contract(void **state)
             "processing-failed format-conversion-failed");
     members(first_of(stream, "sinks"), "sink delivered delivered_bytes batches");
     members(first_of(json, "sinks"),
-            "name type target retries duplicates batches_waiting waits_because");
+            "name type target retries duplicates batches_waiting lag_ns waits_because");
     members(ring, "name state quarantine waits_because id pid uid ring_bytes head accepted "
                   "durable delivered drops shard");
     members(first_of(json, "shards"), "shard surplus ready rings turns wal_bytes wal_segments "

@@ -111,8 +111,9 @@ E2E_PY      := $(filter-out $(CLOUDS_PY),$(wildcard tests/e2e/*.py tests/sink/te
 SUPPORT_PY  := $(wildcard tests/aws/test_*.py)
 
 # Disks that fail and fill are slow, and take no path of the agent's own that the simulated ones,
-# which are sanitized, do not.
-SANITIZED_PY := $(filter-out tests/e2e/test_full_disk.py tests/e2e/test_failing_disk.py,$(E2E_PY))
+# which are sanitized, do not. Nor does a browser, beside what tests/control does.
+SANITIZED_PY := $(filter-out $(addprefix tests/e2e/test_,full_disk.py failing_disk.py pages.py), \
+                  $(E2E_PY))
 
 # Real crashes on real file systems: short in `make check`, long in `make torture`.
 TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_disk.py full_disk.py \
@@ -185,6 +186,9 @@ endif
 
 $(LIB_OBJ): OBJ_FLAGS := -fPIC -fvisibility=hidden
 OBJ_FLAGS = $(PKG_CFLAGS)
+
+# It has the pages in it (.incbin), which no compiler says.
+$(B)/agent/control/http_static.o: $(wildcard agent/control/web/*)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)

@@ -18,6 +18,7 @@
 #include "control/http_metrics.h"
 #include "control/http_mini.h"
 #include "control/http_streams.h"
+#include "control/http_static.h"
 #include "control/status_json.h"
 
 #define TYPE_JSON "application/json"
@@ -116,12 +117,34 @@ static void method_refuse(const char *path, struct http_reply *reply)
     }
 }
 
+/* Pages of the program need no shard: here is the answer. POST / is the Firehose API. */
+static bool route_static(const char *method, const char *path, struct http_call *call,
+                         struct http_reply *reply)
+{
+    const struct http_page *page = http_static_find(path);
+    bool root = strcmp(path, "/") == 0;
+
+    if (page == NULL || (root && strcmp(method, "POST") == 0))
+        return false;
+    call->open = true;
+    if (method_matches("GET", method)) {
+        reply->status = 200;
+        reply->page = page;
+        return true;
+    }
+    http_reply_error(reply, 405, "Method Not Allowed");
+    (void)snprintf(reply->allow, sizeof(reply->allow), "GET, HEAD%s", root ? ", POST" : "");
+    return true;
+}
+
 bool http_api_route(const char *method, const char *path, struct http_call *ret_call,
                     struct http_reply *reply)
 {
     bool found = false;
 
     memset(ret_call, 0, sizeof(*ret_call));
+    if (route_static(method, path, ret_call, reply))
+        return false;
     for (unsigned i = 0; i < HTTP_ENDPOINT_COUNT; i++) {
         const struct endpoint *ep = &endpoints[i];
 

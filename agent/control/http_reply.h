@@ -13,12 +13,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct http_page;
+
 struct http_reply {
     bool firehose;              /* in the shape of that API; stays when the reply is set */
     unsigned status;            /* 0: no reply yet */
     const char *content_type;   /* borrowed, static */
     char *body;                 /* owned */
     size_t body_len;
+    const struct http_page *page;   /* this one instead of a body; static; NULL = none */
     char allow[40];             /* the methods that there are; "" = none */
     bool retry_after;           /* the client may come back in a second */
     bool authenticate;          /* tell that a token is wanted */

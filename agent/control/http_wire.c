@@ -8,6 +8,8 @@
 
 #include <time.h>
 
+#include "control/http_static.h"
+
 struct header_list {
     struct request_header at[REQUEST_HEADERS_MAX];
     uint32_t count;
@@ -48,6 +50,8 @@ enum MHD_Result http_wire_send(struct MHD_Connection *connection, struct http_re
     struct MHD_Response *response;
     enum MHD_Result res = MHD_NO;
 
+    if (reply->page != NULL)
+        return http_static_send(connection, reply->page);
     response = MHD_create_response_from_buffer(reply->body_len, reply->body, MHD_RESPMEM_MUST_FREE);
     if (response == NULL)
         return MHD_NO;

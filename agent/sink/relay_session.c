@@ -150,7 +150,7 @@ const char *relay_session_waits_because(const struct relay_session *s)
 }
 
 /* Another agent's words, fit for a log. */
-static void text_take(struct errmsg *to, const struct relay_message *m, const char *before)
+static void peer_text_take(struct errmsg *to, const struct relay_message *m, const char *before)
 {
     size_t at = (size_t)snprintf(to->text, sizeof(to->text), "%s", before);
 
@@ -174,7 +174,7 @@ static uint64_t later(uint64_t now_ns, uint64_t bound)
 static void job_decline(struct relay_session *s, struct relay_job *j, const struct relay_message *m,
                         uint64_t now_ns)
 {
-    text_take(&s->declined_why, m, "a batch is declined: ");
+    peer_text_take(&s->declined_why, m, "a batch is declined: ");
     if (s->declined == 0) {
         log_warn("sink '%s': %s; it is kept and offered again", s->set.name, s->declined_why.text);
         s->declined_ns = later(now_ns, s->set.backoff_max_ns);
@@ -418,7 +418,7 @@ static int message_take(struct relay_session *s, const struct relay_message *m, 
         s->welcomed = true;
         return 0;
     case RELAY_ALIVE:
-        text_take(&s->far_why, m, "");
+        peer_text_take(&s->far_why, m, "");
         return 0;
     case RELAY_DECLINED:
         j = job_find(s, m->ref, RELAY_JOB_BEGUN);
@@ -445,7 +445,7 @@ static int message_take(struct relay_session *s, const struct relay_message *m, 
         s->why.text[0] = s->far_why.text[0] = '\0';
         return 0;
     case RELAY_REFUSED:
-        text_take(err, m, "refused: ");
+        peer_text_take(err, m, "refused: ");
         return -EPERM;
     default:
         break;

@@ -15,6 +15,7 @@
 #include "cli/cli_exit.h"
 #include "cli/cli_table.h"
 #include "control/address.h"
+#include "control/http_listen.h"
 
 #define ADDRESS_DEFAULT "127.0.0.1:8000"
 
@@ -65,12 +66,17 @@ int cli_ask(const char *command, const char *address, const char *method, const 
     struct http_ask ask = { .method = method, .url = url, .token = getenv("HYDRANT_TOKEN"),
                             .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = timeout_ms,
                             .direct = true };
+    const char *host = address;
     int res;
 
     memset(ret_answer, 0, sizeof(*ret_answer));
-    if (address_check_peer(address, &err) != 0)
+    if (strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) == 0) {
+        ask.unix_path = address + strlen(HTTP_LISTEN_UNIX);
+        host = "localhost";
+    } else if (address_check_peer(address, &err) != 0) {
         return cli_usage_error(command, "--http: %s", err.text);
-    if (snprintf(url, sizeof(url), "http://%s%s", address, path) >= (int)sizeof(url))
+    }
+    if (snprintf(url, sizeof(url), "http://%s%s", host, path) >= (int)sizeof(url))
         return cli_usage_error(command, "--http: the address is too long");
     res = http_client_open(&client, &err);
     if (res == 0)

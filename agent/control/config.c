@@ -348,10 +348,8 @@ static int load_rest(struct loader *l)
         const char *sink = section_subject(s, "sink");
         const char *deleted = section_subject(s, "deleted");
 
-        if (find_section(user, s->name) != NULL)
-            continue;
         if (stream != NULL && strcmp(stream, "*") != 0)
-            r = load_stream(l, s, stream);
+            r = find_section(user, s->name) == NULL ? load_stream(l, s, stream) : 0;
         else if (sink != NULL && config_sink_private(sink, "*"))
             r = load_sink(l, s, sink);
         else if (deleted != NULL)

@@ -164,6 +164,32 @@ static uint32_t file_mode_of(const struct config *config, const struct sink_conf
     return sink->type == CONFIG_SINK_FILE ? sink->file.mode : config->sinks[0].file.mode;
 }
 
+/*
+ * A stream that is not configured and may not come by itself: all goes to where the error output of
+ * the default stream is, as if it were that one's.
+ */
+static int output_refuse(struct output_settings *o, const char *default_stream)
+{
+    o->framing = SETTINGS_FRAMING_REFUSED;
+    for (uint16_t i = 0; i < o->error_targets; i++) {
+        struct target_settings *t = &o->error_target[i];
+        struct bytes place = BYTES_INIT;
+        int r = t->flat ? 0 : bytes_printf(&place, "%s/%s", t->directory, default_stream);
+
+        if (r)
+            return r;
+        if (!t->flat) {
+            free(t->directory);
+            t->directory = bytes_take_cstr(&place);
+            t->flat = true;
+        }
+        bytes_free(&place);
+        if (!t->directory)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 /* What goes to another agent stays as it is: it is made into files there. */
 static void output_frames(struct output_config *from)
 {
@@ -254,7 +280,7 @@ static int output_find(struct stream_settings *set, struct bytes *shared,
 
 static int sink_add(struct stream_settings *set, struct bytes *shared, const struct config *config,
                     const char *stream_name, const struct stream_config *stream,
-                    const char *sink_name, struct errmsg *err)
+                    const char *sink_name, bool refused, struct errmsg *err)
 {
     const struct sink_config *sink = config_find_sink(config, sink_name);
     struct output_settings *o;
@@ -266,7 +292,7 @@ static int sink_add(struct stream_settings *set, struct bytes *shared, const str
     r = config_resolve_output(stream, sink, &from, err);
     if (r)
         return r;
-    if (sink->type == CONFIG_SINK_RELAY)
+    if (sink->type == CONFIG_SINK_RELAY || refused)
         output_frames(&from);
     r = output_find(set, shared, config, stream, sink, &from, &o);
     if (!r)
@@ -278,17 +304,24 @@ int routing_resolve(const struct config *config, const char *stream_name,
                     struct stream_settings *ret_set, struct errmsg *err)
 {
     const struct stream_config *stream = config_find_stream(config, stream_name);
+    bool refused = !config_stream_wanted(config, stream_name);
     struct bytes shared[WAL_OUTPUTS_MAX] = { BYTES_INIT };
     int r = 0;
 
     memset(ret_set, 0, sizeof(*ret_set));
     ret_set->named = stream != NULL;
+    if (refused)
+        stream = config_find_stream(config, config->agent.default_stream);
     if (!stream)
         stream = &config->stream_default;
     if (stream->sinks.count > WAL_OUTPUTS_MAX)
         r = errmsg_set(err, -E2BIG, "more than %d sinks", WAL_OUTPUTS_MAX);
     for (size_t i = 0; !r && i < stream->sinks.count; i++)
-        r = sink_add(ret_set, shared, config, stream_name, stream, stream->sinks.items[i], err);
+        r = sink_add(ret_set, shared, config, stream_name, stream, stream->sinks.items[i],
+                     refused, err);
+    for (uint16_t i = 0; !r && refused && i < ret_set->outputs; i++)
+        if (output_refuse(&ret_set->output[i], config->agent.default_stream))
+            r = errmsg_set(err, -ENOMEM, "no memory");
     if (!r && ret_set->outputs == 0)
         r = errmsg_set(err, -EINVAL, "no sinks");
     for (size_t i = 0; i < WAL_OUTPUTS_MAX; i++)

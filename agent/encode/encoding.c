@@ -43,7 +43,7 @@ const char *encoding_extension(const struct output_settings *set)
 
     if (set->framing == SETTINGS_FRAMING_RECORDS)
         return "records";
-    if (set->framing == SETTINGS_FRAMING_FRAMES)
+    if (set->framing == SETTINGS_FRAMING_FRAMES || set->framing == SETTINGS_FRAMING_REFUSED)
         return "frames";
     if (set->framing == SETTINGS_FRAMING_ARRAY)
         return arrays[set->compression];
@@ -703,6 +703,9 @@ int encoding_look(struct encoding *e, const struct event *ev, bool first)
     e->letter_len = ev->len;
     if (e->set->framing == SETTINGS_FRAMING_FRAMES)
         return frame_look(e, ev);
+    if (e->set->framing == SETTINGS_FRAMING_REFUSED)
+        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "its stream is not configured, and "
+                      "auto_create_streams is no");
     r = record ? record_look(e, ev) : object_look(e, ev, first);
     if (!r && e->hidden.count > 0)
         r = partition_key(record ? &e->record.schema : e->row_schema, e->cells,

@@ -46,6 +46,8 @@ enum settings_framing {
     SETTINGS_FRAMING_ARRAY,     /* json: one array of objects */
     SETTINGS_FRAMING_RECORDS,   /* each event: its length, 4 bytes little endian, then its bytes */
     SETTINGS_FRAMING_FRAMES,    /* raw: as the log has them: encode/framing.h */
+    SETTINGS_FRAMING_REFUSED,   /* raw: not at all: the stream is nobody's, and its events go to */
+                                /* the error output */
     SETTINGS_FRAMING_COUNT
 };
 

@@ -126,6 +126,7 @@ static CURLcode options_set(struct http_client *client, const struct http_ask *a
     SET(CURLOPT_ERRORBUFFER, client->error_text);
     SET(CURLOPT_URL, ask->url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_UNIX_SOCKET_PATH, ask->unix_path);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms);

@@ -23,6 +23,7 @@ struct http_client;
 struct http_ask {
     const char *method;         /* "GET", "POST", ... */
     const char *url;            /* http or https */
+    const char *unix_path;      /* of the socket where that is served; NULL: where the url says */
     const char *token;          /* bearer token; NULL or "": none */
     const char *content_type;   /* of the body; NULL: no header */
     const void *body;           /* borrowed; NULL: none */

@@ -51,6 +51,38 @@ static void expect_directory(const struct target_settings *t, const char *relati
     assert_string_equal(t->directory, want);
 }
 
+/* Its events go to the error output of the default stream, wherever that is. */
+static void what_is_nobodys_is_refused_into_the_default_streams_place(void **state)
+{
+    static const char text[] =
+        "[agent]\nauto_create_streams = no\ndefault_stream = main\n"
+        "[stream main]\nsinks = local,s\nformat = csv\npartition_by = k\nprefix = p/\n"
+        "error_prefix = bad/\n[sink s]\ntype = s3\nbucket = b\nprefix = q\nlayout = flat\n"
+        "[stream known]\n";
+    struct stream_settings set;
+    const struct output_settings *o = &set.output[0];
+
+    (void)state;
+    resolve(text, "nobodys", &set);
+    assert_int_equal(set.outputs, 1);
+    assert_int_equal(o->framing, SETTINGS_FRAMING_REFUSED);
+    assert_string_equal(o->format, "raw");
+    assert_string_equal(o->partition_by, "");
+    assert_string_equal(o->error_prefix, "bad/");
+    assert_int_equal(o->error_targets, 2);
+    expect_directory(&o->error_target[0], "hydrant-data/out/main");
+    assert_true(o->error_target[0].flat);
+    assert_string_equal(o->error_target[1].directory, "b/q");
+    assert_false(set.named);
+    stream_settings_fini(&set);
+    resolve(text, "known", &set);
+    assert_int_equal(o->framing, SETTINGS_FRAMING_NONE);
+    stream_settings_fini(&set);
+    resolve(text, "main", &set);
+    assert_string_equal(o->format, "csv");
+    stream_settings_fini(&set);
+}
+
 static void an_unknown_stream_takes_the_defaults(void **state)
 {
     struct stream_settings set;
@@ -458,7 +490,8 @@ static void a_stream_without_a_sink_is_an_error_that_names_both(void **state)
 {
     char name[] = "nowhere";
     char *names[] = { name };
-    struct config c = { .stream_default = { .sinks = { names, 1 } } };
+    struct config c = { .agent = { .auto_create_streams = true },
+                        .stream_default = { .sinks = { names, 1 } } };
     struct stream_settings set;
     struct errmsg err = { "" };
 
@@ -521,6 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_stream_takes_the_defaults),
+        cmocka_unit_test(what_is_nobodys_is_refused_into_the_default_streams_place),
         cmocka_unit_test(a_streams_own_section_counts),
         cmocka_unit_test(sinks_with_equal_settings_share_an_output),
         cmocka_unit_test(what_an_output_writes_comes_from_stream_and_sink),

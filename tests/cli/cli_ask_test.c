@@ -14,24 +14,42 @@
 #include "cli/cli.h"
 #include "cli/cli_ask.h"
 #include "cli/cli_exit.h"
+#include "control/config_text.h"
 #include "control/fake_shard.h"
 #include "control/http_server.h"
+#include "libshm-client/scratch.h"
 
 struct fixture {
     struct fake_shard shard;
+    struct scratch *scratch;
+    struct intake_counters counters;
+    struct config *config;
     struct http_server *server;
     struct capture c;
 };
 
+static int stream_take(void *ctx, const char *stream)
+{
+    (void)ctx;
+    (void)stream;
+    return 0;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct http_server_options options = { .listen = "127.0.0.1:0", .token = "t0ken" };
+    struct http_server_options options = { .listen = "127.0.0.1:0" };
     char address[32];
 
     assert_non_null(f);
     fake_shard_start(&f->shard);
     options.mailbox = &f->shard.box;
+    f->config = config_of("[http]\ntoken = t0ken\n", "");
+    assert_int_equal(scratch_setup((void **)&f->scratch), 0);
+    options.ingest = (struct http_ingest_options){.shm_dir = f->scratch->dir,
+                                                  .stream_take = stream_take,
+                                                  .counters = &f->counters};
+    options.config = (struct http_config){config_look, f->config};
     assert_int_equal(http_server_start(&options, &f->server, NULL), 0);
     (void)snprintf(address, sizeof(address), "127.0.0.1:%d", http_server_port(f->server));
     assert_int_equal(setenv("HYDRANT_HTTP", address, 1), 0);
@@ -48,6 +66,8 @@ static int teardown(void **state)
 
     http_server_stop(f->server);
     fake_shard_stop(&f->shard);
+    config_free(f->config);
+    assert_int_equal(scratch_teardown((void **)&f->scratch), 0);
     free(f);
     return 0;
 }

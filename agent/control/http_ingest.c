@@ -16,7 +16,8 @@
 #include "intake/message_body.h"
 #include "wal/wal_source.h"
 
-#define RETRY_NS 1000000ULL
+#define RETRY_NS 1000000ULL     /* for room */
+#define LOOK_NS  100000000ULL   /* at a ring that should become durable and perhaps is spoilt */
 
 struct http_ingest {
     struct intake_ring rings[2];        /* of events and of records */
@@ -329,8 +330,14 @@ struct http_put *http_ingest_next(struct http_ingest *in, uint64_t now_ns)
 
     if (in->done == NULL && in->waiting != NULL) {
         rooms_turn(in, now_ns);
+        /* Y1, full fence: who is not seen to wait sees what is durable; pairs with the one of
+         * ring_file_publish(), behind which the shard looks whether somebody waits. */
+        atomic_store_explicit(&in->counters->syncs_awaited, true, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst);
         syncs_turn(in, now_ns);
     }
+    if (in->waiting == NULL)
+        atomic_store_explicit(&in->counters->syncs_awaited, false, memory_order_relaxed);
     put = in->done;
     if (put != NULL) {
         in->done = put->next;
@@ -342,9 +349,18 @@ struct http_put *http_ingest_next(struct http_ingest *in, uint64_t now_ns)
 
 uint64_t http_ingest_deadline_ns(const struct http_ingest *in, uint64_t now_ns)
 {
+    uint64_t nearest = in->waiting != NULL ? now_ns + LOOK_NS : UINT64_MAX;
+
     if (in->done != NULL || in->fresh)
         return now_ns;
-    return in->waiting != NULL ? now_ns + RETRY_NS : UINT64_MAX;
+    for (const struct http_put *put = in->waiting; put != NULL; put = put->next) {
+        uint64_t by_ns = put->committed ? put->durable_by_ns : now_ns + RETRY_NS;
+
+        if (in->sync_by_ns < by_ns)
+            by_ns = in->sync_by_ns;
+        nearest = by_ns < nearest ? by_ns : nearest;
+    }
+    return nearest < now_ns ? now_ns : nearest;
 }
 
 bool http_ingest_shut(struct http_ingest *in, uint64_t by_ns)

@@ -3,8 +3,9 @@
  *
  * A put is all or nothing: its events become visible by one store. It is committed at once, or
  * waits a little for room, behind those that wait already. If durability is wanted it waits for a
- * sync, which the first one that waits triggers and all share. Nothing here blocks: what waits is
- * looked at each millisecond.
+ * sync, which the first one that waits triggers and all share. Nothing here blocks: what waits for
+ * room is looked at each millisecond, what waits for a sync when more is durable: the shard tells
+ * whoever drives this, as long as `syncs_awaited` of the counters says that somebody waits.
  *
  *     http_ingest_put()    0: it is done, put->result and what goes with it are set
  *                          -EINPROGRESS: http_ingest_next() will hand it out when it is

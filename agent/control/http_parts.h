@@ -32,6 +32,7 @@ struct http_server {
     uint64_t body_bytes_max;
     unsigned active;            /* requests begun and not completed; HTTP thread */
     int daemon_fd;              /* the daemon's epoll descriptor */
+    int durable_fd;             /* borrowed; -1: none */
     int port;                   /* 0: a Unix socket */
     char *unix_path;            /* owned; NULL: none */
     _Atomic bool stopping;

@@ -95,13 +95,17 @@ static void on_run_failed(void)
 /* Waits for something to do, at most until until_ns, and does it. */
 static void server_turn(struct http_server *server, uint64_t until_ns)
 {
-    struct pollfd fds[2] = {
+    struct pollfd fds[3] = {
         { .fd = server->daemon_fd, .events = POLLIN },
         { .fd = http_hub_fd(server->hub), .events = POLLIN },
+        { .fd = server->durable_fd, .events = POLLIN },
     };
+    uint64_t events;
 
-    if (poll(fds, 2, turn_timeout_ms(server, until_ns)) < 0)
+    if (poll(fds, 3, turn_timeout_ms(server, until_ns)) < 0)
         INVARIANT(errno == EINTR || errno == ENOMEM);
+    else if (fds[2].revents != 0)
+        (void)!read(server->durable_fd, &events, sizeof(events));
     http_exchanges_turn(server);
     turn_shut(server);
     if (MHD_run(server->daemon) != MHD_YES)
@@ -261,6 +265,7 @@ int http_server_start(const struct http_server_options *options, struct http_ser
         goto fail;
     }
     server->config = options->config;
+    server->durable_fd = options->durable_fd > 0 ? options->durable_fd : -1;
     server->bodies.max = BODIES_OF_ONE * server->body_bytes_max;
     if (server->bodies.max < BODIES_BYTES_MIN)
         server->bodies.max = BODIES_BYTES_MIN;

@@ -29,6 +29,7 @@ struct http_server_options {
     uint64_t body_bytes_max;    /* larger bodies: 413; 0 = 8 MiB */
     struct mailbox *mailbox;    /* borrowed until stop; requests in it may outlive that */
     struct http_ingest_options ingest;  /* borrowed until stop */
+    int durable_fd;             /* borrowed eventfd: more of its ring is durable; 0: none */
     struct http_config config;          /* in force, with the token; its context: the same */
     const char *firehose_access_key;    /* with its secret: of the Firehose endpoint; "" or NULL: */
     const char *firehose_secret_key;    /* none; read in start only */

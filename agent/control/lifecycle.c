@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -40,6 +41,7 @@ struct life {
     struct relay_listener *relay;   /* owned; NULL: nothing of it to do */
     struct intake_counters counters;
     struct relay_counters relay_counters;
+    int durable_fd;                 /* owned: wakes HTTP when more of its ring is durable */
 };
 
 static void on_signal(int number)
@@ -118,6 +120,25 @@ static bool on_sink(void *ctx, const char *sink)
     return config_find_sink(ctx, sink) != NULL;
 }
 
+/* On the thread of any shard. */
+static void on_durable(void *ctx)
+{
+    struct life *life = ctx;
+    uint64_t one = 1;
+
+    /* Behind the fence of ring_file_publish(), which pairs with Y1 in http_ingest_next(). */
+    if (atomic_load_explicit(&life->counters.syncs_awaited, memory_order_relaxed))
+        (void)!write(life->durable_fd, &one, sizeof(one));
+}
+
+/* On the first's. */
+static void on_control(void *ctx, struct shard_request *req)
+{
+    struct life *life = ctx;
+
+    reload_control(life->reload, req);
+}
+
 static bool intake_wanted(const struct config *c)
 {
     return c->intake.tcp.count + c->intake.unix_paths.count + c->intake.udp.count > 0;
@@ -158,8 +179,9 @@ static int agent_open(struct life *life, struct errmsg *err)
         .directories = on_directories,
         .sink = on_sink,
         .settings_ctx = (void *)(uintptr_t)c,
-        .control = reload_control,
-        .control_ctx = life->reload,
+        .control = on_control,
+        .durable = on_durable,
+        .control_ctx = life,
         .intake = &life->counters,
         .relay = &life->relay_counters,
     };
@@ -244,6 +266,7 @@ static int http_start(struct life *life, struct errmsg *err)
             .counters = &life->counters,
         },
         .config = {on_look, life},
+        .durable_fd = life->durable_fd,
         .firehose_access_key = c->http.firehose_access_key,
         .firehose_secret_key = c->http.firehose_secret_key,
     };
@@ -425,7 +448,7 @@ static int turns_run(struct life *life)
 int lifecycle_run(const char *path, const struct config_overrides *overrides)
 {
     const struct config *c;
-    struct life life = {0};
+    struct life life = {.durable_fd = -1};
     struct errmsg err = {""};
     int code = 1;
 
@@ -438,6 +461,11 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     cores_choose(c);
     umask(0);       /* file_mode is meant as it is written */
     descriptors_raise();
+    life.durable_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (life.durable_fd < 0) {
+        log_error("no event descriptor: %s", strerror(errno));
+        goto out;
+    }
     if (agent_open(&life, &err)) {
         log_error("%s", err.text);
         goto out;
@@ -463,5 +491,7 @@ out:
     http_server_stop(life.http);
     shards_close(life.shards);
     reload_close(life.reload);
+    if (life.durable_fd >= 0)
+        (void)close(life.durable_fd);
     return code;
 }

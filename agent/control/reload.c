@@ -420,10 +420,8 @@ static void sweep_end(struct reload *r)
 
 /* ---- turns ---- */
 
-void reload_control(void *ctx, struct shard_request *req)
+void reload_control(struct reload *r, struct shard_request *req)
 {
-    struct reload *r = ctx;
-
     req->next = NULL;
     *r->last = req;
     r->last = &req->next;

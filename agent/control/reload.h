@@ -40,8 +40,8 @@ void reload_shards(struct reload *r, struct shards *shards,
 /* Sinks that are not files: before the shards hear of a configuration. */
 int reload_remote_sinks(struct shards *shards, const struct config *config, struct errmsg *err);
 
-/* A shard_options.control: a REQUEST_CONTROL whose `control` is a struct rest_change. */
-void reload_control(void *ctx, struct shard_request *req);
+/* A REQUEST_CONTROL came, whose `control` is a struct rest_change. */
+void reload_control(struct reload *r, struct shard_request *req);
 
 /* SIGHUP came. */
 void reload_ask(struct reload *r);

@@ -47,6 +47,7 @@ struct intake_counters {
     _Atomic uint64_t datagrams_dropped;     /* by the kernel: the receive buffer was full */
     _Atomic uint64_t waiting;               /* connections not read: the ring is full */
     _Atomic uint32_t configurations;        /* raised when other streams may be there */
+    _Atomic bool syncs_awaited;             /* by HTTP */
 };
 
 static inline void intake_count(_Atomic uint64_t *counter, uint64_t more)

@@ -220,6 +220,7 @@ struct shards {
     struct shard_options opt;       /* strings owned */
     uint8_t uuid[16], boot_id[16];  /* of the log */
     uint64_t epoch;
+    uint32_t pid;                   /* of this process */
     int data_dir, spool_dir, state_dir;     /* owned */
     struct shard **shard;           /* owned; by number */
     uint32_t count;                 /* surplus ones included */

@@ -166,7 +166,7 @@ void publish_turn(struct shard *s)
 {
     uint64_t synced = s->writer.synced_lsn, routed = shard_routed_lsn(s);
     uint64_t now = loop_now_ns(s->loop);
-    bool durable = synced != s->durable_published;
+    bool durable = synced != s->durable_published, own = false;
     bool delivered = routed != s->routed_published || s->batches_finished != s->finished_published;
 
     s->remove_left = REMOVE_BYTES_A_TURN;
@@ -188,6 +188,7 @@ void publish_turn(struct shard *s)
             if (pos - r->durable - 1 < UINT64_MAX / 2 && r->state == RING_READING) {
                 r->durable = pos;
                 ring_file_publish(&r->file, SHM_POS_DURABLE, pos);
+                own |= r->file.super.pid == s->all->pid;
             }
             pos = known && delivered ? wal_ring_pos_take(known, ring_low_water(s, known, routed))
                                      : r->delivered;
@@ -199,6 +200,8 @@ void publish_turn(struct shard *s)
         if (r->dead_ns != 0)
             ring_retire_step(s, r, routed);
     }
+    if (own && s->opt.durable)
+        s->opt.durable(s->opt.control_ctx);
     if (s->forget_next < s->rings_at_start)
         rings_forget(s);
     s->durable_published = synced;

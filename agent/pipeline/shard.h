@@ -51,7 +51,8 @@ struct shard_options {                  /* of the agent; strings are copied */
     shard_sink_fn sink;
     void *settings_ctx;
     void (*control)(void *ctx, struct shard_request *req);  /* takes it over; the first's thread */
-    void *control_ctx;
+    void (*durable)(void *ctx);         /* more of a ring of this process is; any shard's thread; */
+    void *control_ctx;                  /* NULL: nobody wants to know */
     const struct intake_counters *intake;   /* borrowed; NULL: none */
     const struct relay_counters *relay;     /* likewise */
 };

@@ -97,6 +97,7 @@ static int options_copy(struct shards *a, const struct shard_options *opt)
     a->opt.wal_dir = strdup(opt->wal_dir);
     a->opt.shm_dir = strdup(opt->shm_dir);
     a->opt.shm_group = opt->shm_group ? strdup(opt->shm_group) : NULL;
+    a->pid = (uint32_t)getpid();
     if (a->opt.shards == 0)
         a->opt.shards = 1;
     return a->opt.agent_name && a->opt.data_dir && a->opt.wal_dir && a->opt.shm_dir

@@ -63,12 +63,33 @@ static void every_length_and_alignment_agrees_with_the_definition(void **state)
             assert_int_equal(crc32c(0, data + start, len), crc32c_by_bits(data + start, len));
 }
 
+static void sums_of_pieces_make_that_of_the_whole(void **state)
+{
+    static uint8_t data[70000];
+    uint32_t whole, zeros;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * i + 3 * i);
+    whole = crc32c(0, data, sizeof(data));
+    for (size_t cut = 0; cut <= sizeof(data); cut += 997)
+        assert_int_equal(crc32c_combine(crc32c(0, data, cut),
+                                        crc32c(0, data + cut, sizeof(data) - cut),
+                                        sizeof(data) - cut), whole);
+    assert_int_equal(crc32c_combine(whole, 0, 0), whole);
+    /* Lengths beyond 32 bits: twice 2^32 zeros are 2^33 of them. */
+    zeros = crc32c_combine(crc32c_combine(1, 0, 1ULL << 32), 0, 1ULL << 32);
+    assert_int_equal(crc32c_combine(1, 0, 1ULL << 33), zeros);
+    assert_int_not_equal(crc32c_combine(1, 0, 1ULL << 32), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_the_published_vectors),
         cmocka_unit_test(a_sum_goes_on_where_the_last_one_ended),
         cmocka_unit_test(every_length_and_alignment_agrees_with_the_definition),
+        cmocka_unit_test(sums_of_pieces_make_that_of_the_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

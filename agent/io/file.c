@@ -163,11 +163,6 @@ ssize_t file_read(int fd, void *buf, size_t len, uint64_t offset)
     return (ssize_t)done;
 }
 
-void file_read_ahead(int fd, uint64_t offset, uint64_t len)
-{
-    (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
-}
-
 int file_write(int fd, const void *buf, size_t len, uint64_t offset)
 {
     size_t done = 0;

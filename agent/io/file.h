@@ -49,8 +49,6 @@ int file_fs(int fd, struct file_fs *ret_fs);
 
 /* The whole length or -errno; a read that ends early returns the bytes there were. */
 ssize_t file_read(int fd, void *buf, size_t len, uint64_t offset);
-/* It will be read soon: the kernel may begin, nobody waits. */
-void file_read_ahead(int fd, uint64_t offset, uint64_t len);
 int file_write(int fd, const void *buf, size_t len, uint64_t offset);
 
 int file_truncate(int fd, uint64_t size_bytes);

@@ -58,6 +58,7 @@ void deliver_remote_begin(struct seal_target *t)
         .spool_name = sb->spool.name,
         .file_bytes = sb->file_bytes,
         .crc32c = sb->crc32c,
+        .block_crc32c = sb->spool.block_crc32c,
         .first_lsn = sb->batch.first_lsn,
         .last_lsn = sb->batch.last_lsn,
         .events = sb->batch.events,

@@ -19,7 +19,6 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "io/clock.h"
-#include "io/file.h"
 #include "sink/delivery_job.h"
 #include "sink/remote_settings.h"
 
@@ -64,14 +63,6 @@ static void unlock(struct delivery *d)
     int rc = pthread_mutex_unlock(&d->lock);
 
     INVARIANT(rc == 0);
-}
-
-static uint64_t random64(void)
-{
-    uint64_t random;
-
-    file_random(&random, sizeof(random));
-    return random;
 }
 
 /* --- sinks ---------------------------------------------------------------------------------- */
@@ -289,7 +280,7 @@ static void ask_send(struct delivery *d, struct remote_sink *sink,
 static void credentials_turn_do(struct delivery *d, struct remote_sink *sink,
                                 const struct delivery_turn *now)
 {
-    struct credentials_turn turn = {now->now_ns, now->utc_ns, random64()};
+    struct credentials_turn turn = {now->now_ns, now->utc_ns, delivery_random64()};
     const struct credentials_ask *ask;
 
     if (sink->asking == REMOTE_ASK_ANSWERED)

@@ -1,9 +1,9 @@
 /*
  * delivery_job: lanes: planned, read, sent, answered, until the kind says that the job is over.
  *
- * The batch's file is read before it is sent: what a service stores is what was sealed, byte for
- * byte, or it is nothing. Parts are read in their order, so that one pass over the file makes the
- * checksum of each and of the whole.
+ * What a service stores is what was sealed, byte for byte, or it is nothing: what is sent of a file
+ * is counted on its way, and held back at its end if it has another checksum than the lane's. That
+ * checksum is the seal's own, or comes of reading the file before, where the kind asks for it.
  *
  * Owns:   see the header.
  * Thread: delivery.
@@ -23,6 +23,8 @@
 
 enum { REPLY_HEADERS_MAX = 64, CONNECT_TIMEOUT_MS = 10000 };
 
+static const char other_bytes[] = "it is not what was sealed";
+
 void remote_doubt_file(struct remote_job *job)
 {
     job->doubted = true;
@@ -30,7 +32,13 @@ void remote_doubt_file(struct remote_job *job)
     job->doubt_crc32c = 0;
 }
 
-static uint64_t random64(void)
+void remote_damaged_file(struct remote_job *job, const char *why)
+{
+    job->damaged = true;
+    errmsg_set(&job->err, -EBADMSG, "spool/%s: %s", job->spool_name, why);
+}
+
+uint64_t delivery_random64(void)
 {
     uint64_t random;
 
@@ -99,12 +107,6 @@ static void lane_drop(struct remote_lane *lane, uint64_t now_ns)
 
 /* --- the file ------------------------------------------------------------------------------- */
 
-static void file_damaged(struct remote_job *job, const char *why)
-{
-    job->file = REMOTE_FILE_DAMAGED;
-    errmsg_set(&job->err, -EBADMSG, "spool/%s: %s", job->spool_name, why);
-}
-
 /* Reads `len` bytes at `at`. False: it cannot be done. */
 static bool file_read_whole(struct remote_job *job, uint8_t *to, size_t len, uint64_t at)
 {
@@ -112,7 +114,7 @@ static bool file_read_whole(struct remote_job *job, uint8_t *to, size_t len, uin
         ssize_t n = file_read(job->file_fd, to + have, len - have, at + have);
 
         if (n <= 0) {
-            file_damaged(job, n < 0 ? strerror((int)-n) : "it is shorter than it was sealed");
+            remote_damaged_file(job, n < 0 ? strerror((int)-n) : "it is shorter than it was sealed");
             return false;
         }
         have += (size_t)n;
@@ -134,7 +136,7 @@ static void doubt_step(struct remote_job *job, struct delivery_turn *turn)
         return;
     job->doubted = false;
     if (job->doubt_crc32c != job->crc32c)
-        file_damaged(job, "it is not what was sealed");
+        remote_damaged_file(job, other_bytes);
 }
 
 static bool read_begin(struct remote_lane *lane)
@@ -161,21 +163,6 @@ static bool read_end(struct remote_lane *lane)
     return true;
 }
 
-/* As far as it is read in order, the file's own checksum goes along. */
-static void file_count(struct remote_job *job, uint64_t at, const uint8_t *data, size_t len)
-{
-    if (at != job->file_read || job->file != REMOTE_FILE_UNREAD)
-        return;
-    job->file_crc32c = crc32c(job->file_crc32c, data, len);
-    job->file_read += len;
-    if (job->file_read < job->file_bytes)
-        return;
-    if (job->file_crc32c == job->crc32c)
-        job->file = REMOTE_FILE_SOUND;
-    else
-        file_damaged(job, "it is not what was sealed");
-}
-
 static void lane_read(struct remote_lane *lane, struct delivery_turn *turn)
 {
     struct remote_job *job = lane->job;
@@ -188,31 +175,26 @@ static void lane_read(struct remote_lane *lane, struct delivery_turn *turn)
     } else {
         uint64_t at = lane->file_at + lane->hashed;
 
-        if (lane->hashed == 0) {
+        if (lane->hashed == 0)
             sound = read_begin(lane);
-            file_read_ahead(job->file_fd, at, len + DELIVERY_READ_AHEAD_BYTES);
-        } else {
-            file_read_ahead(job->file_fd, at + DELIVERY_READ_AHEAD_BYTES, len);
-        }
         if (sound && file_read_whole(job, turn->buffer, len, at)) {
             lane->crc32c = crc32c(lane->crc32c, turn->buffer, len);
             if (lane->sha256_wanted)
                 sound = EVP_DigestUpdate(lane->sha256_ctx, turn->buffer, len) == 1;
             lane->hashed += len;
-            file_count(job, at, turn->buffer, len);
             if (sound && lane->hashed == lane->file_len)
                 sound = read_end(lane);
         }
     }
     if (!sound)
-        file_damaged(job, "its hash cannot be computed");
-    if (job->file == REMOTE_FILE_DAMAGED) {
-        job->reading = NULL;
-        lane_set(lane, REMOTE_LANE_FREE);   /* the kind decides anew */
-    } else if (!job->doubted && lane->hashed == lane->file_len) {
-        job->reading = NULL;
-        lane_set(lane, REMOTE_LANE_READY);
-    }
+        remote_damaged_file(job, "its hash cannot be computed");
+    if (!job->damaged && (job->doubted || lane->hashed < lane->file_len))
+        return;
+    if (!job->damaged && lane->file_len == job->file_bytes && lane->crc32c != job->crc32c)
+        remote_damaged_file(job, other_bytes);
+    job->reading = NULL;
+    lane_set(lane, job->damaged ? REMOTE_LANE_FREE      /* the kind decides anew */
+                                : REMOTE_LANE_READY);
 }
 
 /* The first in the file of those that are to be read. */
@@ -229,10 +211,11 @@ static struct remote_lane *lane_to_read(struct remote_job *job)
 /* A plan is to be carried out, for the first time or once more. */
 static void lane_to_send(struct remote_lane *lane)
 {
-    bool read = lane->hash && (lane->job->doubted || lane->hashed < lane->file_len);
+    bool read = lane->file_len > 0
+                && (lane->job->doubted || (lane->hash && lane->hashed < lane->file_len));
 
     if (read)
-        lane->hashed = 0;
+        lane->hashed = lane->hash ? 0 : lane->file_len;
     lane_set(lane, read ? REMOTE_LANE_READ : REMOTE_LANE_READY);
 }
 
@@ -256,7 +239,8 @@ static void lane_answered(struct remote_lane *lane, const struct remote_outcome 
         log_debug("sink '%s': %s: %s", job->sink, job->key, outcome->text.text);
     if (outcome->class != RETRY_OK)
         bytes_free(&lane->body);        /* it may wait for long, beside many others */
-    LANE_RETRY(lane, retry_done(&sink->retry, &lane->retry, &reply, turn->now_ns, random64()));
+    LANE_RETRY(lane, retry_done(&sink->retry, &lane->retry, &reply, turn->now_ns,
+                                delivery_random64()));
     if (outcome->class == RETRY_OK && !outcome->again)
         lane_set(lane, REMOTE_LANE_FREE);
     else
@@ -289,6 +273,14 @@ static uint32_t head_split(struct bytes *head, struct request_header *to)
     return count;
 }
 
+/* Nothing is wrong with the service. The kind decides anew. */
+static void lane_damaged(struct remote_lane *lane, const char *why, uint64_t now_ns)
+{
+    remote_damaged_file(lane->job, why);
+    LANE_RETRY(lane, retry_forget(&lane->job->at->retry, &lane->retry, now_ns));
+    lane_set(lane, REMOTE_LANE_FREE);
+}
+
 static void lane_take(struct remote_lane *lane, struct delivery_turn *turn)
 {
     const struct remote_kind *kind = lane->job->at->kind;
@@ -314,7 +306,10 @@ static void lane_take(struct remote_lane *lane, struct delivery_turn *turn)
         outcome.text = call->err;
     }
     http_call_fini(call);
-    lane_answered(lane, &outcome, turn);
+    if (call->result == -EIO || call->result == -EBADMSG)
+        lane_damaged(lane, call->result == -EIO ? call->err.text : other_bytes, turn->now_ns);
+    else
+        lane_answered(lane, &outcome, turn);
 }
 
 /* NULL: the system's. */
@@ -346,6 +341,7 @@ static int call_start(struct remote_lane *lane, struct delivery_turn *turn, stru
         .body_fd = lane->job->file_fd,
         .body_at = lane->file_at,
         .body_len = lane->body.len > 0 ? lane->body.len : lane->file_len,
+        .body_crc32c = lane->crc32c,
         .connect_timeout_ms = timeout_ms < CONNECT_TIMEOUT_MS ? (uint32_t)timeout_ms
                                                               : CONNECT_TIMEOUT_MS,
         .stall_timeout_ms = (uint32_t)timeout_ms,
@@ -424,10 +420,7 @@ static bool job_begin(struct remote_job *job)
     int r;
 
     job->file_fd = file_open(job->spool_dir, job->spool_name, O_RDONLY, 0);
-    job->file = REMOTE_FILE_UNREAD;
-    job->file_read = 0;
-    job->file_crc32c = 0;
-    job->doubted = false;
+    job->damaged = job->doubted = false;
     if (job->file_fd < 0) {
         job->result = job->file_fd == -ENOENT ? SINK_DAMAGED : SINK_RETRY;
         errmsg_set_errno(&job->err, job->file_fd, "spool/%s", job->spool_name);

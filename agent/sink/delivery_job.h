@@ -9,10 +9,7 @@
 
 #include "sink/remote.h"
 
-enum {
-    DELIVERY_READ_BYTES = 1 << 20,          /* of a file in a turn, for each job */
-    DELIVERY_READ_AHEAD_BYTES = 8 << 20     /* that the disk is asked for before */
-};
+enum { DELIVERY_READ_BYTES = 1 << 20 };     /* of a file in a turn, for each job */
 
 /* What all of a turn's steps know. */
 struct delivery_turn {
@@ -22,6 +19,8 @@ struct delivery_turn {
     uint64_t next_ns;                       /* out: the earliest time to look again */
     void (*on_answer)(struct http_call *call);
 };
+
+uint64_t delivery_random64(void);
 
 /* Moves what can be moved. True: the job is over, its result is set, and it holds nothing more. */
 bool delivery_job_step(struct remote_job *job, struct delivery_turn *turn);

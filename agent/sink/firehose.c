@@ -98,19 +98,7 @@ static bool all_put(const struct remote_job *job, const struct hose *h)
 
 static enum remote_plan hose_plan(struct remote_job *job, struct remote_lane *lane)
 {
-    const struct hose *h = job->own;
-
-    if (job->lanes_out > 0)
-        return REMOTE_WAIT;
-    if (job->file == REMOTE_FILE_DAMAGED || all_put(job, h)) {
-        job->result = job->file == REMOTE_FILE_DAMAGED ? SINK_DAMAGED : SINK_DONE;
-        return REMOTE_OVER;
-    }
-    /* The one plan: the whole file is looked at, then request follows request. */
-    lane->file_at = 0;
-    lane->file_len = job->file_bytes;
-    lane->hash = true;
-    return REMOTE_SEND;
+    return remote_plan_whole(job, lane, all_put(job, job->own));
 }
 
 /* --- the request ---------------------------------------------------------------------------- */

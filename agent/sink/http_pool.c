@@ -11,14 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
+#include "base/crc32c.h"
 #include "base/invariant.h"
+#include "io/file.h"
 #include "sink/http_curl.h"
 
 enum {
     HEAD_BYTES_MAX = 64 * 1024,
-    SEND_BYTES = 512 * 1024,        /* that are read and handed over at once */
+    SEND_BYTES = 256 * 1024,        /* that are read and handed over at once: cache keeps them */
     STALL_BYTES_A_SECOND = 1024     /* less counts as nothing */
 };
 
@@ -28,7 +29,8 @@ struct http_slot {
     struct http_call *call;         /* borrowed; NULL: free */
     CURL *easy;                     /* owned */
     struct curl_slist *headers;     /* owned */
-    uint64_t read;                  /* of the body */
+    uint64_t read;                  /* of the body, */
+    uint32_t crc32c;                /* and of what was read of its file */
     bool head_whole;
     int own_result;                 /* why a callback has broken it off */
     char error_text[CURL_ERROR_SIZE];
@@ -41,6 +43,22 @@ struct http_pool {
 };
 
 /* --- callbacks ------------------------------------------------------------------------------ */
+
+/* The next bytes of the body's file. How many, or -errno with the call's text. */
+static ssize_t file_next(struct http_slot *slot, char *to, size_t len)
+{
+    struct http_call *call = slot->call;
+    uint64_t at = call->body_at + slot->read, rest = call->body_len - slot->read;
+    ssize_t n = file_read(call->body_fd, to, len, at);
+
+    if (n <= 0)
+        return errmsg_set(&call->err, -EIO, "what is to be sent cannot be read: %s",
+                          n < 0 ? strerror((int)-n) : "its file is shorter");
+    slot->crc32c = crc32c(slot->crc32c, to, (size_t)n);
+    if ((uint64_t)n == rest && slot->crc32c != call->body_crc32c)
+        return errmsg_set(&call->err, -EBADMSG, "what is to be sent has changed");
+    return n;
+}
 
 static size_t on_read(char *to, size_t size, size_t count, void *ctx)
 {
@@ -56,14 +74,10 @@ static size_t on_read(char *to, size_t size, size_t count, void *ctx)
         memcpy(to, (const uint8_t *)call->body + slot->read, len);
         n = (ssize_t)len;
     } else {
-        do
-            n = pread(call->body_fd, to, len, (off_t)(call->body_at + slot->read));
-        while (n < 0 && errno == EINTR);
+        n = file_next(slot, to, len);
     }
-    if (n <= 0) {
-        slot->own_result = -EIO;
-        errmsg_set(&slot->call->err, -EIO, "what is to be sent cannot be read: %s",
-                   n < 0 ? strerror(errno) : "its file is shorter");
+    if (n < 0) {
+        slot->own_result = (int)n;
         return CURL_READFUNC_ABORT;
     }
     slot->read += (uint64_t)n;
@@ -79,10 +93,11 @@ static int on_seek(void *ctx, curl_off_t offset, int origin)
 {
     struct http_slot *slot = ctx;
 
-    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > slot->call->body_len)
+    if (origin != SEEK_SET || offset != 0)
         return CURL_SEEKFUNC_FAIL;
     slot->call->repeats += slot->read > 0;
-    slot->read = (uint64_t)offset;
+    slot->read = 0;
+    slot->crc32c = 0;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -208,6 +223,7 @@ static struct http_slot *slot_take(struct http_pool *pool)
     slot->next = pool->busy;
     pool->busy = slot;
     slot->read = 0;
+    slot->crc32c = 0;
     slot->head_whole = false;
     slot->own_result = 0;
     slot->error_text[0] = '\0';

@@ -43,6 +43,7 @@ struct http_call {
     const void *body;               /* NULL: of body_fd, if body_len is not 0 */
     int body_fd;
     uint64_t body_at, body_len;     /* of the file: a part */
+    uint32_t body_crc32c;           /* of that part, seed 0; the last of it goes out only if so */
     uint32_t connect_timeout_ms;    /* 0: the library's */
     uint32_t stall_timeout_ms;      /* 0: none; rounded up to seconds */
     size_t answer_bytes_max;        /* of the answer's body; a longer one is -EMSGSIZE */
@@ -53,7 +54,8 @@ struct http_call {
 
     /*
      * The answer. result: 0 with status, head and body, or as http_client_do() in sink/http.h has
-     * it, with err; -EIO: the body's file cannot be read, or is shorter.
+     * it, with err; -EIO: the body's file cannot be read, or is shorter; -EBADMSG: it has other
+     * bytes than body_crc32c tells. The server has no whole request then.
      */
     int result;
     struct errmsg err;

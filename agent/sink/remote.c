@@ -9,6 +9,21 @@
 #include <string.h>
 #include <time.h>
 
+enum remote_plan remote_plan_whole(struct remote_job *job, struct remote_lane *lane,
+                                   bool all_sent)
+{
+    if (job->lanes_out > 0)
+        return REMOTE_WAIT;
+    if (job->damaged || all_sent) {
+        job->result = job->damaged ? SINK_DAMAGED : SINK_DONE;
+        return REMOTE_OVER;
+    }
+    lane->file_at = 0;
+    lane->file_len = job->file_bytes;
+    lane->hash = true;
+    return REMOTE_SEND;
+}
+
 bool remote_date(const char *text, uint64_t *ret_utc_s)
 {
     struct tm tm = {0};

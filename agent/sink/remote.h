@@ -7,7 +7,8 @@
  * sink's window (retry.h) lets out; a lane is one request, tried until it is answered well:
  *
  *     plan()   what the lane is for            then, if it asks for that, its part of the batch's
- *                                              file is read, hashed and compared with the seal
+ *                                              file is read and hashed; all of it is compared with
+ *                                              the seal
  *     make()   the request, signed             each time it goes out
  *     take()   the answer, as an outcome       or lost(): there was none, it may have worked
  *
@@ -67,9 +68,6 @@ struct remote_settings {
     } web;
 };
 
-/* What is known of the batch's file: its bytes, or what came of reading them. */
-enum remote_file { REMOTE_FILE_UNREAD, REMOTE_FILE_SOUND, REMOTE_FILE_DAMAGED };
-
 enum remote_lane_state {
     REMOTE_LANE_FREE,
     REMOTE_LANE_READ,               /* its part of the file is being read, or will be */
@@ -88,12 +86,10 @@ struct remote_lane {
     int step;                       /* the kind's */
     uint32_t number;                /* the kind's: of a part */
     uint64_t file_at, file_len;     /* the body is this part of the file; len 0: none of it */
-    bool hash;                      /* its crc32c is wanted, and, if signed, its sha256 */
+    bool hash;                      /* crc32c is wanted before make(), and, if so, sha256 */
     bool sha256_wanted;
-
-    /* Of that part, before make(). */
+    uint32_t crc32c;                /* of that part, seed 0; plan()'s own if it does not ask */
     char sha256[SIGV4_HEX_BYTES];
-    uint32_t crc32c;                /* seed 0 */
 
     /* make() sets these. */
     struct request request;         /* signed where the kind signs */
@@ -119,7 +115,8 @@ struct remote_job {
     int spool_dir;
     const char *spool_name;
     uint64_t file_bytes;
-    uint32_t crc32c;                /* of the file, seed 0 */
+    uint32_t crc32c;                /* of the file, seed 0, */
+    const uint32_t *block_crc32c;   /* and of each BLOCK_BYTES of it; NULL: not known */
     uint64_t first_lsn, last_lsn, events;
     bool resumed;                   /* an earlier life may have delivered it, or parts of it */
     remote_done_fn done;            /* on the delivery thread; the job is the caller's again */
@@ -131,13 +128,11 @@ struct remote_job {
 
     /* The kind's. */
     void *own;
-    /* Delivery's; a kind reads them, and may set the file's back to have it compared anew. */
+    /* Delivery's; a kind reads them. */
     struct remote_sink *at;
     struct remote_job *next;
     int file_fd;                    /* -1: not open */
-    enum remote_file file;
-    uint64_t file_read;             /* so far, from the beginning on, and its crc32c */
-    uint32_t file_crc32c;
+    bool damaged;                   /* the file: see err */
     struct remote_lane *lanes;      /* owned */
     struct remote_lane *reading;    /* the one that reads the file; they do in turn */
     uint32_t lanes_out;             /* with a plan that is not yet answered well */
@@ -215,6 +210,13 @@ extern const struct remote_kind s3_kind, firehose_kind, web_kind;
 
 /* Reads the file anew before the lane goes out again, and so the whole of it. */
 void remote_doubt_file(struct remote_job *job);
+
+/* It is not what was sealed: nothing more of it goes out. */
+void remote_damaged_file(struct remote_job *job, const char *why);
+
+/* The plan of kinds with one lane: the whole file is compared with the seal, then all is sent. */
+enum remote_plan remote_plan_whole(struct remote_job *job, struct remote_lane *lane,
+                                   bool all_sent);
 
 /* Of a Retry-After header, in seconds or as a date; 0: none. */
 uint64_t remote_retry_after_ns(const struct reply *reply, uint64_t utc_s);

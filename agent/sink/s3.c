@@ -3,8 +3,10 @@
  *
  * A batch is one object under a key that never changes, and there is no second one of it:
  *
- *   S1  It is stored only when its whole file has been read and found to be what was sealed. Until
- *       then nothing is visible: parts of an upload that is not completed are no object.
+ *   S1  What is stored is what was sealed. The last bytes of a body go out only if the checksum of
+ *       all of them is that of the seal, or of the part; and an upload is completed only if its
+ *       parts' checksums make that of the whole. Until then nothing is visible: half a body is
+ *       none, and parts of an upload that is not completed are no object.
  *   S2  What stores it (PutObject, CompleteMultipartUpload) says `If-None-Match: *`, so it takes
  *       nobody's place. Where the key is taken (412), or it is not known what became of a request,
  *       HEAD tells by the object's metadata whether it is this batch: then it is delivered, for an
@@ -34,6 +36,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blocks.h"
+#include "base/crc32c.h"
 #include "base/invariant.h"
 #include "sink/s3_job.h"
 
@@ -77,17 +81,19 @@ static void job_end(struct remote_job *job)
 static int job_begin(struct remote_job *job, struct errmsg *err)
 {
     struct s3_job *own = calloc(1, sizeof(*own));
+    uint64_t part_bytes = job->at->set.s3.part_bytes;
     int r;
 
     job->own = own;
     if (!own)
         return errmsg_set(err, -ENOMEM, "out of memory");
     own->look = job->resumed;
-    if (job->file_bytes <= job->at->set.s3.part_bytes)
+    /* What now fits one request may have been begun in smaller parts. */
+    own->sweep = own->sweep_last = job->resumed && (job->file_bytes > S3_PART_BYTES_MIN
+                                                    || job->file_bytes > part_bytes);
+    if (job->file_bytes <= part_bytes)
         return 0;
-    own->sweep = own->sweep_last = job->resumed;
-    r = s3_parts(job->file_bytes, job->at->set.s3.part_bytes, &own->part_bytes,
-                 &own->parts_count);
+    r = s3_parts(job->file_bytes, part_bytes, &own->part_bytes, &own->parts_count);
     if (r) {
         errmsg_set(err, r, "larger than S3 takes an object");
     } else {
@@ -110,22 +116,37 @@ static enum remote_plan plan(struct remote_lane *lane, enum s3_step step)
     return REMOTE_SEND;
 }
 
+/* The checksum of that part of the file, as the seal has it. False: the file has to be read. */
+static bool sealed_crc32c(const struct remote_job *job, uint64_t at, uint64_t len,
+                          uint32_t *ret_crc32c)
+{
+    uint64_t end = at + len;
+    uint32_t sum = 0;
+
+    if (len == job->file_bytes) {
+        *ret_crc32c = job->crc32c;
+        return true;
+    }
+    if (!job->block_crc32c || at % BLOCK_BYTES != 0
+        || (end % BLOCK_BYTES != 0 && end != job->file_bytes))
+        return false;
+    for (; at < end; at += BLOCK_BYTES)
+        sum = crc32c_combine(sum, job->block_crc32c[at / BLOCK_BYTES],
+                             end - at < BLOCK_BYTES ? end - at : BLOCK_BYTES);
+    *ret_crc32c = sum;
+    return true;
+}
+
 static enum remote_plan plan_file(struct remote_lane *lane, enum s3_step step, uint64_t at,
                                   uint64_t len)
 {
     struct remote_job *job = lane->job;
 
     (void)plan(lane, step);
-    if (at == 0) {
-        /* Each time that the whole of it is sent the whole of it is compared with the seal. */
-        job->file = REMOTE_FILE_UNREAD;
-        job->file_read = 0;
-        job->file_crc32c = 0;
-    }
     lane->file_at = at;
     lane->file_len = len;
-    lane->hash = true;
     lane->sha256_wanted = s3_payload_signed(&job->at->set.s3.set);
+    lane->hash = !sealed_crc32c(job, at, len, &lane->crc32c) || lane->sha256_wanted;
     return REMOTE_SEND;
 }
 
@@ -139,6 +160,22 @@ static enum remote_plan plan_part(struct remote_job *job, struct remote_lane *la
     return plan_file(lane, S3_STEP_PART, at, rest < own->part_bytes ? rest : own->part_bytes);
 }
 
+/* Do the parts, each of which was sent with its checksum, make the file that was sealed? */
+static bool parts_sound(const struct remote_job *job)
+{
+    const struct s3_job *own = job->own;
+    uint64_t rest = job->file_bytes;
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < own->parts_count; i++) {
+        uint64_t len = rest < own->part_bytes ? rest : own->part_bytes;
+
+        sum = crc32c_combine(sum, own->parts[i].crc32c, len);
+        rest -= len;
+    }
+    return sum == job->crc32c;
+}
+
 static enum remote_plan over(struct remote_job *job, enum sink_result result)
 {
     job->result = result;
@@ -149,22 +186,22 @@ static enum remote_plan over(struct remote_job *job, enum sink_result result)
 static enum remote_plan job_plan(struct remote_job *job, struct remote_lane *lane)
 {
     struct s3_job *own = job->own;
-    bool damaged = job->file == REMOTE_FILE_DAMAGED, open = own->upload[0] != '\0';
+    bool open = own->upload[0] != '\0';
 
-    if (open && !own->give_up && !own->look && !own->stored && !damaged
+    if (open && !own->give_up && !own->look && !own->stored && !job->damaged
         && own->planned < own->parts_count)
         return plan_part(job, lane);
     if (job->lanes_out > 0)
         return REMOTE_WAIT;
     if (own->look)
         return plan(lane, S3_STEP_HEAD);
-    if (open && (own->give_up || own->stored || damaged))
+    if (open && (own->give_up || own->stored || job->damaged))
         return plan(lane, S3_STEP_ABORT);
     if (own->sweep || (own->stored && own->sweep_last))
         return plan(lane, S3_STEP_LIST);
     if (own->stored)
         return over(job, SINK_DONE);
-    if (damaged)
+    if (job->damaged)
         return over(job, SINK_DAMAGED);     /* job->err says what is wrong with it */
     if (own->parts_count > 0 && !open)
         return plan(lane, S3_STEP_CREATE);
@@ -172,7 +209,11 @@ static enum remote_plan job_plan(struct remote_job *job, struct remote_lane *lan
         return plan(lane, S3_STEP_HEAD);
     if (own->parts_count == 0)
         return plan_file(lane, S3_STEP_PUT, 0, job->file_bytes);
-    INVARIANT(own->done == own->parts_count && job->file == REMOTE_FILE_SOUND);
+    INVARIANT(own->done == own->parts_count);
+    if (!parts_sound(job)) {
+        remote_damaged_file(job, "it is not what was sealed");
+        return plan(lane, S3_STEP_ABORT);
+    }
     return plan(lane, S3_STEP_COMPLETE);
 }
 
@@ -187,7 +228,7 @@ static bool outdated(const struct remote_job *job, const struct remote_lane *lan
 
     if (lane->step == S3_STEP_HEAD || lane->step == S3_STEP_LIST || lane->step == S3_STEP_ABORT)
         return false;
-    return own->look || job->file == REMOTE_FILE_DAMAGED
+    return own->look || job->damaged
            || (of_upload && (own->upload[0] == '\0' || own->give_up))
            || (stores && !conditional(job) && !own->absent)
            || (lane->file_len > 0
@@ -210,7 +251,7 @@ static int request_make(struct remote_job *job, struct remote_lane *lane,
     case S3_STEP_ABORT:
         return s3_abort_upload(b, job->key, own->upload, r, err);
     case S3_STEP_PUT:
-        INVARIANT(job->file == REMOTE_FILE_SOUND || job->file_bytes == 0);
+        INVARIANT(lane->crc32c == job->crc32c);
         return s3_put(b, &object, own->conditional, r, err);
     case S3_STEP_CREATE:
         return s3_create_upload(b, &object, r, err);

@@ -66,6 +66,9 @@ void spool_fini(struct spool *s)
     }
     file_close(s->fd);
     s->fd = -1;
+    free(s->block_crc32c);
+    s->block_crc32c = NULL;
+    s->blocks_count = s->blocks_cap = 0;
 }
 
 static void spool_wait(struct spool *s, int err, const char *what)
@@ -179,20 +182,39 @@ static void blocks_reserve(struct spool *s, uint64_t end)
         s->reserved_bytes += more;
 }
 
+static bool block_count(struct spool *s, const struct block *b)
+{
+    uint32_t crc = crc32c(0, b->data, b->len), cap = s->blocks_cap;
+    uint32_t *more;
+
+    if (s->blocks_count == cap) {
+        cap = cap > 0 ? 2 * cap : 64;
+        more = realloc(s->block_crc32c, cap * sizeof(*more));
+        if (!more)
+            return false;
+        s->block_crc32c = more;
+        s->blocks_cap = cap;
+    }
+    s->block_crc32c[s->blocks_count++] = crc;
+    s->crc32c = crc32c_combine(s->crc32c, crc, b->len);
+    return true;
+}
+
 int spool_append(struct spool *s, struct block *b)
 {
     struct spool_write *w = calloc(1, sizeof(*w));
     int err;
 
-    INVARIANT(!s->finishing && s->file_bytes % FILE_BLOCK_BYTES == 0);
-    if (!w)
+    INVARIANT(!s->finishing && s->file_bytes % BLOCK_BYTES == 0);
+    if (!w || !block_count(s, b)) {
+        free(w);
         return -ENOMEM;
+    }
     w->spool = s;
     w->block = b;
     w->offset = s->file_bytes;
     w->len = (uint32_t)bytes_round_up(b->len, FILE_BLOCK_BYTES);
     memset(b->data + b->len, 0, w->len - b->len);
-    s->crc32c = crc32c(s->crc32c, b->data, b->len);
     s->file_bytes += b->len;
     if (!b->known) {
         b->known = true;

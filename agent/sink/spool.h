@@ -42,6 +42,8 @@ struct spool {
     uint32_t mode;
     uint64_t file_bytes;            /* handed over so far */
     uint32_t crc32c;                /* of them */
+    uint32_t *block_crc32c;         /* owned: of each block, seed 0 */
+    uint32_t blocks_count, blocks_cap;
     uint64_t reserved_bytes;        /* of blocks on disk; more than file_bytes until it is cut */
     struct spool_write *writes;     /* in flight or waiting for a retry */
     unsigned in_flight;

@@ -82,17 +82,7 @@ static enum remote_plan web_plan(struct remote_job *job, struct remote_lane *lan
 {
     const struct web *w = job->own;
 
-    if (job->lanes_out > 0)
-        return REMOTE_WAIT;
-    if (job->file == REMOTE_FILE_DAMAGED || w->at == job->file_bytes) {
-        job->result = job->file == REMOTE_FILE_DAMAGED ? SINK_DAMAGED : SINK_DONE;
-        return REMOTE_OVER;
-    }
-    /* The one plan: the whole file is compared with the seal, whatever is then made of it. */
-    lane->file_at = 0;
-    lane->file_len = job->file_bytes;
-    lane->hash = true;
-    return REMOTE_SEND;
+    return remote_plan_whole(job, lane, w->at == job->file_bytes);
 }
 
 /* --- the head ------------------------------------------------------------------------------- */

@@ -364,7 +364,7 @@ static void a_damaged_file_is_not_sent(void **state)
 
     (void)state;
     opened(1);
-    d.job.file = REMOTE_FILE_DAMAGED;
+    d.job.damaged = true;
     driven_expect_over(&d, SINK_DAMAGED);
     closed();
     d.sink.set.firehose.endpoint = "http://h";

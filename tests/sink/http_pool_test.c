@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "sink/http_pool.h"
 
 enum { CONNECTIONS_MAX = 64, HEAD_MAX = 4096, BODY_MAX = 4 << 20, LONG = 100000,
@@ -305,6 +306,18 @@ static int file_of(size_t len)
     return fd;
 }
 
+static void body_set(struct http_call *call, int fd, size_t at, size_t len)
+{
+    uint8_t *bytes = malloc(len);
+
+    assert_non_null(bytes);
+    call->body_fd = fd;
+    call->body_at = at;
+    call->body_len = len;
+    call->body_crc32c = crc32c(0, bytes, (size_t)pread(fd, bytes, len, (off_t)at));
+    free(bytes);
+}
+
 /* --- tests ------------------------------------------------------------------------------------ */
 
 static void a_part_of_a_file_goes_out_and_comes_back(void **state)
@@ -315,9 +328,7 @@ static void a_part_of_a_file_goes_out_and_comes_back(void **state)
     struct http_header headers[] = {{"X-One", "1"}, {"X-Empty", ""}};
     uint8_t *file;
 
-    call.body_fd = file_of(AT + LEN + 1000);
-    call.body_at = AT;
-    call.body_len = LEN;
+    body_set(&call, file_of(AT + LEN + 1000), AT, LEN);
     call.headers = headers;
     call.headers_count = 2;
     call_do(f, &call);
@@ -420,8 +431,8 @@ static void a_connection_is_kept_and_replaced(void **state)
     struct fixture *f = *state;
     struct http_call call = call_of(f, "PUT", "/echo"), last = call_of(f, "PUT", "/close");
 
-    call.body_fd = last.body_fd = file_of(400000);
-    call.body_len = last.body_len = 400000;
+    body_set(&call, file_of(400000), 0, 400000);
+    body_set(&last, call.body_fd, 0, 400000);
     for (int i = 0; i < 5; i++)
         call_do(f, &call);
     call_do(f, &last);
@@ -441,18 +452,45 @@ static void a_body_that_was_sent_twice_is_told(void **state)
     struct fixture *f = *state;
     struct http_call call = call_of(f, "PUT", "/echo"), eaten = call_of(f, "PUT", "/eat");
 
-    call.body = eaten.body = "x";
-    call.body_len = eaten.body_len = 1;
+    body_set(&call, file_of(1000000), 0, 1000000);
+    body_set(&eaten, call.body_fd, 0, 1000000);
     call_do(f, &call);
     assert_int_equal(call.repeats, 0);
     call_do(f, &eaten);
     assert_int_equal(eaten.result, 0);
+    assert_int_equal(eaten.answer.len, 1000000);
     assert_int_equal(eaten.repeats, 1);
     assert_int_equal(f->server.connections, 2);
     call_do(f, &eaten);
     assert_int_equal(eaten.repeats, 0);
+    (void)close(call.body_fd);
     call_end(&call);
     call_end(&eaten);
+}
+
+/* However often it is begun, the server never has all of it. */
+static void a_file_that_has_changed_does_not_go_out_whole(void **state)
+{
+    static const size_t lens[] = {1, 1000, 3000000};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        struct http_call call = call_of(f, "PUT", "/echo");
+
+        body_set(&call, file_of(lens[i] + 4), 2, lens[i]);
+        assert_int_equal(pwrite(call.body_fd, "x", 1, (off_t)(lens[i] / 2 + 2)), 1);
+        call_do(f, &call);
+        assert_int_equal(call.result, -EBADMSG);
+        assert_non_null(strstr(call.err.text, "has changed"));
+        assert_true(call.sent < lens[i]);
+        assert_int_equal(call.answer.len, 0);
+        body_set(&call, call.body_fd, 2, lens[i]);
+        call_do(f, &call);
+        assert_int_equal(call.result, 0);
+        assert_int_equal(call.answer.len, lens[i]);
+        (void)close(call.body_fd);
+        call_end(&call);
+    }
 }
 
 static void what_fails_says_how(void **state)
@@ -471,8 +509,7 @@ static void what_fails_says_how(void **state)
     call_end(&call);
 
     call = call_of(f, "PUT", "/reset");
-    call.body_fd = file_of(BODY_MAX);
-    call.body_len = BODY_MAX;
+    body_set(&call, file_of(BODY_MAX), 0, BODY_MAX);
     call_do(f, &call);
     assert_int_equal(call.result, -ECONNRESET);
     assert_string_not_equal(call.err.text, "");
@@ -622,6 +659,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_at_a_time_share_few_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connection_is_kept_and_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_body_that_was_sent_twice_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_has_changed_does_not_go_out_whole, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_fails_says_how, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reply_cut_in_half_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_that_says_nothing_is_given_up, setup, teardown),

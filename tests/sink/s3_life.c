@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blocks.h"
 #include "base/crc32c.h"
 #include "base/invariant.h"
 
@@ -41,15 +42,32 @@ static const uint8_t *file_bytes(void)
     return data;
 }
 
+const uint32_t *s3_life_sums(void)
+{
+    static uint32_t sums[S3_LIFE_LARGE / BLOCK_BYTES + 1];
+
+    for (uint64_t at = 0; at < S3_LIFE_LARGE; at += BLOCK_BYTES)
+        sums[at / BLOCK_BYTES] = crc32c(0, file_bytes() + at,
+                                        S3_LIFE_LARGE - at < BLOCK_BYTES ? S3_LIFE_LARGE - at
+                                                                         : BLOCK_BYTES);
+    return sums;
+}
+
+void s3_life_damage(struct s3_life *l)
+{
+    l->damaged = malloc(l->job.file_bytes);
+    INVARIANT(l->damaged);
+    memcpy(l->damaged, l->file, l->job.file_bytes);
+    l->damaged[l->job.file_bytes - 1] ^= 1;
+    l->file = l->damaged;
+}
+
 static void job_begin(struct s3_life *l)
 {
     struct errmsg err;
     int r;
 
-    l->job.file = REMOTE_FILE_UNREAD;
-    l->job.file_read = 0;
-    l->job.file_crc32c = 0;
-    l->job.doubted = false;
+    l->job.damaged = l->job.doubted = false;
     l->job.lanes_out = 0;
     r = s3_kind.begin(&l->job, &err);
     INVARIANT(r == 0);
@@ -100,9 +118,10 @@ void s3_life_close(struct s3_life *l)
     s3_kind.close(&l->sink);
     sigv4_fini(&l->sink.sign);
     s3_model_close(l->model);
+    free(l->damaged);
 }
 
-/* The part's hashes, and how the file comes along. */
+/* The part's hashes. */
 static void lane_read(struct s3_life *l, struct remote_lane *lane)
 {
     struct remote_job *job = &l->job;
@@ -110,12 +129,8 @@ static void lane_read(struct s3_life *l, struct remote_lane *lane)
     lane->crc32c = crc32c(0, l->file + lane->file_at, lane->file_len);
     if (lane->sha256_wanted)
         (void)sigv4_hash(l->file + lane->file_at, lane->file_len, lane->sha256);
-    if (job->file != REMOTE_FILE_UNREAD || job->file_read != lane->file_at)
-        return;
-    job->file_crc32c = crc32c(job->file_crc32c, l->file + lane->file_at, lane->file_len);
-    job->file_read += lane->file_len;
-    if (job->file_read == job->file_bytes)
-        job->file = job->file_crc32c == job->crc32c ? REMOTE_FILE_SOUND : REMOTE_FILE_DAMAGED;
+    if (lane->file_len == job->file_bytes && lane->crc32c != job->crc32c)
+        remote_damaged_file(job, "read");
 }
 
 static void lane_plan(struct s3_life *l, struct remote_lane *lane)
@@ -131,10 +146,16 @@ static void lane_plan(struct s3_life *l, struct remote_lane *lane)
         return;
     if (lane->hash && lane->file_len > 0)
         lane_read(l, lane);
-    if (lane->hash && l->job.file == REMOTE_FILE_DAMAGED)
+    if (l->job.damaged && lane->hash)
         return;
     lane->state = REMOTE_LANE_READY;
     l->job.lanes_out++;
+}
+
+static void lane_free(struct s3_life *l, struct remote_lane *lane)
+{
+    lane->state = REMOTE_LANE_FREE;
+    l->job.lanes_out--;
 }
 
 static void lane_make(struct s3_life *l, struct remote_lane *lane)
@@ -144,12 +165,11 @@ static void lane_make(struct s3_life *l, struct remote_lane *lane)
     int r;
 
     /* Delivery reads the whole file once more. */
-    if (l->job.doubted && lane->hash) {
+    if (l->job.doubted && lane->file_len > 0) {
         l->job.doubted = false;
         if (crc32c(0, l->file, l->job.file_bytes) != l->job.crc32c) {
-            l->job.file = REMOTE_FILE_DAMAGED;
-            lane->state = REMOTE_LANE_FREE;
-            l->job.lanes_out--;
+            remote_damaged_file(&l->job, "read once more");
+            lane_free(l, lane);
             return;
         }
     }
@@ -160,11 +180,24 @@ static void lane_make(struct s3_life *l, struct remote_lane *lane)
     lane->state = REMOTE_LANE_OUT;
 }
 
+/* The end of a body with another checksum stays here. */
+static bool body_sound(const struct s3_life *l, const struct remote_lane *lane)
+{
+    return lane->body.len > 0 || lane->file_len == 0
+           || crc32c(0, l->file + lane->file_at, lane->file_len) == lane->crc32c;
+}
+
 static void lane_ask(struct s3_life *l, uint32_t i)
 {
     struct remote_lane *lane = &l->lanes[i];
     bool own = lane->body.len > 0;
 
+    if (!body_sound(l, lane)) {
+        s3_kind.lost(&l->job, lane, 0);
+        remote_damaged_file(&l->job, "sent");
+        lane_free(l, lane);
+        return;
+    }
     l->answered[i] = s3_model_ask(l->model, &lane->request,
                                   own ? lane->body.data : l->file + lane->file_at,
                                   own ? lane->body.len : lane->file_len,
@@ -190,10 +223,8 @@ static void lane_take(struct s3_life *l, uint32_t i)
     if (outcome.class != RETRY_OK)
         l->last = outcome;
     lane->state = REMOTE_LANE_READY;
-    if (outcome.class == RETRY_OK && !outcome.again) {
-        lane->state = REMOTE_LANE_FREE;
-        l->job.lanes_out--;
-    }
+    if (outcome.class == RETRY_OK && !outcome.again)
+        lane_free(l, lane);
 }
 
 void s3_life_step(struct s3_life *l)

@@ -28,6 +28,7 @@ struct s3_life {
     bool answered[S3_LIFE_LANES];
     uint32_t lanes_count;           /* that are in use; 1: all goes in order */
     const uint8_t *file;
+    uint8_t *damaged;               /* owned: the same with another last byte */
     uint64_t random, utc_s;         /* of this host */
     int64_t service_ahead_s;
     const char *token, *region;     /* of the keys */
@@ -51,5 +52,11 @@ void s3_life_run(struct s3_life *l, uint32_t failures_max);
 void s3_life_kill(struct s3_life *l);
 
 uint64_t s3_life_random(struct s3_life *l);
+
+/* From now on the file's last byte is another one than when it was sealed. */
+void s3_life_damage(struct s3_life *l);
+
+/* Of each BLOCK_BYTES of a file of S3_LIFE_LARGE bytes. */
+const uint32_t *s3_life_sums(void);
 
 #endif

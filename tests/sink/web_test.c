@@ -301,7 +301,7 @@ static void a_damaged_file_is_not_sent(void **state)
 {
     (void)state;
     opened("b.json", "{}\n");
-    d.job.file = REMOTE_FILE_DAMAGED;
+    d.job.damaged = true;
     driven_expect_over(&d, SINK_DAMAGED);
     closed();
 }

@@ -236,13 +236,6 @@ ssize_t file_read(int fd, void *buf, size_t len, uint64_t offset)
     return rc != 0 ? rc : n;
 }
 
-void file_read_ahead(int fd, uint64_t offset, uint64_t len)
-{
-    (void)fd;
-    (void)offset;
-    (void)len;
-}
-
 int file_write(int fd, const void *buf, size_t len, uint64_t offset)
 {
     struct sim_file *file = NULL;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/crc32c.h"
 #include "base/invariant.h"
 #include "io/file.h"
 #include "support/sim.h"
@@ -34,6 +35,7 @@ struct http_slot {
     uint32_t headers_count;
     uint8_t *body;
     size_t body_len;
+    int unread;                     /* why, of FATE_UNREAD */
 };
 
 static struct {
@@ -162,7 +164,7 @@ void http_pool_close(struct http_pool *pool)
     free(pool);
 }
 
-static bool body_read(struct http_slot *slot, const struct http_call *call)
+static int body_read(struct http_slot *slot, const struct http_call *call)
 {
     slot->body_len = call->body_len;
     slot->body = malloc(slot->body_len + 1);
@@ -174,10 +176,12 @@ static bool body_read(struct http_slot *slot, const struct http_call *call)
                               call->body_at + have);
 
         if (n <= 0)
-            return false;
+            return -EIO;
         have += (size_t)n;
     }
-    return true;
+    if (call->body || slot->body_len == 0)
+        return 0;
+    return crc32c(0, slot->body, slot->body_len) == call->body_crc32c ? 0 : -EBADMSG;
 }
 
 static enum fate fate_choose(void)
@@ -211,7 +215,8 @@ int http_call_start(struct http_pool *pool, struct http_call *call)
         slot->headers[i].name = strdup(call->headers[i].name);
         slot->headers[i].value = strdup(call->headers[i].value);
     }
-    if (!body_read(slot, call))
+    slot->unread = body_read(slot, call);
+    if (slot->unread)
         slot->fate = FATE_UNREAD;
     slot->next = net.slots;
     net.slots = slot;
@@ -271,7 +276,7 @@ static void slot_end(struct http_slot *slot)
         call->result = errmsg_set(&call->err, -ECONNREFUSED, "nobody listens");
         break;
     case FATE_UNREAD:
-        call->result = errmsg_set(&call->err, -EIO, "what is to be sent cannot be read");
+        call->result = errmsg_set(&call->err, slot->unread, "what is to be sent cannot be read");
         break;
     default:
         call->result = errmsg_set(&call->err, -ECONNRESET, "the connection broke off");

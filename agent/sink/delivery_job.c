@@ -114,7 +114,8 @@ static bool file_read_whole(struct remote_job *job, uint8_t *to, size_t len, uin
         ssize_t n = file_read(job->file_fd, to + have, len - have, at + have);
 
         if (n <= 0) {
-            remote_damaged_file(job, n < 0 ? strerror((int)-n) : "it is shorter than it was sealed");
+            remote_damaged_file(job, n < 0 ? strerror((int)-n)
+                                           : "it is shorter than it was sealed");
             return false;
         }
         have += (size_t)n;

@@ -3,8 +3,8 @@
  * same files from the same disk: one easy handle, one PUT after the other.
  *
  * Ours counts what it sends: what is stored is what was sealed. Files are not in the page cache
- * when a run begins. The server throws all away; it takes a processor of its own, or all of it and more
- * with TLS. Both sides have the library's own choice of TLS version and cipher.
+ * when a run begins. The server throws all away; it takes a processor of its own, or all of it and
+ * more with TLS. Both sides have the library's own choice of TLS version and cipher.
  *
  * Payloads are signed where there is no TLS: the hash of a body is in the head before it, so each
  * file is read twice. libcurl does the same there: SHA-256 of a file, then its PUT. The rate of

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/invariant.h"
 #include "base/log.h"
@@ -46,9 +47,10 @@ struct delivery {
     struct remote_settings_copy *fresh; /* owned; to be taken over */
     struct named_status *statuses;      /* owned */
     uint32_t statuses_count;
+    struct errmsg trouble;              /* why the last turn failed; "": it did not */
 
     _Atomic bool some_posted;           /* hints: a turn without any takes no lock */
-    _Atomic bool failing, closing;
+    _Atomic bool failing, troubled, closing;
 };
 
 static void lock(struct delivery *d)
@@ -383,6 +385,9 @@ bool delivery_look(struct delivery *d, const char *sink, struct delivery_status 
     for (uint32_t i = 0; i < d->statuses_count && !found; i++)
         if (strcmp(d->statuses[i].name, sink) == 0) {
             *ret_status = d->statuses[i].status;
+            if (d->trouble.text[0] != '\0')
+                snprintf(ret_status->waits_because, sizeof(ret_status->waits_because), "%s",
+                         d->trouble.text);
             found = true;
         }
     unlock(d);
@@ -391,7 +396,8 @@ bool delivery_look(struct delivery *d, const char *sink, struct delivery_status 
 
 bool delivery_failing(const struct delivery *d)
 {
-    return atomic_load_explicit(&d->failing, memory_order_relaxed);
+    return atomic_load_explicit(&d->failing, memory_order_relaxed) ||
+           atomic_load_explicit(&d->troubled, memory_order_relaxed);
 }
 
 /* --- what others ask ------------------------------------------------------------------------ */
@@ -546,6 +552,19 @@ uint64_t delivery_next_ns(const struct delivery *d)
     return d->next_ns;
 }
 
+/* "": there is none. */
+static void trouble_set(struct delivery *d, const char *text)
+{
+    bool is = text[0] != '\0';
+
+    if (!is && !atomic_load_explicit(&d->troubled, memory_order_relaxed))
+        return;
+    lock(d);
+    (void)snprintf(d->trouble.text, sizeof(d->trouble.text), "%s", text);
+    unlock(d);
+    atomic_store_explicit(&d->troubled, is, memory_order_relaxed);
+}
+
 int delivery_turn(struct delivery *d, int timeout_ms, struct errmsg *err)
 {
     uint64_t now_ns = clock_boot_ns(), next_ns;
@@ -564,6 +583,7 @@ int delivery_turn(struct delivery *d, int timeout_ms, struct errmsg *err)
             timeout_ms = ms < 60000 ? (int)ms : 60000;
     }
     r = http_pool_turn(d->pool, timeout_ms, err);
+    trouble_set(d, r < 0 ? err->text : "");
     return r < 0 ? r : 0;
 }
 
@@ -571,18 +591,19 @@ int delivery_turn(struct delivery *d, int timeout_ms, struct errmsg *err)
 
 static void *thread_main(void *arg)
 {
+    static _Thread_local struct log_limit limit =
+        LOG_LIMIT_INIT("failures of the delivery thread", 1, 10 * 1000000000ULL);
+    static const struct timespec pause = {.tv_nsec = 100 * 1000000};
     struct delivery *d = arg;
     struct errmsg err;
-    int r = 0;
 
     while (!atomic_load_explicit(&d->closing, memory_order_relaxed)) {
-        r = delivery_turn(d, -1, &err);
-        if (r)
-            break;
+        if (delivery_turn(d, -1, &err) == 0)
+            continue;
+        if (log_limit_allow(&limit, clock_boot_ns()))
+            log_error("remote sinks get nothing: %s; it is tried again", err.text);
+        (void)nanosleep(&pause, NULL);
     }
-    if (r)
-        log_error("the delivery thread ends: %s; remote sinks get nothing until a restart",
-                  err.text);
     return NULL;
 }
 

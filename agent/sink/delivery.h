@@ -39,7 +39,10 @@ int delivery_configure(struct delivery *d, const struct remote_settings *setting
 /* Anybody's. The job ends in job->done(), on the delivery thread. */
 void delivery_post(struct delivery *d, struct remote_job *job);
 
-/* Waits for at most timeout_ms (-1: for ever) for something to do, and does it. 0 or -errno. */
+/*
+ * Waits for at most timeout_ms (-1: for ever) for something to do, and does it. 0; or -errno, which
+ * every sink's status says from then on: nothing has got lost, and the next turn tries it again.
+ */
 int delivery_turn(struct delivery *d, int timeout_ms, struct errmsg *err);
 /* When the next turn has something to do by itself; RETRY_NEVER_NS: when something is posted. */
 uint64_t delivery_next_ns(const struct delivery *d);

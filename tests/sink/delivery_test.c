@@ -316,6 +316,31 @@ static void what_fails_is_tried_until_it_works(void **state)
     assert_false(delivery_failing(delivery));
 }
 
+static void a_turn_that_fails_is_told_and_tried_again(void **state)
+{
+    struct sim_http_faults faults = {.turns = true};
+    struct delivery_status status;
+    struct errmsg err;
+
+    (void)state;
+    post(0);
+    sim_http_set_faults(&faults);
+    assert_int_equal(delivery_turn(delivery, 0, &err), -EIO);
+    assert_string_equal(err.text, "no network at all");
+    assert_true(delivery_failing(delivery));
+    assert_true(delivery_look(delivery, "cloud", &status));
+    assert_string_equal(status.waits_because, "no network at all");
+    assert_int_equal(over, 0);
+    faults.turns = false;
+    sim_http_set_faults(&faults);
+    turn_for(100ULL * SECOND_NS);
+    assert_int_equal(over, 1);
+    expect_done(0, 1);
+    assert_false(delivery_failing(delivery));
+    assert_true(delivery_look(delivery, "cloud", &status));
+    assert_string_equal(status.waits_because, "");
+}
+
 static void a_damaged_file_is_never_done(void **state)
 {
     (void)state;
@@ -416,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(jobs_begin_in_order_and_share_the_window, setup, teardown),
         cmocka_unit_test_setup_teardown(what_fails_is_tried_until_it_works, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_that_fails_is_told_and_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_never_done, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_in_doubt_is_read_again, setup, teardown),
         cmocka_unit_test_setup_teardown(jobs_of_no_sink_come_back, setup, teardown),

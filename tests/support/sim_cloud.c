@@ -145,7 +145,9 @@ static void serve(void *ctx, const struct sim_request *request, struct sim_answe
 static void network_set(void)
 {
     unsigned permille = cloud.one_in > 0 ? 500 / cloud.one_in : 0;
-    struct sim_http_faults faults = {permille, permille, permille, 0};
+    struct sim_http_faults faults = {
+        .refused = permille, .lost_before = permille, .lost_after = permille,
+    };
 
     if (cloud.state == SIM_CLOUD_AWAY)
         faults.refused = 1000;

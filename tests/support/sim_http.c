@@ -293,8 +293,9 @@ int http_pool_turn(struct http_pool *pool, int timeout_ms, struct errmsg *err)
     int running = 0;
 
     (void)timeout_ms;
-    (void)err;
     pool->woken = false;
+    if (net.faults.turns)
+        return errmsg_set(err, -EIO, "no network at all");
     while (again) {                 /* done() may have changed the list */
         again = false;
         for (struct http_slot *slot = net.slots; slot && !again; slot = slot->next)

@@ -39,10 +39,11 @@ typedef void (*sim_serve_fn)(void *ctx, const struct sim_request *request,
 /* A new network, without faults, whose answers come from this function. */
 void sim_http_reset(sim_serve_fn serve, void *ctx);
 
-/* In permille of requests. */
+/* In permille of requests, but for what is said. */
 struct sim_http_faults {
     unsigned refused, lost_before, lost_after;
     uint64_t latency_ns_max;        /* 0: 20 ms */
+    bool turns;                     /* not of requests: each turn fails and does nothing */
 };
 void sim_http_set_faults(const struct sim_http_faults *faults);
 

@@ -54,6 +54,7 @@ static void key_make(struct json_key *key, const struct column *c, int32_t index
     memcpy(key->head, head, sizeof(head));
     memcpy(key->mask, mask, sizeof(mask));
     key->len = (uint32_t)len;
+    key->quick = index >= 0 && len <= sizeof(head) ? c->type : 0;
 }
 
 static int keys_reserve(struct json_reader *r, uint32_t known)

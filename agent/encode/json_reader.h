@@ -40,6 +40,7 @@ struct json_key {
     uint32_t len;               /* with quotes */
     uint32_t next;              /* the one that followed last time, of reader.keys; 0: none */
     int32_t index;              /* what a member of that name gets */
+    uint8_t quick;              /* enum column_type of known names that head shows whole, else 0 */
 };
 
 enum json_step { JSON_STEP_END, JSON_STEP_BROKEN, JSON_STEP_NO_MEMORY };

@@ -243,7 +243,7 @@ static inline const uint8_t *usual_integer(const uint8_t *at, enum column_type t
 
     at = from;
     digits = word_digits(at, &value);
-    for (int words = 1; digits == 8 && words < 3; words++) {
+    for (int words = 1; digits == 8 && words < 3 && !ends_value(at[8]); words++) {
         at += 8;
         digits = word_digits(at, &next);
         value = value * powers[digits] + next;
@@ -316,7 +316,6 @@ static inline const uint8_t *usual_members(struct json_row *row, const uint8_t *
                                            struct cell *cells)
 {
     struct json_reader *r = &row->reader;
-    const struct column *columns = r->known.columns;
     const struct json_key *keys = r->keys;
     const uint8_t *end = r->end, *next;
     uint32_t prev = r->prev, count = 0;
@@ -324,14 +323,13 @@ static inline const uint8_t *usual_members(struct json_row *row, const uint8_t *
     while (end - at >= USUAL_BYTES_MIN && (*at == ',' || at == r->open)) {
         uint32_t id = keys[prev].next;
         const struct json_key *key = &keys[id];
-        int32_t index = key->index;
 
         next = at + 1 + key->len;
         if ((((bytes_get_u64(at + 1) ^ key->head[0]) & key->mask[0])
              | ((bytes_get_u64(at + 9) ^ key->head[1]) & key->mask[1])) != 0
-            || key->len > 16 || index < 0 || *next != ':')
+            || key->quick == 0 || *next != ':')
             break;
-        next = usual_value(row, next + 1, (enum column_type)columns[index].type, &cells[index]);
+        next = usual_value(row, next + 1, (enum column_type)key->quick, &cells[key->index]);
         if (next == NULL)
             break;
         at = next;

@@ -173,17 +173,17 @@ static __attribute__((noinline)) int row_refused(const struct parquet *w, const 
 /* All rules at once: that a row is refused is not expected. */
 static inline int row_check(const struct parquet *w, const struct cell *cells)
 {
-    unsigned wrong = 0;
+    const struct parquet_column *c = w->columns, *end = c + w->count;
+    unsigned wrong = 0, longest = 0;
 
-    for (uint32_t i = 0; i < w->count; i++) {
-        const struct parquet_column *c = &w->columns[i];
-        const struct cell *cell = &cells[i];
-
+    for (const struct cell *cell = cells; c < end; c++, cell++) {
         wrong |= ~((unsigned)c->takes >> cell->type) & 1U;
-        wrong |= (unsigned)(cell->len > PARQUET_VALUE_BYTES_MAX);
         wrong |= (unsigned)(c->type == COLUMN_I32)
                  & (unsigned)(cell->u.i != (int32_t)cell->u.i);
+        longest |= cell->len;
     }
+    /* All bits together may be more than each: the slow way knows. */
+    wrong |= (unsigned)(longest > PARQUET_VALUE_BYTES_MAX);
     return __builtin_expect(wrong != 0, 0) ? row_refused(w, cells) : 0;
 }
 
@@ -238,6 +238,7 @@ static inline int may_take(const struct parquet *w)
 
 int parquet_row(struct parquet *w, const struct cell *cells)
 {
+    struct parquet_column *c = w->columns, *end = c + w->count;
     int e = may_take(w);
 
     cells += w->hidden;
@@ -245,8 +246,8 @@ int parquet_row(struct parquet *w, const struct cell *cells)
         e = row_check(w, cells);
     if (e)
         return e;
-    for (uint32_t i = 0; i < w->count; i++)
-        parquet_column_put(&w->columns[i], &cells[i]);
+    for (; c < end; c++, cells++)
+        parquet_column_put(c, cells);
     w->group.rows++;
     if (w->group.rows % PARQUET_DICT_BATCH == 0)
         columns_absorb(w);

@@ -295,6 +295,20 @@ static int intake_places(struct intake_place *places, size_t *count, enum intake
     return 0;
 }
 
+/* Half of the descriptors at most, for rings and files need some, too. */
+static uint32_t connections_max(const struct config *c)
+{
+    uint32_t wanted = (uint32_t)c->intake.connections_max;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || wanted <= limit.rlim_cur / 2)
+        return wanted;
+    log_warn("[intake] connections_max = %" PRIu32 ": there are %" PRIu64 ", half of the limit of "
+             "open files; raise that (LimitNOFILE= of the unit, or ulimit -Hn)", wanted,
+             (uint64_t)limit.rlim_cur / 2);
+    return (uint32_t)(limit.rlim_cur / 2);
+}
+
 static int sockets_start(struct life *life, struct errmsg *err)
 {
     const struct config *c = reload_config(life->reload);
@@ -302,7 +316,7 @@ static int sockets_start(struct life *life, struct errmsg *err)
         .shm_dir = c->agent.shm_dir,
         .default_stream = c->agent.default_stream,
         .line_bytes_max = (size_t)c->intake.line_bytes_max,
-        .connections_max = (uint32_t)c->intake.connections_max,
+        .connections_max = connections_max(c),
         .idle_timeout_ns = (uint64_t)c->intake.idle_timeout_ns,
         .stream_take = on_stream,
         .ctx = life,

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import unittest
 
 from harness import Agent, Case, DEADLINE_S, batches, files_below, sized, until
 from test_status import parse_metrics
@@ -214,20 +215,25 @@ class Arrival(Sockets):
         self.assertEqual(sorted(e["n"] for e in self.events()), list(range(len(lines))))
 
     def test_what_others_send_with(self):
-        """nc and socat, where they are installed."""
+        """nc and socat, where they are installed: each over many connections at once."""
         self.start()
-        tools = [(["nc", "-N", "127.0.0.1", str(self.tcp)], b'load {"n":0}\n'),
-                 (["socat", "-u", "STDIN", "UNIX-CONNECT:" + self.path_unix], b'load {"n":1}\n')]
-        sent = 0
-        for command, line in tools:
-            if shutil.which(command[0]) is None:
-                continue
-            subprocess.run(command, input=line, check=True, timeout=DEADLINE_S)
-            sent += 1
-            until(lambda: (self.agent.stream("load") or {}).get("accepted") == sent, "it came")
-        self.agent.stop()
-        if sent == 0:
+        commands = [["nc", "-N", "127.0.0.1", str(self.tcp)], ["nc", "-N", "-U", self.path_unix],
+                    ["socat", "-u", "STDIN", "TCP:127.0.0.1:%d" % self.tcp],
+                    ["socat", "-u", "STDIN", "UNIX-CONNECT:" + self.path_unix]]
+        commands = [c for c in commands if shutil.which(c[0])] * sized(2, 5, 25)
+        lines = sized(100, 1000, 10000)
+
+        def work(i):
+            subprocess.run(commands[i], check=True, timeout=2 * DEADLINE_S, input=b"".join(
+                b'load {"p":%d,"n":%d}\n' % (i, n) for n in range(lines)))
+
+        if not commands:
             self.skipTest("neither nc nor socat")
+        self.in_threads(len(commands), work)
+        count = lines * len(commands)
+        until(lambda: (self.agent.stream("load") or {}).get("accepted") == count, "all came")
+        self.agent.stop()
+        self.check_once_in_order(self.events(), {i: lines for i in range(len(commands))})
 
     def test_a_million_lines(self):
         self.start()
@@ -542,6 +548,22 @@ class Strangers(Sockets):
         until(lambda: sum(self.intake()["events"].values()) == 6, "the others follow")
         for s in sockets[3:]:
             self.assertTrue(self.close(s))
+        self.agent.stop()
+
+    @unittest.skipIf(shutil.which("prlimit") is None, "no prlimit")
+    def test_connections_leave_descriptors_for_rings_and_files(self):
+        # The soft limit is raised to the hard one; half of that is what sockets may have.
+        self.start(wrap=["prlimit", "--nofile=200:400"])
+        self.agent.log_has("connections_max = 10000: there are 200")
+        sockets = [self.connect(("tcp", "unix")[i % 2]) for i in range(250)]
+        until(lambda: sum(self.intake()["connections"].values()) == 200, "as many as may be")
+        for i in range(20):
+            self.send("load", b"x\n", "--durable")
+        for s in sockets:
+            s.sendall(b"load x\n")
+        for s in sockets:
+            self.assertTrue(self.close(s))
+        until(lambda: self.agent.stream("load")["accepted"] == 270, "all")
         self.agent.stop()
 
     def test_the_silent_and_the_slow_are_closed(self):

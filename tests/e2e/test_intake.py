@@ -506,21 +506,24 @@ class Strangers(Sockets):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 200), hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         self.start()
-        self.send_all(b"load first\n")
+        for kind in ("tcp", "unix"):            # the rings are made
+            self.send_all(b"load first\n", kind)
+        self.datagram(b"load first")
+        until(lambda: self.intake()["events"]["udp"] == 1, "it came")
         before = self.resident()
         silent = [self.connect(("tcp", "unix")[i % 2]) for i in range(count)]
         until(lambda: sum(self.intake()["connections"].values()) == count, "all are accepted")
         for s in silent[::10]:
             s.sendall(b"load half a li")
         self.datagram(b"load between")
-        until(lambda: self.intake()["events"]["udp"] == 1, "it came")
+        until(lambda: self.intake()["events"]["udp"] == 2, "it came")
         if not os.environ.get("HYDRANT_BIN", "").count("asan"):     # which keeps what is freed
             self.assertLess((self.resident() - before) / count, 8192)
         for s in silent:
             s.close()
         until(lambda: sum(self.intake()["connections"].values()) == 0, "all are gone")
         self.agent.stop()
-        self.assertEqual(len(self.events()), 2 + len(silent[::10]))
+        self.assertEqual(len(self.events()), 4 + len(silent[::10]))
 
     def test_who_sends_byte_by_byte_is_understood(self):
         self.start()

@@ -219,7 +219,8 @@ class Firehose(Ingest):
         client.put_record(DeliveryStreamName="verbatim", Record={"Data": b"a\n\nb\n"})
         client.put_record(DeliveryStreamName="verbatim", Record={"Data": b"\x00\xff"})
         self.assertEqual(self.taken("firehose"), 1003)
-        ring = next(r for r in self.agent.status()["rings"] if r["name"].startswith("hydrant-http"))
+        ring = next(r for r in self.agent.status()["rings"]
+                    if r["name"].startswith("hydrant-firehose"))
         self.assertEqual(ring["durable"], ring["head"])
         self.agent.kill()
         self.agent.start()

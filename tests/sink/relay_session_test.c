@@ -25,7 +25,7 @@
 
 #define SECOND_NS 1000000000ULL
 
-enum { EVENTS = 10, FRAME_BYTES = 32, TURNS_MAX = 20000 };
+enum { EVENTS = 10, FRAME_BYTES = 32, TURNS_MAX = 3000 };
 
 static const uint8_t uuid[16] = "log of a sender";
 static char place[] = "/tmp/relay_session_test.XXXXXX";
@@ -102,13 +102,13 @@ static void far_hang_up(void)
 
 static void turn(void)
 {
-    struct pollfd both[2] = {{.fd = far.fd, .events = POLLIN}, {.fd = session->link.fd}};
+    struct pollfd own = {.events = POLLIN};
 
     relay_session_turn(session, now_ns, buffer);
     if (far.fd < 0)
         far.fd = accept4(far.listen, NULL, NULL, SOCK_NONBLOCK);
-    both[1].events = relay_session_events(session);
-    (void)poll(both, 2, 1);
+    own.fd = session->link.fd;
+    (void)poll(&own, 1, 1);             /* what was said to it may take a moment to come */
 }
 
 /* The next message of the sender, which must be of that type. */
@@ -181,7 +181,8 @@ static void pass(uint64_t seconds, const char *why)
         say(RELAY_ALIVE, 0, why, strlen(why));
         for (unsigned k = 0; k < TURNS_MAX && session->try_ns != now_ns; k++)
             turn();
-        assert_int_equal(session->try_ns, now_ns);
+        if (session->try_ns != now_ns)
+            fail_msg("it does not hear: %s", session->why.text);
     }
 }
 

@@ -19,12 +19,12 @@ class Relay(Case):
         self.place = "127.0.0.1:%d" % self.port_hold()
         self.near_start = self.far_start = None
 
-    def agents(self, near="", far="", place=None):
+    def agents(self, near="", far="", place=None, far_agent=""):
         self.near = Agent(self, "[sink central]\ntype = relay\naddress = %s\nretry_max_backoff = "
                                 "200ms\n%s\n[stream *]\nsinks = central\nbuffer_time = 100ms\n"
                                 "buffer_size = 64KiB\n" % (place or self.place, near), data="near")
-        self.far = Agent(self, "[intake]\nrelay = %s\n%s\n[stream *]\nbuffer_time = 1s\n"
-                               % (self.place, far), data="far", shm=self.shm_far)
+        self.far = Agent(self, "%s\n[intake]\nrelay = %s\n%s\n[stream *]\nbuffer_time = 1s\n"
+                               % (far_agent, self.place, far), data="far", shm=self.shm_far)
         return self.near, self.far
 
     def sink(self):
@@ -86,6 +86,24 @@ class Arrival(Relay):
         self.assertFalse(self.sink()["waits_because"])
         self.stop()
         self.check_once_in_order(far.events(), {"a": 2000})
+
+    def test_a_stream_that_the_aggregator_cannot_take_holds_up_no_other(self):
+        near, far = self.agents(far_agent="streams_per_uid_max = 1")
+        far.start()
+        near.start()
+        self.send("first", b"{}\n")
+        until(lambda: self.delivered("first") == 1, "the first stream is there")
+        self.send("second", b"{}\n")
+        until(lambda: "declined" in (self.sink()["waits_because"] or ""), "it says why")
+        self.send("first", b"{}\n" * 9)
+        until(lambda: self.delivered("first") == 10, "the first stream goes on")
+        relay = far.status()["relay"]
+        self.assertGreaterEqual(relay["declined"], 1)
+        self.assertEqual((relay["peers"], relay["events"]), (1, 10))
+        self.assertEqual(self.near.stream("second")["pending"], 1)
+        self.assertGreaterEqual(self.sink()["retries"], 1)
+        near.kill()
+        far.stop()
 
     def test_batches_that_were_sealed_go_after_a_restart_of_the_sender(self):
         near, far = self.agents()

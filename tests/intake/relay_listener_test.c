@@ -263,7 +263,8 @@ static int setup(void **state)
     f->scratch = *state;
     f->at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fd, (struct sockaddr *)&f->at, len) || getsockname(fd, (struct sockaddr *)&f->at, &len))
+    if (bind(fd, (struct sockaddr *)&f->at, len)
+        || getsockname(fd, (struct sockaddr *)&f->at, &len))
         return -1;
     close(fd);
     snprintf(f->data_dir, sizeof(f->data_dir), "%s/data", f->scratch->dir);

@@ -1,6 +1,7 @@
 /*
- * Claims about a relay's sender whose aggregator is away for a week: producers wait, the log has its
- * bounds, and when it is back everything is there once and in order, over restarts of the sender.
+ * Claims about a relay's sender whose aggregator is away for a week: producers wait, the log has
+ * its bounds, and when it is back everything is there once and in order, over restarts of the
+ * sender.
  *
  * The relay's thread and its sockets are not those of the agent here: in their place stands an
  * aggregator that takes a batch's file from the simulated disk when it is up. How long the real one

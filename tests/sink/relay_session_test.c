@@ -1,6 +1,6 @@
 /*
- * Claims about one relay sink, against a far side played by hand over loopback, in virtual time: how
- * it waits, what it sends, what it makes of the answers.
+ * Claims about one relay sink, against a far side played by hand over loopback, in virtual time:
+ * how it waits, what it sends, what it makes of the answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>

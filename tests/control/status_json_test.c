@@ -63,8 +63,8 @@ static void field_names_are_the_contract(void **state)
 
     (void)state;
     members(json, "version agent epoch pid uptime_ns ready stopping recovery_left_bytes turns wal "
-                  "memory backpressure pushes_back lost_bytes intake_drops intake rings_by_state "
-                  "streams sinks rings shards");
+                  "memory backpressure pushes_back lost_bytes intake_drops intake relay "
+                  "rings_by_state streams sinks rings shards");
     assert_true(json_is_null(json_object_get(json, "intake")));     /* no sockets */
     members(json_object_get(json, "wal"),
             "bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits");

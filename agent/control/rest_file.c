@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "io/file.h"
 
 #define NAME     "rest.ini"
@@ -219,7 +218,7 @@ static int value_put(struct bytes *out, const char *value)
     return r == 0 ? bytes_append_str(out, "\"\n") : r;
 }
 
-static int file_put(const struct config_file *f, struct bytes *out)
+int rest_file_format(const struct config_file *f, struct bytes *out)
 {
     int r = bytes_append_str(out, header);
 
@@ -255,7 +254,7 @@ int rest_file_write(const char *data_dir, const struct config_file *f, struct er
 {
     struct bytes text = BYTES_INIT;
     char *state = path_of(data_dir, "");
-    int r = state != NULL ? file_put(f, &text) : -ENOMEM;
+    int r = state != NULL ? rest_file_format(f, &text) : -ENOMEM;
     int dir = -1;
 
     if (r == 0 && (text.len > CONFIG_FILE_BYTES_MAX || f->count > CONFIG_FILE_SECTIONS_MAX)) {

@@ -13,6 +13,7 @@
 #ifndef CONTROL_REST_FILE_H
 #define CONTROL_REST_FILE_H
 
+#include "base/bytes.h"
 #include "base/errmsg.h"
 #include "control/config_file.h"
 
@@ -25,6 +26,9 @@ struct config_file *rest_file_new(void);
 /* 0; -ENOMEM. A file that is not there has no section. Mistakes of syntax are in errs. */
 int rest_file_read(const char *data_dir, struct config_file **ret_file,
                    struct config_errors *errs);
+
+/* The text of such a file, appended. 0 or -ENOMEM. */
+int rest_file_format(const struct config_file *f, struct bytes *out);
 
 /* In place of what was there, and synced. 0 or -errno with a text; then the old one is there. */
 int rest_file_write(const char *data_dir, const struct config_file *f, struct errmsg *err);

@@ -61,8 +61,9 @@ static void a_request_becomes_a_stream_and_its_sinks(void **state)
     (void)state;
     begin(HTTP_MINI_CREATE, "",
           "{\"name\": \"new\", \"buffer-size\": -1, \"buffer-count\": 20, \"sinks\": ["
-          "{\"sink\": \"local\", \"sink-config\": {\"directory\": \"d\", \"output-format\": \"csv\","
-          " \"partition-cols\": [\"k\", \"a b\"]}}, {\"sink\": \"s3\", \"sink-config\": {"
+          "{\"sink\": \"local\", \"sink-config\": {\"directory\": \"d\", "
+          "\"output-format\": \"csv\", \"partition-cols\": [\"k\", \"a b\"]}}, "
+          "{\"sink\": \"s3\", \"sink-config\": {"
           "\"bucket\": \"b\", \"prefix\": null, \"filename-strategy\": \"epoch\", \"s3-config\": {"
           "\"access-key\": \"AK\", \"secret-key\": \"SK\", \"endpoint-url\": \"http://h:1\"}}}]}");
     assert_int_equal(reply.status, 0);

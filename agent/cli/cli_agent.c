@@ -24,7 +24,7 @@ static const char usage[] =
     "  --data-dir DIR     log, spool, output and state (default ./hydrant-data)\n"
     "  --shm-dir DIR      where producers put their rings (HYDRANT_SHM_DIR; default\n"
     "                     /dev/shm/hydrant for root and system users, else /dev/shm/hydrant-UID)\n"
-    "  --http ADDR:PORT   where it answers /v1/status, /metrics and the rest; or unix:PATH, or off\n"
+    "  --http ADDR:PORT   where it answers /v1/status, /metrics and the rest; unix:PATH, off\n"
     "                     (HYDRANT_HTTP; default 127.0.0.1:8000)\n"
     "\n"
     "SIGTERM, SIGINT  drain every ring, seal, deliver within shutdown_timeout, keep the rest in\n"

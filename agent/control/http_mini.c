@@ -14,7 +14,7 @@
 #include "control/http_change.h"
 #include "encode/column_text.h"
 
-enum { SECONDS_MIN = 60, MEGABYTES_MIN = 1, COUNT_MIN = 10 };
+enum { SECONDS_MIN = 60, MEGABYTES_MIN = 1, COUNT_MIN = 10, LOOK_TIMEOUT_S = 1 };
 
 void http_mini_not_found(struct http_reply *reply)
 {
@@ -49,7 +49,7 @@ static bool malformed(struct http_reply *reply, const char *where, const char *k
 static bool set(struct making *m, const char *key, int r)
 {
     if (r == -EINVAL)
-        http_reply_error(m->reply, 400, "%s: control characters are not taken", key);
+        http_reply_error(m->reply, 400, "%s: it is too long, or has control characters", key);
     else if (r != 0)
         (void)no_memory(m->reply);
     return r == 0;
@@ -426,7 +426,7 @@ static void on_one(void *ctx, const struct config *config)
     if (rest_maker_of(config_find_stream(config, a->call->stream)) != REST_MAKER_MINI)
         http_mini_not_found(a->reply);
     else if (a->call->endpoint == HTTP_MINI_STATS)
-        http_call_ask(a->call, REQUEST_LOOK, HTTP_STATUS_TIMEOUT_S);
+        http_call_ask(a->call, REQUEST_LOOK, LOOK_TIMEOUT_S);
     else if (a->call->endpoint == HTTP_MINI_DELETE)
         (void)http_delete_begin(a->call, a->reply);
 }
@@ -480,6 +480,9 @@ void http_mini_next(struct http_call *call, const struct http_answered *a,
             http_mini_not_found(reply);
         else if (http_delete_next(call, a, reply) && reply->status == 0)
             said(reply, call->stream, "deleted");
+    } else if (call->kind == REQUEST_LOOK && (a->result == -ETIMEDOUT || a->result == -EAGAIN)) {
+        /* Rings are not drained now: what is known without that. */
+        http_call_ask(call, REQUEST_STATUS, HTTP_STATUS_TIMEOUT_S);
     } else if (a->result == -EEXIST) {
         http_reply_error(reply, 400, "MiniFirehose already exists");
     } else if (a->result != 0) {

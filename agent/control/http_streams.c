@@ -200,7 +200,7 @@ static bool key_put(struct config_section *s, const char *key, const json_t *val
     bytes_free(&text);
     if (r == -EINVAL)
         http_reply_error(reply, 400, "%.64s: a text, a number, true, false or a list of texts is "
-                         "wanted, without control characters", key);
+                         "wanted, not too long and without control characters", key);
     else if (r != 0)
         http_reply_error(reply, 503, "out of memory");
     return r == 0;

@@ -30,6 +30,7 @@ struct version {
 struct reload {
     const char *path;               /* borrowed */
     const struct config_overrides *overrides;   /* borrowed */
+    char *data_dir;                 /* owned; of this life, whatever a configuration says since */
     struct version now;             /* in force */
     struct version next;            /* config NULL: none is under way */
     struct shards *shards;          /* borrowed; NULL: none yet */
@@ -116,7 +117,8 @@ static int first_load(struct reload *r, struct config_errors *errs)
         rc = config_load_both(r->path, v->text, v->text_len, NULL, r->overrides, &alone, errs);
     if (rc != 0)
         return rc;
-    rc = rest_file_read(alone->agent.data_dir, &v->rest, errs);
+    r->data_dir = strdup(alone->agent.data_dir);
+    rc = r->data_dir != NULL ? rest_file_read(r->data_dir, &v->rest, errs) : -ENOMEM;
     config_free(alone);
     if (rc == 0 && config_errors_any(errs))
         rc = -EINVAL;
@@ -164,6 +166,7 @@ void reload_close(struct reload *r)
     }
     version_fini(&r->next);
     version_fini(&r->now);
+    free(r->data_dir);
     (void)pthread_mutex_destroy(&r->mutex);
     free(r);
 }
@@ -291,7 +294,7 @@ static int sections_begin(struct reload *r, struct config_file *sections, struct
     config_errors_fini(&errs);
     /* The disk is waited for, on a shard's thread: changes are rare, and their file is small. */
     if (rc == 0)
-        rc = rest_file_write(r->now.config->agent.data_dir, sections, err);
+        rc = rest_file_write(r->data_dir, sections, err);
     if (rc != 0) {
         version_fini(&r->next);
         return rc;
@@ -300,7 +303,7 @@ static int sections_begin(struct reload *r, struct config_file *sections, struct
     if (rc != 0) {
         struct errmsg why;
 
-        if (rest_file_write(r->now.config->agent.data_dir, r->now.rest, &why) != 0)
+        if (rest_file_write(r->data_dir, r->now.rest, &why) != 0)
             log_error("reload: %s", why.text);
         version_drop(r);
     }
@@ -341,7 +344,7 @@ static void version_end(struct reload *r)
         r->lost = true;
     } else if (rc != 0) {
         log_error("reload: %s; the old settings stay", strerror(-rc));
-        if (rest && rest_file_write(r->now.config->agent.data_dir, r->now.rest, &err) != 0)
+        if (rest && rest_file_write(r->data_dir, r->now.rest, &err) != 0)
             log_error("reload: %s", err.text);
         version_drop(r);
     } else {

@@ -123,6 +123,7 @@ static void answers_are_in_the_words_of_the_contract(void **state)
                                    .pending = 4, .buffered = 3, .buffered_bytes = 1048576 / 2};
     struct status status = {.streams = &stream, .streams_count = 1};
     struct http_answered good = {0, &status, ""}, there = {-EEXIST, NULL, ""};
+    struct http_answered late = {-ETIMEDOUT, NULL, ""};
 
     (void)state;
     begin(HTTP_MINI_STATS, "mini", "");
@@ -130,6 +131,12 @@ static void answers_are_in_the_words_of_the_contract(void **state)
     http_mini_next(&call, &good, &reply);
     said(200, "{\"buffer-count\": 3, \"buffer-size-in-mb\": 0.5, \"accepted\": 9, \"delivered\": 4,"
               " \"dropped\": 1, \"pending\": 4}");
+    begin(HTTP_MINI_STATS, "mini", "");
+    http_mini_next(&call, &late, &reply);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(call.kind, REQUEST_STATUS);
+    http_mini_next(&call, &good, &reply);
+    assert_int_equal(reply.status, 200);
     call.endpoint = HTTP_MINI_CREATE;
     call.kind = REQUEST_CONTROL;
     http_mini_next(&call, &good, &reply);

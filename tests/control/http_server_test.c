@@ -57,7 +57,8 @@ static int setup_with(void **state, const char *config)
     options.ingest = (struct http_ingest_options){.shm_dir = f->scratch->dir,
                                                   .stream_take = stream_take,
                                                   .counters = &f->counters};
-    f->config = config_of(config, "");
+    f->config = config_of(config, "[stream mini]\nsinks = mini~1\n[sink mini~1]\ntype = file\n"
+                                  "directory = /tmp/mini\n");
     options.config = (struct http_config){config_look, f->config};
     assert_int_equal(http_server_start(&options, &f->server, &f->err), 0);
     assert_int_equal(http_client_open(&f->client, &f->err), 0);
@@ -664,6 +665,81 @@ static void a_port_in_use_is_a_clear_error(void **state)
     http_server_stop(NULL);
 }
 
+/* Sends a request that somebody has to answer, and leaves it at that. */
+static int raw_begin(const struct fixture *f, const char *request)
+{
+    int fd = raw_connect(f);
+
+    raw_send(fd, request, strlen(request));
+    return fd;
+}
+
+static void raw_expect(int fd, const char *status, const char *part)
+{
+    char text[4096];
+    size_t got = 0;
+    ssize_t n;
+
+    while (got + 1 < sizeof(text) && (n = recv(fd, text + got, sizeof(text) - 1 - got, 0)) > 0)
+        got += (size_t)n;
+    text[got] = '\0';
+    (void)close(fd);
+    if (strstr(text, status) == NULL || strstr(text, part) == NULL)
+        fail_msg("no \"%s\" and \"%s\" in: %s", status, part, text);
+}
+
+static void what_is_configured_is_answered_when_it_is_done(void **state)
+{
+    static const char request[] =
+        "PUT /v1/streams/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: 2\r\nConnection: close\r\n\r\n{}";
+    static const struct {
+        int result;
+        const char *status, *part;
+    } rows[] = {{-EPERM, " 409 ", "another part of the API"},
+                {-ENOMEM, " 503 ", "out of memory"},
+                {0, " 404 ", "Stream not found"}};     /* done, says whoever did nothing */
+    struct fixture *f = (struct fixture *)*state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int fd = raw_begin(f, request);
+
+        fake_shard_await_kept(&f->shard, 1);
+        fake_shard_release(&f->shard, rows[i].result);
+        raw_expect(fd, rows[i].status, rows[i].part);
+    }
+}
+
+static void a_deletion_asks_one_after_the_other(void **state)
+{
+    static const char request[] = "DELETE /minifirehoses/mini HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Connection: close\r\n\r\n";
+    struct fixture *f = (struct fixture *)*state;
+    struct http_ask ask = ask_of(f, "POST", "/minifirehoses/mini/message");
+    int fd = raw_begin(f, request);
+
+    ask.body = "{\"message\": \"x\"}";
+    ask.body_len = strlen(ask.body);
+    ask.content_type = "application/json";
+    fake_shard_await_kept(&f->shard, 1);        /* it is being sealed: */
+    free(ask_for(f, &ask, 404));                /* nothing comes behind */
+    fake_shard_release(&f->shard, 0);
+    fake_shard_await_kept(&f->shard, 0);
+    fake_shard_await_kept(&f->shard, 1);        /* it is being forgotten */
+    fake_shard_release(&f->shard, 0);
+    raw_expect(fd, " 200 ", "MiniFirehose 'mini' deleted");
+    free(ask_for(f, &ask, 200));                /* as far as the configuration here says */
+
+    fd = raw_begin(f, request);                 /* its client leaves */
+    fake_shard_await_kept(&f->shard, 1);
+    (void)close(fd);
+    fake_shard_release(&f->shard, 0);
+    fake_shard_await_kept(&f->shard, 0);
+    fake_shard_await_kept(&f->shard, 1);
+    fake_shard_release(&f->shard, -ENOENT);
+    expect(f, "GET", "/healthz", 200, "ok");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -679,6 +755,9 @@ int main(void)
         TEST(unknown_paths_are_404_and_methods_405),
         TEST(a_post_with_a_body_needs_a_content_type),
         TEST(bodies_over_the_limit_are_413),
+        cmocka_unit_test_setup_teardown(what_is_configured_is_answered_when_it_is_done, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_deletion_asks_one_after_the_other, setup, teardown),
         cmocka_unit_test_setup_teardown(the_token_is_asked_of_all_but_the_probes, setup_token,
                                         teardown),
         TEST(a_foreign_host_or_origin_is_refused),

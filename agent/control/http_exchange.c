@@ -45,6 +45,7 @@ static void operation_check(struct exchange *ex)
 }
 
 struct token_question {
+    const struct http_guard *guard;
     const char *authorization;
     bool good;
 };
@@ -53,13 +54,14 @@ static void on_token(void *ctx, const struct config *config)
 {
     struct token_question *q = ctx;
 
-    q->good = http_guard_token(config->http.token, q->authorization);
+    q->good = http_guard_token(q->guard, config->http.token, q->authorization);
 }
 
 /* Does it carry the token that is in force now? */
 static bool token_good(const struct exchange *ex)
 {
-    struct token_question q = {.authorization = header(ex, "Authorization")};
+    struct token_question q = {.guard = &ex->server->guard,
+                               .authorization = header(ex, "Authorization")};
 
     ex->server->config.look(ex->server->config.ctx, on_token, &q);
     return q.good;

@@ -46,6 +46,7 @@ void http_guard_init(struct http_guard *guard, const struct address *listen_at)
     else
         guard->listen = address_map(((const struct sockaddr_in *)&listen_at->addr)->sin_addr);
     guard->any_address = address_any(&guard->listen);
+    guard->beyond = !address_loopback(&guard->listen);
     /* Without a name of its own the host just cannot be asked by one. */
     if (gethostname(guard->own_name, sizeof(guard->own_name) - 1) != 0)
         guard->own_name[0] = '\0';
@@ -136,14 +137,15 @@ bool http_guard_origin(const char *origin, const char *host)
     return strcasecmp(origin, host) == 0;
 }
 
-bool http_guard_token(const char *token, const char *authorization)
+bool http_guard_token(const struct http_guard *guard, const char *token,
+                      const char *authorization)
 {
     size_t token_len = strlen(token);
     unsigned differs;
     size_t len;
 
     if (token_len == 0)
-        return true;
+        return !guard->beyond;
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
         return false;
     authorization += 7;

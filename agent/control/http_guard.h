@@ -6,7 +6,8 @@
  *   that makes a browser resolve its name to us still sends that name (DNS rebinding); an address
  *   cannot be forged that way. Refused with 403. The port is not compared: it may be forwarded.
  * - Origin, which browsers send with another page's requests, must be the same host: 403.
- * - Authorization must carry the token, if one is set: 401.
+ * - Authorization must carry the token, if one is set: 401. Who listens beyond loopback needs one:
+ *   when a reload takes it away, nobody is let in.
  *
  * A Unix socket has no name that a page could lead a browser to: any Host will do.
  *
@@ -27,6 +28,7 @@ struct http_guard {
     struct in6_addr listen;         /* IPv4 mapped */
     bool any_address;
     bool any_host;
+    bool beyond;                    /* other hosts can reach it */
     char own_name[HTTP_HOST_MAX];
 };
 
@@ -43,6 +45,7 @@ bool http_guard_origin(const char *origin, const char *host);
  * token: "": none is asked for. authorization NULL: the request has none. Takes the same time
  * wherever the token differs.
  */
-bool http_guard_token(const char *token, const char *authorization);
+bool http_guard_token(const struct http_guard *guard, const char *token,
+                      const char *authorization);
 
 #endif

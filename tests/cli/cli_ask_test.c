@@ -9,6 +9,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli/capture.h"
 #include "cli/cli.h"
@@ -17,47 +19,51 @@
 #include "control/config_text.h"
 #include "control/fake_shard.h"
 #include "control/http_server.h"
-#include "libshm-client/scratch.h"
 
 struct fixture {
     struct fake_shard shard;
-    struct scratch *scratch;
-    struct intake_counters counters;
-    struct config *config;
     struct http_server *server;
+    struct config *config;
+    struct intake_counters counters;
     struct capture c;
+    char address[64];
 };
 
-static int stream_take(void *ctx, const char *stream)
-{
-    (void)ctx;
-    (void)stream;
-    return 0;
-}
-
-static int setup(void **state)
+static int setup_at(void **state, const char *listen_at)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct http_server_options options = { .listen = "127.0.0.1:0" };
-    char address[32];
+    struct http_server_options options = { .listen = listen_at, .ingest = {.shm_dir = "/dev/shm"} };
 
     assert_non_null(f);
     fake_shard_start(&f->shard);
-    options.mailbox = &f->shard.box;
     f->config = config_of("[http]\ntoken = t0ken\n", "");
-    assert_int_equal(scratch_setup((void **)&f->scratch), 0);
-    options.ingest = (struct http_ingest_options){.shm_dir = f->scratch->dir,
-                                                  .stream_take = stream_take,
-                                                  .counters = &f->counters};
     options.config = (struct http_config){config_look, f->config};
+    options.ingest.counters = &f->counters;
+    options.mailbox = &f->shard.box;
     assert_int_equal(http_server_start(&options, &f->server, NULL), 0);
-    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", http_server_port(f->server));
-    assert_int_equal(setenv("HYDRANT_HTTP", address, 1), 0);
+    if (http_server_port(f->server) > 0)
+        (void)snprintf(f->address, sizeof(f->address), "127.0.0.1:%d", http_server_port(f->server));
+    else
+        (void)snprintf(f->address, sizeof(f->address), "%s", listen_at);
+    assert_int_equal(setenv("HYDRANT_HTTP", f->address, 1), 0);
     assert_int_equal(setenv("HYDRANT_TOKEN", "t0ken", 1), 0);
     /* A proxy is for others: the agent is asked directly. */
     assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
     *state = f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_at(state, "127.0.0.1:0");
+}
+
+static int setup_unix(void **state)
+{
+    char at[64];
+
+    (void)snprintf(at, sizeof(at), "unix:/tmp/hydrant-ask-%d.sock", (int)getpid());
+    return setup_at(state, at);
 }
 
 static int teardown(void **state)
@@ -67,7 +73,6 @@ static int teardown(void **state)
     http_server_stop(f->server);
     fake_shard_stop(&f->shard);
     config_free(f->config);
-    assert_int_equal(scratch_teardown((void **)&f->scratch), 0);
     free(f);
     return 0;
 }
@@ -109,6 +114,20 @@ static void status_as_json_is_what_the_agent_says(void **state)
     assert_non_null(json);
     assert_int_equal(json_integer_value(json_object_get(json, "pid")), 4711);
     json_decref(json);
+}
+
+static void a_unix_socket_is_asked_by_its_path(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    const char *path = strchr(f->address, '/');
+
+    capture_expect(&f->c, cli_status, "status", CLI_OK, "agent test-host", "");
+    capture_expect(&f->c, cli_flush, "flush clicks", CLI_OK, "clicks: all delivered\n", "");
+    assert_int_equal(access(path, F_OK), 0);
+    http_server_stop(f->server);
+    f->server = NULL;
+    assert_int_equal(access(path, F_OK), -1);
+    capture_expect(&f->c, cli_status, "status", CLI_FAILED, "", "no agent answers at unix:/tmp/");
 }
 
 static void a_recovering_agent_says_so(void **state)
@@ -189,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(status_prints_tables_without_colours_into_a_file),
         TEST(status_as_json_is_what_the_agent_says),
+        cmocka_unit_test_setup_teardown(a_unix_socket_is_asked_by_its_path, setup_unix, teardown),
         TEST(a_recovering_agent_says_so),
         TEST(flush_says_when_all_is_delivered),
         TEST(flush_says_why_not),

@@ -125,22 +125,30 @@ static void a_unix_socket_takes_any_name(void **state)
 static void the_token_must_be_whole(void **state)
 {
     static const char token[] = "abc def";
+    struct http_guard guard = guard_of("127.0.0.1:1");
 
     (void)state;
-    assert_true(http_guard_token("", NULL));
-    assert_true(http_guard_token("", "Basic x"));
-    assert_true(http_guard_token(token, "Bearer abc def"));
-    assert_true(http_guard_token(token, "bearer   abc def"));
-    assert_false(http_guard_token(token, NULL));
-    assert_false(http_guard_token(token, ""));
-    assert_false(http_guard_token(token, "Bearer"));
-    assert_false(http_guard_token(token, "Bearer "));
-    assert_false(http_guard_token(token, "abc def"));
-    assert_false(http_guard_token(token, "Basic abc def"));
-    assert_false(http_guard_token(token, "Bearer abc de"));
-    assert_false(http_guard_token(token, "Bearer abc defa"));
-    assert_false(http_guard_token(token, "Bearer abc defabc def"));
-    assert_false(http_guard_token(token, "Bearer ABC DEF"));
+    assert_true(http_guard_token(&guard, "", NULL));
+    assert_true(http_guard_token(&guard, "", "Basic x"));
+    assert_true(http_guard_token(&guard, token, "Bearer abc def"));
+    assert_true(http_guard_token(&guard, token, "bearer   abc def"));
+    assert_false(http_guard_token(&guard, token, NULL));
+    assert_false(http_guard_token(&guard, token, ""));
+    assert_false(http_guard_token(&guard, token, "Bearer"));
+    assert_false(http_guard_token(&guard, token, "Bearer "));
+    assert_false(http_guard_token(&guard, token, "abc def"));
+    assert_false(http_guard_token(&guard, token, "Basic abc def"));
+    assert_false(http_guard_token(&guard, token, "Bearer abc de"));
+    assert_false(http_guard_token(&guard, token, "Bearer abc defa"));
+    assert_false(http_guard_token(&guard, token, "Bearer abc defabc def"));
+    assert_false(http_guard_token(&guard, token, "Bearer ABC DEF"));
+    /* Where others can come by, none at all lets nobody in. */
+    guard = guard_of("0.0.0.0:1");
+    assert_false(http_guard_token(&guard, "", NULL));
+    assert_false(http_guard_token(&guard, "", "Bearer "));
+    assert_true(http_guard_token(&guard, token, "Bearer abc def"));
+    http_guard_init(&guard, NULL);
+    assert_true(http_guard_token(&guard, "", NULL));
 }
 
 int main(void)

@@ -328,9 +328,7 @@ class Firehose(Ingest):
                      DeliveryStreamName="c")
         self.refused("ResourceInUseException", client.create_delivery_stream,
                      DeliveryStreamName="named")
-        self.refused("UnknownOperationException", client.create_delivery_stream,
-                     DeliveryStreamName="c")
-        self.refused("UnknownOperationException", client.delete_delivery_stream,
+        self.refused("ResourceNotFoundException", client.delete_delivery_stream,
                      DeliveryStreamName="a")
         self.agent.stop()
 

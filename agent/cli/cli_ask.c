@@ -57,11 +57,10 @@ static int report_status(const char *command, const char *address,
                     answer->status == 401 ? " (HYDRANT_TOKEN has it)" : "");
 }
 
-int cli_ask(const char *command, const char *address, const char *method, const char *path,
-            uint32_t timeout_ms, struct http_answer *ret_answer)
+int cli_ask_try(const char *address, const char *method, const char *path, uint32_t timeout_ms,
+                struct http_answer *ret_answer, struct errmsg *err)
 {
     struct http_client *client = NULL;
-    struct errmsg err = { "" };
     char url[1024];
     struct http_ask ask = { .method = method, .url = url, .token = getenv("HYDRANT_TOKEN"),
                             .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = timeout_ms,
@@ -73,15 +72,27 @@ int cli_ask(const char *command, const char *address, const char *method, const 
     if (strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) == 0) {
         ask.unix_path = address + strlen(HTTP_LISTEN_UNIX);
         host = "localhost";
-    } else if (address_check_peer(address, &err) != 0) {
-        return cli_usage_error(command, "--http: %s", err.text);
     }
     if (snprintf(url, sizeof(url), "http://%s%s", host, path) >= (int)sizeof(url))
-        return cli_usage_error(command, "--http: the address is too long");
-    res = http_client_open(&client, &err);
+        return errmsg_set(err, -EINVAL, "the address is too long");
+    res = http_client_open(&client, err);
     if (res == 0)
-        res = http_client_do(client, &ask, ret_answer, &err);
+        res = http_client_do(client, &ask, ret_answer, err);
     http_client_close(client);
+    return res;
+}
+
+int cli_ask(const char *command, const char *address, const char *method, const char *path,
+            uint32_t timeout_ms, struct http_answer *ret_answer)
+{
+    struct errmsg err = { "" };
+    int res;
+
+    memset(ret_answer, 0, sizeof(*ret_answer));
+    if (strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) != 0 &&
+        address_check_peer(address, &err) != 0)
+        return cli_usage_error(command, "--http: %s", err.text);
+    res = cli_ask_try(address, method, path, timeout_ms, ret_answer, &err);
     if (res != 0)
         return report_failure(command, address, res, &err);
     if (ret_answer->status == 200)

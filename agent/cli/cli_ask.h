@@ -21,4 +21,8 @@ const char *cli_ask_address(const char *option);
 int cli_ask(const char *command, const char *address, const char *method, const char *path,
             uint32_t timeout_ms, struct http_answer *ret_answer);
 
+/* The same, of whatever status, and silent: 0 with an answer, or -errno with a text. */
+int cli_ask_try(const char *address, const char *method, const char *path, uint32_t timeout_ms,
+                struct http_answer *ret_answer, struct errmsg *err);
+
 #endif

@@ -20,7 +20,7 @@ static const struct cli_command commands[] = {
     { "flush", cli_flush, "[STREAM]", "seal now and wait for delivery" },
     { "ring", cli_ring, "ls | show NAME", "the rings of this host, with or without an agent" },
     { "check", cli_check, "FILE", "every mistake of a configuration" },
-    { "top", cli_top, "", "the status, live (not built yet)" },
+    { "top", cli_top, "", "the same, live" },
     { "wal", cli_wal, "ls | dump | verify", "read a log, also while an agent writes it" },
     { "bench", cli_bench, "[--json]", "this host: ring against Unix socket, TCP, pipe" },
     { "help", cli_help, "[COMMAND]", "this, or a command in full; help metrics: /metrics" },

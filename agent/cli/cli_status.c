@@ -14,6 +14,7 @@
 #include "cli/cli_exit.h"
 #include "cli/cli_options.h"
 #include "cli/cli_table.h"
+#include "cli/cli_value.h"
 #include "pipeline/status.h"
 
 enum { TIMEOUT_MS = 10000 };
@@ -36,18 +37,6 @@ static const char usage[] =
     "\n"
     "  hydrant status\n"
     "  hydrant status --json | jq '.streams[] | {name, pending}'\n";
-
-static uint64_t number(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
-static const char *text(const json_t *object, const char *name)
-{
-    const char *value = json_string_value(json_object_get(object, name));
-
-    return value != NULL ? value : "";
-}
 
 /* A reason as the agent names it, and what it means to people. */
 struct reason_words {
@@ -131,11 +120,11 @@ static void print_losses(const json_t *status, bool colour)
                    cli_human_bytes((uint64_t)json_integer_value(value), human),
                    cli_printable(name, clean, sizeof(clean)), words_of(lost_words, LOST, name));
     json_array_foreach(json_object_get(status, "streams"), i, stream) {
-        print_reasons(text(stream, "name"), "are lost", json_object_get(stream, "lost_by_reason"),
-                      lost_words, LOST);
-        print_reasons(text(stream, "name"), "were dropped",
+        print_reasons(cli_string(stream, "name"), "are lost",
+                      json_object_get(stream, "lost_by_reason"), lost_words, LOST);
+        print_reasons(cli_string(stream, "name"), "were dropped",
                       json_object_get(stream, "dropped_by_reason"), dropped_words, DROPPED);
-        print_reasons(text(stream, "name"), "went to the error output since the start",
+        print_reasons(cli_string(stream, "name"), "went to the error output since the start",
                       json_object_get(stream, "refused_by_reason"), refused_words, REFUSED);
     }
     printf("%s", colour ? CLI_PLAIN : "");
@@ -159,22 +148,22 @@ static void print_head(const json_t *status, bool colour)
     bool stopping = json_is_true(json_object_get(status, "stopping"));
 
     printf("hydrant %s, agent %s, pid %" PRIu64 ", up %s, %s%s%s\n",
-           cli_printable(text(status, "version"), c, sizeof(c)),
-           cli_printable(text(status, "agent"), d, sizeof(d)), number(status, "pid"),
-           cli_human_time(number(status, "uptime_ns"), a),
+           cli_printable(cli_string(status, "version"), c, sizeof(c)),
+           cli_printable(cli_string(status, "agent"), d, sizeof(d)), cli_number(status, "pid"),
+           cli_human_time(cli_number(status, "uptime_ns"), a),
            !colour             ? ""
            : ready && !stopping ? CLI_GREEN
                                 : CLI_YELLOW,
            stopping ? "stopping" : ready ? "ready" : "recovering", colour ? CLI_PLAIN : "");
     if (!ready)
         printf("recovery: %s of the log left\n",
-               cli_human_bytes(number(status, "recovery_left_bytes"), a));
-    printf("log:    %s of %s", cli_human_bytes(number(wal, "bytes"), a),
-           cli_human_bytes(number(wal, "bytes_max"), b));
+               cli_human_bytes(cli_number(status, "recovery_left_bytes"), a));
+    printf("log:    %s of %s", cli_human_bytes(cli_number(wal, "bytes"), a),
+           cli_human_bytes(cli_number(wal, "bytes_max"), b));
     printf(", %" PRIu64 " segments, %" PRIu64 " commits, %" PRIu64 " syncs\n",
-           number(wal, "segments"), number(wal, "commits"), number(wal, "syncs"));
-    printf("memory: %s of %s\n", cli_human_bytes(number(memory, "bytes"), a),
-           cli_human_bytes(number(memory, "bytes_max"), b));
+           cli_number(wal, "segments"), cli_number(wal, "commits"), cli_number(wal, "syncs"));
+    printf("memory: %s of %s\n", cli_human_bytes(cli_number(memory, "bytes"), a),
+           cli_human_bytes(cli_number(memory, "bytes_max"), b));
     print_backpressure(json_object_get(status, "backpressure"), colour);
 }
 
@@ -191,8 +180,9 @@ static void print_intake(const json_t *intake, bool colour)
         return;
     printf("sockets: %" PRIu64 " TCP and %" PRIu64 " Unix connections, %" PRIu64 " of them wait; %"
            PRIu64 " events by TCP, %" PRIu64 " by Unix sockets, %" PRIu64 " by UDP\n",
-           number(open, "tcp"), number(open, "unix"), number(intake, "connections_waiting"),
-           number(events, "tcp"), number(events, "unix"), number(events, "udp"));
+           cli_number(open, "tcp"), cli_number(open, "unix"),
+           cli_number(intake, "connections_waiting"), cli_number(events, "tcp"),
+           cli_number(events, "unix"), cli_number(events, "udp"));
     json_object_foreach((json_t *)bad, name, value) {
         char clean[128];
 
@@ -201,17 +191,17 @@ static void print_intake(const json_t *intake, bool colour)
                    (uint64_t)json_integer_value(value), cli_printable(name, clean, sizeof(clean)),
                    words_of(fault_words(), LINE_FAULT_COUNT, name), plain);
     }
-    if (number(intake, "bad_lines_dropped") > 0)
+    if (cli_number(intake, "bad_lines_dropped") > 0)
         printf("%s%" PRIu64 " of them are not in the error output of default_stream%s\n", warn,
-               number(intake, "bad_lines_dropped"), plain);
-    if (number(intake, "datagrams_dropped") > 0)
+               cli_number(intake, "bad_lines_dropped"), plain);
+    if (cli_number(intake, "datagrams_dropped") > 0)
         printf("%s%" PRIu64 " datagrams were dropped by the kernel: its receive buffer was full"
-               "%s\n", warn, number(intake, "datagrams_dropped"), plain);
+               "%s\n", warn, cli_number(intake, "datagrams_dropped"), plain);
 }
 
 static void cell_count(struct cli_table *table, const json_t *object, const char *name)
 {
-    cli_table_cell(table, "%" PRIu64, number(object, name));
+    cli_table_cell(table, "%" PRIu64, cli_number(object, name));
 }
 
 static void cells(struct cli_table *table, const char *const *names)
@@ -240,15 +230,15 @@ static void print_streams(const json_t *status, bool colour)
     cli_table_init(&table, "lrrrrrrr");
     cells(&table, heads);
     json_array_foreach((json_t *)streams, i, stream) {
-        uint64_t oldest_ns = number(stream, "oldest_pending_ns");
+        uint64_t oldest_ns = cli_number(stream, "oldest_pending_ns");
 
-        cli_table_cell(&table, "%s", text(stream, "name"));
+        cli_table_cell(&table, "%s", cli_string(stream, "name"));
         cell_count(&table, stream, "accepted");
         cell_count(&table, stream, "delivered");
         cell_count(&table, stream, "pending");
         cell_count(&table, stream, "dropped");
         cell_count(&table, stream, "lost");
-        cli_table_cell(&table, "%s", cli_human_bytes(number(stream, "accepted_bytes"), human));
+        cli_table_cell(&table, "%s", cli_human_bytes(cli_number(stream, "accepted_bytes"), human));
         cli_table_cell(&table, "%s", oldest_ns == 0 ? "-" : cli_human_time(oldest_ns, human));
     }
     table_end(&table, colour);
@@ -266,29 +256,16 @@ static void print_sinks(const json_t *status, bool colour)
     cli_table_init(&table, "llrrll");
     cells(&table, heads);
     json_array_foreach((json_t *)sinks, i, sink) {
-        cli_table_cell(&table, "%s", text(sink, "name"));
-        cli_table_cell(&table, "%s", text(sink, "type"));
+        cli_table_cell(&table, "%s", cli_string(sink, "name"));
+        cli_table_cell(&table, "%s", cli_string(sink, "type"));
         cell_count(&table, sink, "batches_waiting");
         cell_count(&table, sink, "retries");
-        cli_table_cell(&table, "%s", text(sink, "target"));
+        cli_table_cell(&table, "%s", cli_string(sink, "target"));
         cli_table_cell(&table, "%s", json_is_null(json_object_get(sink, "waits_because"))
                                          ? "-"
-                                         : text(sink, "waits_because"));
+                                         : cli_string(sink, "waits_because"));
     }
     table_end(&table, colour);
-}
-
-static uint64_t sum(const json_t *counts)
-{
-    const char *name;
-    json_t *value;
-    uint64_t total = 0;
-
-    json_object_foreach((json_t *)counts, name, value) {
-        (void)name;
-        total += (uint64_t)json_integer_value(value);
-    }
-    return total;
 }
 
 static void print_rings(const json_t *status, bool colour)
@@ -305,21 +282,21 @@ static void print_rings(const json_t *status, bool colour)
     cells(&table, heads);
     json_array_foreach((json_t *)rings, i, ring) {
         const char *reason = json_is_null(json_object_get(ring, "waits_because"))
-                                 ? text(ring, "quarantine")
-                                 : text(ring, "waits_because");
-        uint64_t head = number(ring, "head");
-        uint64_t accepted = number(ring, "accepted");
+                                 ? cli_string(ring, "quarantine")
+                                 : cli_string(ring, "waits_because");
+        uint64_t head = cli_number(ring, "head");
+        uint64_t accepted = cli_number(ring, "accepted");
 
-        cli_table_cell(&table, "%s", text(ring, "name"));
-        cli_table_cell(&table, "%s%s%s", text(ring, "state"), reason[0] != '\0' ? ": " : "",
+        cli_table_cell(&table, "%s", cli_string(ring, "name"));
+        cli_table_cell(&table, "%s%s%s", cli_string(ring, "state"), reason[0] != '\0' ? ": " : "",
                        reason);
         cell_count(&table, ring, "pid");
         cell_count(&table, ring, "uid");
-        cli_table_cell(&table, "%s", cli_human_bytes(number(ring, "ring_bytes"), human));
+        cli_table_cell(&table, "%s", cli_human_bytes(cli_number(ring, "ring_bytes"), human));
         cli_table_cell(&table, "%s", cli_human_bytes(head > accepted ? head - accepted : 0,
                                                      human));
         cli_table_cell(&table, "%s", cli_human_bytes(accepted, human));
-        cli_table_cell(&table, "%" PRIu64, sum(json_object_get(ring, "drops")));
+        cli_table_cell(&table, "%" PRIu64, cli_sum(json_object_get(ring, "drops")));
     }
     table_end(&table, colour);
 }
@@ -335,7 +312,7 @@ static int print_tables(const char *command, const struct http_answer *answer)
         return cli_fail(command, "what answers there is not a hydrant agent");
     }
     print_head(status, colour);
-    drops = sum(json_object_get(status, "intake_drops"));
+    drops = cli_sum(json_object_get(status, "intake_drops"));
     if (drops > 0)
         printf("%sdropped by producers before acceptance: %" PRIu64 "%s\n",
                colour ? CLI_YELLOW : "", drops, colour ? CLI_PLAIN : "");

@@ -59,12 +59,6 @@ static void misspelt_commands_are_guessed(void **state)
     assert_null(cli_command_suggest("a-word-far-longer-than-any-command-there-is"));
 }
 
-static void what_is_not_built_says_so_and_fails(void **state)
-{
-    (void)state;
-    capture_expect(&capture, cli_top, "top", CLI_FAILED, "", "hydrant top: not built yet");
-}
-
 static void numbers_are_readable(void **state)
 {
     char text[CLI_HUMAN_BYTES];
@@ -110,7 +104,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_lists_and_explains_every_command),
         cmocka_unit_test(misspelt_commands_are_guessed),
-        cmocka_unit_test(what_is_not_built_says_so_and_fails),
         cmocka_unit_test(numbers_are_readable),
         cmocka_unit_test(tables_align_and_hide_control_characters),
     };

@@ -23,6 +23,7 @@ static const char usage[] =
     "usage: hydrant send STREAM [FILE...] [--durable] [--delivered] [--timeout T]\n"
     "                    [--ring-bytes SIZE] [--shm-dir DIR]\n"
     "       hydrant send STREAM [FILE...] --tcp ADDR:PORT | --unix PATH [--gzip] [--timeout T]\n"
+    "       hydrant send STREAM [FILE...] --http ADDR:PORT [--durable] [--gzip] [--timeout T]\n"
     "\n"
     "Sends each line of the files (none, or -: standard input) as one event to a stream, by a\n"
     "ring in shared memory. One LF or CRLF is cut, empty lines are skipped. A line that is one\n"
@@ -40,13 +41,17 @@ static const char usage[] =
     "                     and system users, else /dev/shm/hydrant-UID)\n"
     "  --tcp ADDR:PORT    to a listener of [intake] tcp instead; ADDR is numeric or localhost\n"
     "  --unix PATH        to one of [intake] unix\n"
-    "  --gzip             compressed, by socket\n"
-    "  --http ADDR        send that way (not built yet)\n"
+    "  --http ADDR:PORT   to the agent's HTTP server, with the token of HYDRANT_TOKEN\n"
+    "  --gzip             compressed, by socket or HTTP\n"
     "\n"
     "By socket the agent says that it has everything by closing the connection, every 8 MiB and\n"
     "at the end. When one breaks instead, another is made, for as long as --timeout allows; what\n"
     "the broken one had sent may have arrived or not: it is counted, and not sent again. A line\n"
     "longer than the agent's line_bytes_max goes to the error output of its default stream.\n"
+    "\n"
+    "By HTTP each request is taken whole or not at all, and answered, with --durable after a\n"
+    "sync. Where the agent answers 429 or 503, or nobody does, it is sent again; one whose answer\n"
+    "is lost is counted as above, and not sent again.\n"
     "\n"
     "Progress on stderr if that is a terminal, and a summary at the end.\n"
     "\n"
@@ -79,13 +84,16 @@ static int options_check(int argc, char **argv, struct send_options *options)
 {
     bool by_socket = options->tcp != NULL || options->unix_path != NULL;
 
-    if (options->tcp != NULL && options->unix_path != NULL)
-        return cli_usage_error(argv[0], "--tcp or --unix, not both");
-    if (options->gzip && !by_socket)
-        return cli_usage_error(argv[0], "--gzip is for --tcp and --unix");
+    if ((options->tcp != NULL) + (options->unix_path != NULL) + (options->http != NULL) > 1)
+        return cli_usage_error(argv[0], "--tcp, --unix or --http: one of them");
+    if (options->gzip && !by_socket && options->http == NULL)
+        return cli_usage_error(argv[0], "--gzip is for --tcp, --unix and --http");
     if (by_socket && (options->durable || options->delivered))
         return cli_usage_error(argv[0], "--durable and --delivered need a ring: a socket tells no "
                                "more than that all is committed");
+    if (options->http != NULL && options->delivered)
+        return cli_usage_error(argv[0], "--delivered needs a ring: HTTP answers what is accepted "
+                               "or durable");
     if (optind == argc)
         return cli_usage_error(argv[0], "a stream is wanted");
     options->stream = argv[optind++];
@@ -131,7 +139,8 @@ static int options_parse(int argc, char **argv, struct send_options *options)
             options->gzip = true;
             break;
         case OPTION_HTTP:
-            return cli_fail(argv[0], "--http is not built yet");
+            options->http = optarg;
+            break;
         case CLI_OPTION_HELP:
             fputs(usage, stdout);
             return CLI_OK;

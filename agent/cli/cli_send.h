@@ -21,23 +21,26 @@ struct send_options {
     int64_t ring_bytes;         /* 0: the library's default */
     int64_t timeout_ns;         /* 0: wait for ever */
     bool durable, delivered;    /* wait for that at the end */
-    const char *tcp, *unix_path;    /* NULL: not that way; both: by ring */
-    bool gzip;                  /* by socket alone */
+    const char *tcp, *unix_path, *http;     /* NULL: not that way; all: by ring */
+    bool gzip;                  /* not by ring */
 };
 
+struct send_http;
 struct send_socket;
 
 struct sender {
     const char *command;
     struct send_options options;
-    struct shmc *ring;              /* owned; NULL: by socket */
-    struct send_socket *socket;     /* owned; NULL: by ring */
+    struct shmc *ring;              /* owned; of these three one is not NULL: the way */
+    struct send_socket *socket;     /* owned */
+    struct send_http *http;         /* owned */
     uint16_t stream;
     struct json_checker *checker;   /* owned */
     struct lines lines;             /* owned */
     const char *file_name;          /* of what is being read */
 
-    uint64_t events, bytes;         /* committed; by socket: as the agent has said */
+    uint64_t events, bytes;         /* committed; but by ring: as the agent has said */
+    uint64_t unknown;               /* events that may have arrived or not */
     uint64_t refused;               /* lines that are too long */
     bool failed;                    /* something was reported; the exit code is 1 */
 
@@ -72,10 +75,15 @@ int send_socket_line(struct send_socket *w, const char *stream, const uint8_t *d
 bool send_socket_idle(struct send_socket *w);       /* no more lines just now: sends what waits */
 bool send_socket_flush(struct send_socket *w);      /* waits until the agent has everything */
 
-/* Events that were sent by connections that broke: they may have arrived or not. */
-uint64_t send_socket_unknown(const struct send_socket *w);
+/* ---- cli_send_http.c ---- */
 
-/* ---- waiting, for both ways ---- */
+/* As above; -EMSGSIZE: the agent cannot take a line that long, which has been said. */
+bool send_http_open(struct sender *s);
+void send_http_close(struct send_http *w);          /* NULL is fine */
+int send_http_line(struct send_http *w, const uint8_t *data, size_t len);
+bool send_http_flush(struct send_http *w);          /* no more lines just now: sends what waits */
+
+/* ---- waiting, for all ways ---- */
 
 uint64_t sender_now_ns(void);
 
@@ -87,6 +95,15 @@ bool sender_await(int fd, short events, uint64_t timeout_ns);
 
 /* It has waited for waited_ns: says so, or gives up. False: stop. */
 bool sender_waits(struct sender *s, uint64_t waited_ns, const char *what);
+
+/*
+ * Between attempts since since_ns: a time, half of it chance, that doubles from 100 ms to 5 s.
+ * *backoff_ns: 0 at first. False: stop.
+ */
+bool sender_back_off(struct sender *s, uint64_t since_ns, uint64_t *backoff_ns, const char *what);
+
+/* Takes the progress line away before something else is printed. */
+void sender_clear(struct sender *s);
 
 /* SIGINT and SIGTERM from here on stop the reading; the number of the one that came, or 0. */
 void sender_catch_signals(void);

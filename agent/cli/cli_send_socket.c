@@ -20,17 +20,13 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/bytes.h"
 #include "cli/cli_exit.h"
+#include "cli/cli_send_pack.h"
 #include "control/address.h"
-#include "io/file.h"
 
-enum { BATCH_BYTES = 256 * 1024, CONNECTION_BYTES = 8 << 20, GZIP_LEVEL = 1 };
-
-#define BACKOFF_NS_MIN 100000000ULL
-#define BACKOFF_NS_MAX 5000000000ULL
+enum { BATCH_BYTES = 256 * 1024, CONNECTION_BYTES = 8 << 20 };
 
 struct send_socket {
     struct sender *sender;          /* borrowed */
@@ -40,12 +36,8 @@ struct send_socket {
     int fd;                         /* owned; -1: none */
     struct bytes batch;             /* owned; lines as they go over the wire */
     uint64_t batch_events, batch_payload;
-    bool gzip;
-    z_stream z;
-    uint8_t *packed;                /* owned; gzip alone */
-    size_t packed_cap;
+    struct send_pack pack;
     uint64_t sent_bytes, sent_events, sent_payload;     /* by this connection */
-    uint64_t unknown;               /* events sent by connections that broke */
 };
 
 static int address_read(struct send_socket *w, const struct send_options *o, struct errmsg *err)
@@ -82,15 +74,12 @@ bool send_socket_open(struct sender *s)
     s->socket = w;
     w->sender = s;
     w->fd = -1;
-    w->gzip = s->options.gzip;
     w->place = s->options.tcp != NULL ? s->options.tcp : s->options.unix_path;
     if (address_read(w, &s->options, &err) != 0) {
         (void)cli_fail(s->command, "%s", err.text);
         return false;
     }
-    if (w->gzip && deflateInit2(&w->z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY)
-                       != Z_OK) {
-        w->gzip = false;
+    if (send_pack_init(&w->pack, s->options.gzip) != 0) {
         (void)cli_fail(s->command, "out of memory");
         return false;
     }
@@ -103,16 +92,9 @@ void send_socket_close(struct send_socket *w)
         return;
     if (w->fd >= 0)
         (void)close(w->fd);
-    if (w->gzip)
-        (void)deflateEnd(&w->z);
+    send_pack_fini(&w->pack);
     bytes_free(&w->batch);
-    free(w->packed);
     free(w);
-}
-
-uint64_t send_socket_unknown(const struct send_socket *w)
-{
-    return w->unknown;
 }
 
 /* ---- connections ---- */
@@ -124,30 +106,20 @@ static void connection_over(struct send_socket *w, bool taken)
         w->sender->events += w->sent_events;
         w->sender->bytes += w->sent_payload;
     } else {
-        w->unknown += w->sent_events;
+        w->sender->unknown += w->sent_events;
     }
     w->sent_bytes = w->sent_events = w->sent_payload = 0;
     (void)close(w->fd);
     w->fd = -1;
 }
 
-/* Half of it is chance, so that many senders do not come back at once. */
-static uint64_t jittered(uint64_t ns)
-{
-    uint64_t random;
-
-    file_random(&random, sizeof(random));
-    return ns / 2 + random % (ns / 2);
-}
-
 /* Until there is one. False: stop. */
 static bool connect_again(struct send_socket *w)
 {
-    uint64_t since_ns = sender_now_ns(), backoff_ns = BACKOFF_NS_MIN;
+    uint64_t since_ns = sender_now_ns(), backoff_ns = 0;
 
     while (w->fd < 0) {
         char what[400];
-        uint64_t until_ns;
         int fd = socket(w->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd >= 0 && connect(fd, (const struct sockaddr *)&w->address, w->address_len) == 0) {
@@ -157,13 +129,8 @@ static bool connect_again(struct send_socket *w)
         (void)snprintf(what, sizeof(what), "%s: %s", w->place, strerror(errno));
         if (fd >= 0)
             (void)close(fd);
-        until_ns = sender_now_ns() + jittered(backoff_ns);
-        backoff_ns = 2 * backoff_ns < BACKOFF_NS_MAX ? 2 * backoff_ns : BACKOFF_NS_MAX;
-        do {
-            if (!sender_waits(w->sender, sender_now_ns() - since_ns, what))
-                return false;
-            (void)sender_await(-1, 0, w->sender->slice_ns);
-        } while (sender_now_ns() < until_ns);
+        if (!sender_back_off(w->sender, since_ns, &backoff_ns, what))
+            return false;
     }
     return true;
 }
@@ -215,41 +182,12 @@ static bool connection_end(struct send_socket *w)
 
 /* ---- lines ---- */
 
-/* The batch as it goes over the wire: a gzip member of its own, if asked for. */
-static int batch_pack(struct send_socket *w, const uint8_t **ret_data, size_t *ret_len)
-{
-    size_t cap = deflateBound(&w->z, w->batch.len);
-
-    *ret_data = w->batch.data;
-    *ret_len = w->batch.len;
-    if (!w->gzip)
-        return 0;
-    if (cap > w->packed_cap) {
-        uint8_t *more = realloc(w->packed, cap);
-
-        if (more == NULL)
-            return -ENOMEM;
-        w->packed = more;
-        w->packed_cap = cap;
-    }
-    (void)deflateReset(&w->z);
-    w->z.next_in = w->batch.data;
-    w->z.avail_in = (uInt)w->batch.len;
-    w->z.next_out = w->packed;
-    w->z.avail_out = (uInt)cap;
-    if (deflate(&w->z, Z_FINISH) != Z_STREAM_END)
-        return -EIO;
-    *ret_data = w->packed;
-    *ret_len = cap - w->z.avail_out;
-    return 0;
-}
-
 /* Sends the batch. 0, -EINTR: stop, -errno. */
 static int batch_send(struct send_socket *w)
 {
     const uint8_t *data;
     size_t len, at = 0;
-    int r = w->batch.len > 0 ? batch_pack(w, &data, &len) : 0;
+    int r = w->batch.len > 0 ? send_pack(&w->pack, w->batch.data, w->batch.len, &data, &len) : 0;
 
     if (r != 0 || w->batch.len == 0)
         return r;

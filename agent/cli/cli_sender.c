@@ -21,12 +21,15 @@
 
 #include "cli/cli_exit.h"
 #include "cli/cli_table.h"
+#include "io/file.h"
 
 enum { READ_BYTES = 1 << 20 };
 
 #define SLICE_NS    100000000ULL    /* between looks at the signal flag while waiting, at most */
 #define SHOW_NS     200000000ULL    /* between progress lines */
 #define TELL_NS     3000000000ULL   /* waiting so long is worth a word */
+#define BACKOFF_NS_MIN 100000000ULL
+#define BACKOFF_NS_MAX 5000000000ULL
 #define REFUSED_MAX 20              /* lines too long that are named one by one */
 
 static volatile sig_atomic_t signal_seen;
@@ -59,8 +62,7 @@ uint64_t sender_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-/* Takes the progress line away before something else is printed. */
-static void progress_clear(struct sender *s)
+void sender_clear(struct sender *s)
 {
     if (s->shown)
         fputs("\r\033[K", stderr);
@@ -106,6 +108,7 @@ bool sender_open(struct sender *s, const char *command, const struct send_option
 {
     bool by_socket = options->tcp != NULL || options->unix_path != NULL;
     size_t event_max;
+    bool ok;
 
     memset(s, 0, sizeof(*s));
     s->command = command;
@@ -114,11 +117,13 @@ bool sender_open(struct sender *s, const char *command, const struct send_option
     s->slice_ns = options->timeout_ns != 0 && (uint64_t)options->timeout_ns < SLICE_NS
                       ? (uint64_t)options->timeout_ns
                       : SLICE_NS;
-    if (by_socket ? !send_socket_open(s) : !ring_open(s)) {
+    ok = by_socket ? send_socket_open(s) : options->http != NULL ? send_http_open(s)
+                                                                 : ring_open(s);
+    if (!ok) {
         sender_close(s);
         return false;
     }
-    event_max = by_socket ? SHM_EVENT_BYTES_MAX : shmc_event_bytes_max(s->ring);
+    event_max = s->ring == NULL ? SHM_EVENT_BYTES_MAX : shmc_event_bytes_max(s->ring);
     s->checker = json_checker_open(event_max);
     if (s->checker == NULL || lines_init(&s->lines, event_max, READ_BYTES) != 0) {
         (void)cli_fail(command, "out of memory");
@@ -136,6 +141,8 @@ void sender_close(struct sender *s)
     s->checker = NULL;
     send_socket_close(s->socket);
     s->socket = NULL;
+    send_http_close(s->http);
+    s->http = NULL;
     (void)shmc_close(s->ring); /* what is committed stays */
     s->ring = NULL;
 }
@@ -145,7 +152,7 @@ bool sender_waits(struct sender *s, uint64_t waited_ns, const char *what)
     if (sender_signal() != 0)
         return false;
     if (s->options.timeout_ns != 0 && waited_ns >= (uint64_t)s->options.timeout_ns) {
-        progress_clear(s);
+        sender_clear(s);
         (void)cli_fail(s->command, "%s: given up after the time of --timeout", what);
         s->failed = true;
         return false;
@@ -155,6 +162,22 @@ bool sender_waits(struct sender *s, uint64_t waited_ns, const char *what)
         fprintf(stderr, "hydrant %s: %s, waiting for the agent\n", s->command, what);
         s->waiting_told = true;
     }
+    return true;
+}
+
+bool sender_back_off(struct sender *s, uint64_t since_ns, uint64_t *backoff_ns, const char *what)
+{
+    uint64_t random, until_ns;
+
+    *backoff_ns = *backoff_ns == 0 ? BACKOFF_NS_MIN
+                  : 2 * *backoff_ns < BACKOFF_NS_MAX ? 2 * *backoff_ns : BACKOFF_NS_MAX;
+    file_random(&random, sizeof(random));
+    until_ns = sender_now_ns() + *backoff_ns / 2 + random % (*backoff_ns / 2);
+    do {
+        if (!sender_waits(s, sender_now_ns() - since_ns, what))
+            return false;
+        (void)sender_await(-1, 0, s->slice_ns);
+    } while (sender_now_ns() < until_ns);
     return true;
 }
 
@@ -190,7 +213,7 @@ static int on_line(void *ctx, const uint8_t *data, size_t len, uint64_t number)
     int res;
 
     if (data == NULL) {
-        progress_clear(s);
+        sender_clear(s);
         if (s->refused++ < REFUSED_MAX)
             (void)cli_fail(s->command, "%s:%" PRIu64 ": the line is longer than %zu bytes%s",
                            s->file_name, number, s->lines.line_max,
@@ -200,10 +223,10 @@ static int on_line(void *ctx, const uint8_t *data, size_t len, uint64_t number)
         return 0;
     }
     res = s->socket != NULL ? send_socket_line(s->socket, s->options.stream, data, len)
-                            : ring_write(s, data, len);
+          : s->http != NULL ? send_http_line(s->http, data, len) : ring_write(s, data, len);
     if (__builtin_expect(res == 0, 1) || res == -EINTR)
         return res;
-    progress_clear(s);
+    sender_clear(s);
     (void)cli_fail(s->command, "%s:%" PRIu64 ": %s", s->file_name, number,
                    s->ring != NULL ? shmc_error(s->ring) : strerror(-res));
     s->failed = true;
@@ -241,7 +264,8 @@ static bool input_await(struct sender *s, int fd)
     while (sender_signal() == 0) {
         if (poll(&input, 1, 0) > 0)
             return true;
-        if (s->socket != NULL && !send_socket_idle(s->socket))
+        if ((s->socket != NULL && !send_socket_idle(s->socket)) ||
+            (s->http != NULL && !send_http_flush(s->http)))
             return false;
         (void)sender_await(fd, POLLIN, UINT32_MAX * 1000000000ULL);
     }
@@ -261,7 +285,7 @@ bool sender_file(struct sender *s, int fd, const char *name)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            progress_clear(s);
+            sender_clear(s);
             (void)cli_fail(s->command, "%s: %s", name, strerror(errno));
             s->failed = true;
             return true; /* the other files may be better */
@@ -285,7 +309,7 @@ static bool flush_to(struct sender *s, enum shmc_pos pos, const char *what)
             return false;
     if (res == 0)
         return true;
-    progress_clear(s);
+    sender_clear(s);
     (void)cli_fail(s->command, "%s: %s", what, shmc_error(s->ring));
     s->failed = true;
     return false;
@@ -295,6 +319,8 @@ bool sender_flush(struct sender *s)
 {
     if (s->socket != NULL)
         return send_socket_flush(s->socket);
+    if (s->http != NULL)
+        return send_http_flush(s->http);
     if (s->options.durable && !flush_to(s, SHMC_DURABLE, "not all is durable yet"))
         return false;
     return !s->options.delivered || flush_to(s, SHMC_DELIVERED, "not all is delivered yet");
@@ -303,19 +329,18 @@ bool sender_flush(struct sender *s)
 void sender_summary(struct sender *s)
 {
     double seconds = (double)(sender_now_ns() - s->start_ns) / 1e9;
-    uint64_t unknown = s->socket != NULL ? send_socket_unknown(s->socket) : 0;
     const char *reached = s->options.delivered ? ", delivered" : s->options.durable ? ", durable"
                                                                                     : "";
 
-    progress_clear(s);
+    sender_clear(s);
     if (s->failed || sender_signal() != 0)
         reached = "";
     if (s->refused > REFUSED_MAX)
         fprintf(stderr, "hydrant %s: %" PRIu64 " lines were too long\n", s->command, s->refused);
-    if (unknown > 0) {
+    if (s->unknown > 0) {
         s->failed = true;
         fprintf(stderr, "hydrant %s: %" PRIu64 " events more were sent by connections that broke: "
-                "whether they have arrived is not known\n", s->command, unknown);
+                "whether they have arrived is not known\n", s->command, s->unknown);
     }
     fprintf(stderr, "%s%" PRIu64 " events, %" PRIu64 " bytes in %.3f s: ",
             sender_signal() != 0 ? "interrupted: " : "", s->events, s->bytes, seconds);

@@ -73,6 +73,15 @@ static size_t on_head(char *data, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
+static int on_progress(void *ctx, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                       curl_off_t up)
+{
+    const struct http_ask *ask = (const struct http_ask *)ctx;
+
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    return !ask->go_on(ask->ctx);
+}
+
 static int token_add(struct curl_slist **list, const char *token)
 {
     struct bytes value = BYTES_INIT;
@@ -103,6 +112,8 @@ static int headers_make(const struct http_ask *ask, struct curl_slist **ret_list
 
         r = longer != NULL ? 0 : -ENOMEM;
     }
+    if (r == 0 && ask->content_encoding != NULL)
+        r = http_curl_header(ret_list, "Content-Encoding", ask->content_encoding);
     if (r != 0) {
         curl_slist_free_all(*ret_list);
         *ret_list = NULL;
@@ -134,6 +145,11 @@ static CURLcode options_set(struct http_client *client, const struct http_ask *a
     SET(CURLOPT_HEADERDATA, to);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, to);
+    SET(CURLOPT_FRESH_CONNECT, ask->single ? 1L : 0L);
+    SET(CURLOPT_FORBID_REUSE, ask->single ? 1L : 0L);
+    SET(CURLOPT_NOPROGRESS, ask->go_on == NULL ? 1L : 0L);
+    SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(CURLOPT_XFERINFODATA, ask);
     if (ask->direct)
         SET(CURLOPT_NOPROXY, "*");
     if (strcmp(ask->method, "HEAD") == 0)
@@ -179,6 +195,8 @@ int http_client_do(struct http_client *client, const struct http_ask *ask,
     }
 
     http_answer_free(ret_answer);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return errmsg_set(err, -ECANCELED, "broken off");
     if (to.result == -EMSGSIZE)
         return errmsg_set(err, -EMSGSIZE, "the answer is larger than %zu bytes", to.bytes_max);
     if (to.result != 0)

@@ -213,7 +213,7 @@ static void durable_without_an_agent_times_out(void **state)
     assert_non_null(strstr(f->c.err, "1 events, 1 bytes in "));
 }
 
-static void wrong_usage_is_2_and_what_is_not_built_1(void **state)
+static void wrong_usage_is_2(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
     struct capture *c = &f->c;
@@ -226,10 +226,12 @@ static void wrong_usage_is_2_and_what_is_not_built_1(void **state)
     capture_expect(c, cli_send, "send s1 --timeout 5", CLI_USAGE, "", "--timeout: ");
     capture_expect(c, cli_send, "send s1 --ring-bytes 1KiB", CLI_USAGE, "", "--ring-bytes: ");
     capture_expect(c, cli_send, "send s1 --tcp nowhere", CLI_FAILED, "", "is not ADDR:PORT");
-    capture_expect(c, cli_send, "send s1 --tcp 127.0.0.1:1 --unix /x", CLI_USAGE, "", "not both");
+    capture_expect(c, cli_send, "send s1 --tcp 127.0.0.1:1 --unix /x", CLI_USAGE, "", "one of");
+    capture_expect(c, cli_send, "send s1 --tcp x --http x", CLI_USAGE, "", "one of them");
     capture_expect(c, cli_send, "send s1 --gzip", CLI_USAGE, "", "--gzip is for");
     capture_expect(c, cli_send, "send s1 --unix /x --durable", CLI_USAGE, "", "need a ring");
-    capture_expect(c, cli_send, "send s1 --http 127.0.0.1:1", CLI_FAILED, "", "not built yet");
+    capture_expect(c, cli_send, "send s1 --http x --delivered", CLI_USAGE, "", "needs a ring");
+    capture_expect(c, cli_send, "send s1 --http x", CLI_FAILED, "", "--http: 'x' is not ADDR:PORT");
     capture_expect(c, cli_send, "send --help", CLI_OK, "usage: hydrant send STREAM", "");
     capture_expect(c, cli_send, "send s1 --shm-dir /proc", CLI_FAILED, "", "/proc");
     capture_expect(c, cli_ring, "ring", CLI_USAGE, "", "'ls' or 'show NAME");
@@ -430,7 +432,7 @@ int main(void)
         TEST(files_are_sent_in_order_and_missing_ones_named),
         TEST(a_full_ring_waits_until_the_timeout),
         TEST(durable_without_an_agent_times_out),
-        TEST(wrong_usage_is_2_and_what_is_not_built_1),
+        TEST(wrong_usage_is_2),
         TEST(ls_tells_living_from_closed_and_from_junk),
         TEST(show_prints_positions_and_streams),
         TEST(events_of_a_corrupt_ring_end_at_the_bad_frame),

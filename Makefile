@@ -327,6 +327,8 @@ LIBDIR     := $(DESTDIR)$(PREFIX)/lib
 INCLUDEDIR := $(DESTDIR)$(PREFIX)/include
 DOCDIR     := $(DESTDIR)$(PREFIX)/share/doc/hydrant
 
+DOC_FILES  := $(addprefix etc/,hydrant.ini metrics.txt alerts.yml grafana-dashboard.json)
+
 install: all
 	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(DOCDIR)
 	install -m 0755 build/hydrant $(BINDIR)/hydrant
@@ -338,14 +340,14 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' etc/shm-client.pc.in \
 	  > $(LIBDIR)/pkgconfig/shm-client.pc
 	chmod 0644 $(LIBDIR)/pkgconfig/shm-client.pc
-	install -m 0644 README.md LICENSE etc/hydrant.ini $(DOCDIR)
+	install -m 0644 README.md LICENSE $(DOC_FILES) $(DOCDIR)
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ]; then ldconfig; fi
 
 uninstall:
 	rm -f $(BINDIR)/hydrant $(LIBDIR)/libshm-client.so.$(SOVERSION) $(LIBDIR)/libshm-client.so.1 \
 	  $(LIBDIR)/libshm-client.so $(LIBDIR)/libshm-client.a $(LIBDIR)/pkgconfig/shm-client.pc \
 	  $(INCLUDEDIR)/shm_client.h $(INCLUDEDIR)/shm_wire.h $(DOCDIR)/README.md \
-	  $(DOCDIR)/LICENSE $(DOCDIR)/hydrant.ini
+	  $(DOCDIR)/LICENSE $(DOC_FILES:etc/%=$(DOCDIR)/%)
 	-rmdir $(DOCDIR)
 
 clean:

@@ -13,6 +13,7 @@
 
 enum metric_over {
     OVER_FAMILY, /* not a sample: the head of those that follow */
+    OVER_HISTOGRAM, /* a head and its samples in one */
     OVER_AGENT,
     OVER_STREAM,
     OVER_STREAM_SINK,
@@ -37,6 +38,7 @@ enum metric_unit { UNIT_COUNT, UNIT_NS };
 
 #define TYPE_COUNTER "counter"
 #define TYPE_GAUGE   "gauge"
+#define TYPE_HISTOGRAM "histogram"
 
 /* Where a sample's value is taken from. */
 struct metric_at {
@@ -51,6 +53,11 @@ struct metric_at {
 #define METRIC_CAT(a, b)  a##b
 #define METRIC_NAME(line) METRIC_CAT(metric_value_, line)
 #define FAMILY(name, type, help)
+#define HISTOGRAM(name, scale, help, value)                                             \
+    static const struct histogram *METRIC_NAME(__LINE__)(const struct status *s)        \
+    {                                                                                   \
+        return &(value);                                                                \
+    }
 #define SAMPLE(over, labels, unit, value)                               \
     static uint64_t METRIC_NAME(__LINE__)(const struct metric_at *at)   \
     {                                                                   \
@@ -65,26 +72,33 @@ struct metric_at {
     }
 #include "control/metrics.def"
 #undef FAMILY
+#undef HISTOGRAM
 #undef SAMPLE
 
 struct metric_row {
     enum metric_over over;
-    const char *name;   /* FAMILY */
+    const char *name;   /* FAMILY, HISTOGRAM */
     const char *type;
     const char *help;
     const char *labels; /* SAMPLE */
     enum metric_unit unit;
     uint64_t (*value)(const struct metric_at *at);
+    enum histogram_scale scale; /* HISTOGRAM */
+    const struct histogram *(*histogram)(const struct status *s);
 };
 
 static const struct metric_row metric_rows[] = {
 #define FAMILY(name_, type_, help_) \
     { .over = OVER_FAMILY, .name = (name_), .type = TYPE_##type_, .help = (help_) },
+#define HISTOGRAM(name_, scale_, help_, value_) \
+    { .over = OVER_HISTOGRAM, .name = (name_), .type = TYPE_HISTOGRAM, .help = (help_), \
+      .scale = HISTOGRAM_##scale_, .histogram = METRIC_NAME(__LINE__) },
 #define SAMPLE(over_, labels_, unit_, value_) \
     { .over = OVER_##over_, .labels = (labels_), .unit = UNIT_##unit_, \
       .value = METRIC_NAME(__LINE__) },
 #include "control/metrics.def"
 #undef FAMILY
+#undef HISTOGRAM
 #undef SAMPLE
 };
 
@@ -148,6 +162,7 @@ static size_t over_count(enum metric_over over, const struct status *s)
     case OVER_RELAY_WAIT:
         return RELAY_WAIT_COUNT;
     case OVER_FAMILY:
+    case OVER_HISTOGRAM:
     case OVER_COUNT:
         break;
     }
@@ -227,6 +242,7 @@ static int over_begin(enum metric_over over, struct metric_at *at, struct bytes 
     case OVER_RELAY_WAIT:
         return label_append(page, true, "reason", relay_wait_names[at->i]);
     case OVER_FAMILY:
+    case OVER_HISTOGRAM:
     case OVER_AGENT:
     case OVER_COUNT:
         break;
@@ -262,6 +278,30 @@ static int sample_append(struct bytes *page, const char *family, const struct me
     return res;
 }
 
+/* Each bucket has those of the buckets before it, too. */
+static int histogram_append(struct bytes *page, const struct metric_row *row,
+                            const struct histogram *h)
+{
+    enum metric_unit unit = row->scale == HISTOGRAM_NS ? UNIT_NS : UNIT_COUNT;
+    size_t count;
+    const uint64_t *bounds = histogram_bounds(row->scale, &count);
+    uint64_t total = 0;
+    int res = 0;
+
+    for (size_t i = 0; res == 0 && i < count; i++) {
+        total += h->count[i];
+        res = bytes_printf(page, "%s_bucket{le=\"%.10g\"} %" PRIu64 "\n", row->name,
+                           (double)bounds[i] / (unit == UNIT_NS ? 1e9 : 1), total);
+    }
+    total += h->count[count];
+    if (res == 0)
+        res = bytes_printf(page, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum", row->name, total,
+                           row->name);
+    if (res == 0)
+        res = value_append(page, unit, h->sum);
+    return res != 0 ? res : bytes_printf(page, "%s_count %" PRIu64 "\n", row->name, total);
+}
+
 int http_metrics_render(const struct status *status, struct bytes *page)
 {
     const char *family = NULL;
@@ -271,12 +311,13 @@ int http_metrics_render(const struct status *status, struct bytes *page)
         const struct metric_row *row = &metric_rows[r];
         size_t count = over_count(row->over, status);
 
-        if (row->over == OVER_FAMILY) {
+        if (row->name != NULL) {
             family = row->name;
             res = bytes_printf(page, "# HELP %s %s\n# TYPE %s %s\n", family, row->help, family,
                                row->type);
-            continue;
         }
+        if (res == 0 && row->over == OVER_HISTOGRAM)
+            res = histogram_append(page, row, row->histogram(status));
         for (size_t i = 0; res == 0 && i < count; i++) {
             struct metric_at at = { .s = status, .i = i };
 
@@ -291,7 +332,7 @@ void http_metrics_print_doc(FILE *out)
     for (size_t r = 0; r < METRIC_ROWS; r++) {
         const struct metric_row *row = &metric_rows[r];
 
-        if (row->over == OVER_FAMILY)
+        if (row->name != NULL)
             fprintf(out, "%s\n    %s. %s\n", row->name, row->type, row->help);
         else if (over_labels[row->over] != NULL || row->labels[0] != '\0')
             fprintf(out, "    {%s%s%s}\n",

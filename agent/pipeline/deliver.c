@@ -226,9 +226,12 @@ bool deliver_step(struct seal_batch *sb)
         if (t->state == TARGET_DONE && sb->barrier < t->barrier)
             sb->barrier = t->barrier;
     }
-    if (all)
+    if (all) {
         sb->state = SEAL_ACKED;
-    else if (damaged && rest)
+        if (sb->sealed_ns > 0)
+            histogram_add(&sb->shard->meters[METER_DELIVERY], HISTOGRAM_NS,
+                          loop_now_ns(sb->shard->loop) - sb->sealed_ns);
+    } else if (damaged && rest)
         room_shed(sb, 0);
     return moved || all || sb->state != SEAL_DELIVER;
 }

@@ -67,6 +67,7 @@ void deliver_remote_begin(struct seal_target *t)
         .ctx = t,
     };
     batch_id_format(&sb->batch.id, t->batch);
+    t->posted_ns = loop_now_ns(s->loop);
     if (t->type == TARGET_RELAY && shards_relay(s->all)) {
         relay_post(shards_relay(s->all), job, &sb->batch.id);
         return;
@@ -106,6 +107,9 @@ bool deliver_remote_turn(struct shard *s)
         struct seal_target *t = job->ctx;
 
         next = job->next;
+        if (job->result == SINK_DONE)
+            histogram_add(&s->meters[METER_REMOTE], HISTOGRAM_NS,
+                          loop_now_ns(s->loop) - t->posted_ns);
         t->job.result = job->result;
         t->job.err = job->err;
         t->job.done(&t->job);

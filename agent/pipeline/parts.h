@@ -134,6 +134,7 @@ struct seal_target {
     bool removed;                   /* the configuration has no such sink any more */
     bool verified;
     uint64_t barrier, retry_ns;
+    uint64_t posted_ns;             /* boot clock: when the delivery thread got it */
     unsigned attempt;
 };
 
@@ -172,6 +173,7 @@ struct seal_batch {
     uint32_t version;               /* of the stream's settings */
     uint16_t output;                /* which of them */
     bool sealed;                    /* its SEAL is synced */
+    uint64_t sealed_ns;             /* when, by the boot clock; 0: by an earlier start */
     uint64_t rebuild_ns;            /* boot clock; not before */
     unsigned rebuilds;              /* attempts that failed */
     uint64_t name_time_ns;
@@ -338,6 +340,7 @@ struct shard {
     struct shard_request *flushes;        /* being carried out */
     bool backpressure[BACKPRESSURE_COUNT];      /* as of now */
     bool backpressure_said[BACKPRESSURE_COUNT]; /* met, and not yet over */
+    struct histogram meters[METER_COUNT];       /* that of COMMIT is the writer's */
     uint64_t backpressure_ns[BACKPRESSURE_COUNT];   /* boot clock when it was last on */
     bool reload_later;
     enum stop_phase stop;

@@ -549,6 +549,9 @@ static bool seal_step(struct shard *s, struct seal_batch *sb)
             deliver_resealed(sb);
             seal_damaged_name(&sb->batch.id, damaged);
             (void)file_unlink(s->spool_dir, damaged);   /* else the next start does */
+        } else {
+            sb->sealed_ns = loop_now_ns(s->loop);
+            histogram_add(&s->meters[METER_BATCH], HISTOGRAM_BYTES, sb->batch.payload_bytes);
         }
         for (uint16_t i = 0; i < sb->targets; i++)
             sb->target[i].verified = true;

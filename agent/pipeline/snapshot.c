@@ -377,6 +377,8 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
     memcpy(to->backpressure, s->backpressure_said, sizeof(to->backpressure));
     memcpy(to->lost_bytes, s->state.lost_bytes, sizeof(to->lost_bytes));
     to->turns = s->turns;
+    memcpy(to->meters, s->meters, sizeof(to->meters));
+    to->meters[METER_COMMIT] = s->writer.commit_ns;
     intake_fill(s, &to->intake);
     relay_fill(s, &to->relay);
     err = streams_fill(s, to);

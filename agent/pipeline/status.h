@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "encode/encoding.h"
 #include "flow/name.h"
 #include "pipeline/intake_counters.h"
@@ -114,6 +115,15 @@ enum status_backpressure {
 extern const char *const backpressure_names[BACKPRESSURE_COUNT];    /* "log_full", ... */
 extern const char *const backpressure_words[BACKPRESSURE_COUNT];    /* what it is, what helps */
 
+/* What is measured, since the start. */
+enum status_meter {
+    METER_COMMIT,                   /* ns from the beginning of a group's write to its COMMIT */
+    METER_BATCH,                    /* payload bytes of a sealed batch */
+    METER_DELIVERY,                 /* ns from its seal until every sink was done with it */
+    METER_REMOTE,                   /* ns of a batch at a remote sink, attempts and pauses */
+    METER_COUNT
+};
+
 struct status_shard {
     uint32_t shard;
     bool surplus;                   /* there are fewer by configuration: it takes no new rings */
@@ -146,6 +156,7 @@ struct status {
     struct status_intake intake;
     struct status_relay relay;
     uint64_t turns;
+    struct histogram meters[METER_COUNT];
 
     struct status_stream *streams;
     size_t streams_count;

@@ -224,6 +224,8 @@ int status_merge(struct status *to, const struct status *from)
     counts_add(to->rings_by_state, from->rings_by_state, STATUS_RING_STATE_COUNT);
     counts_add(to->intake_drops, from->intake_drops, SHM_DROP_COUNT);
     to->turns += from->turns;
+    for (int i = 0; i < METER_COUNT; i++)
+        histogram_merge(&to->meters[i], &from->meters[i]);
     if (streams_merge(to, from) || sinks_merge(to, from) || lists_merge(to, from))
         return -ENOMEM;
     return 0;

@@ -416,6 +416,7 @@ void wal_writer_commit(struct wal_writer *w)
     w->flight_first = g->next;
     w->flight_count--;
     w->commits++;
+    histogram_add(&w->commit_ns, HISTOGRAM_NS, loop_now_ns(w->loop) - g->commit.boot_ns);
     w->committed_lsn = g->end_lsn;
     g->state = WAL_GROUP_COMMITTED;
     group_apply(w, g);

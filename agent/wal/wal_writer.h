@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/errmsg.h"
+#include "base/histogram.h"
 #include "io/loop.h"
 #include "wal/wal_dir.h"
 #include "wal/wal_group.h"
@@ -86,6 +87,7 @@ struct wal_writer {
     struct io_op zero_op;
     uint64_t committed_lsn, synced_lsn;
     uint64_t commits, synced_commits;       /* numbers of COMMITs since the start */
+    struct histogram commit_ns;             /* from the beginning of their groups' writes */
     uint64_t sync_wanted_first, sync_wanted_last;   /* COMMITs whose sync somebody waits for */
     uint64_t sync_target_lsn, sync_target_commits, sync_last_ns;
     bool sync_in_flight, roll_asked;

@@ -41,6 +41,7 @@ static void the_page_obeys_the_format(void **state)
     char *seen[512];
     size_t seen_count = 0;
     char family[128] = "";
+    bool histogram = false;
     char *save = NULL;
 
     (void)state;
@@ -65,11 +66,16 @@ static void the_page_obeys_the_format(void **state)
             /* Counters, and only they, end in _total. */
             assert_int_equal(strcmp(line + 8 + name_len, "counter") == 0,
                              strcmp(family + name_len - 6, "_total") == 0);
+            histogram = strcmp(line + 8 + name_len, "histogram") == 0;
             continue;
         }
         name_len = strcspn(line, "{ ");
-        assert_int_equal(name_len, strlen(family));
-        assert_memory_equal(line, family, name_len);
+        assert_memory_equal(line, family, strlen(family));
+        if (histogram)
+            assert_true(name_len == strlen(family) + 7 || name_len == strlen(family) + 4 ||
+                        name_len == strlen(family) + 6);    /* _bucket, _sum, _count */
+        else
+            assert_int_equal(name_len, strlen(family));
         value = strrchr(line, ' ');
         assert_non_null(value);
         assert_true(isdigit((unsigned char)value[1]));
@@ -136,6 +142,37 @@ static void the_names_of_the_contract_are_there(void **state)
     status_free(s);
 }
 
+static void histograms_are_cumulative(void **state)
+{
+    static const char *const wanted[] = {
+        "# TYPE hydrant_wal_commit_seconds histogram\n"
+        "hydrant_wal_commit_seconds_bucket{le=\"0.0001\"} 1\n"
+        "hydrant_wal_commit_seconds_bucket{le=\"0.00025\"} 1\n"
+        "hydrant_wal_commit_seconds_bucket{le=\"0.0005\"} 1\n"
+        "hydrant_wal_commit_seconds_bucket{le=\"0.001\"} 3\n",
+        "hydrant_wal_commit_seconds_bucket{le=\"300\"} 3\n"
+        "hydrant_wal_commit_seconds_bucket{le=\"+Inf\"} 4\n"
+        "hydrant_wal_commit_seconds_sum 400.001900000\n"
+        "hydrant_wal_commit_seconds_count 4\n",
+        "hydrant_batch_bytes_bucket{le=\"1024\"} 0\nhydrant_batch_bytes_bucket{le=\"4096\"} 1\n",
+        "hydrant_batch_bytes_sum 1025\nhydrant_batch_bytes_count 1\n",
+    };
+    static const uint64_t commits_ns[] = { 100000, 900000, 900000, 400000000000 };
+    struct status *s = status_full();
+    char *page;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        histogram_add(&s->meters[METER_COMMIT], HISTOGRAM_NS, commits_ns[i]);
+    histogram_add(&s->meters[METER_BATCH], HISTOGRAM_BYTES, 1025);
+    page = page_of(s);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        if (strstr(page, wanted[i]) == NULL)
+            fail_msg("missing: %s", wanted[i]);
+    free(page);
+    status_free(s);
+}
+
 static void labels_are_escaped(void **state)
 {
     struct status *s = status_full();
@@ -190,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_page_obeys_the_format),
         cmocka_unit_test(the_names_of_the_contract_are_there),
+        cmocka_unit_test(histograms_are_cumulative),
         cmocka_unit_test(labels_are_escaped),
         cmocka_unit_test(an_empty_agent_has_a_page),
         cmocka_unit_test(the_documentation_has_every_family),

@@ -16,7 +16,9 @@ def parse_metrics(text):
     values, described = {}, set()
     for line in text.splitlines():
         if line.startswith("# TYPE "):
-            described.add(line.split()[2])
+            name, kind = line.split()[2:]
+            described.update([name + part for part in ("_bucket", "_sum", "_count")]
+                             if kind == "histogram" else [name])
         elif not line.startswith("#"):
             match = SAMPLE.fullmatch(line)
             if not match or match["name"] not in described:

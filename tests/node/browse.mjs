@@ -114,6 +114,10 @@ for (const colorScheme of ['light', 'dark'])
             await page.setViewportSize({ width, height: 800 });
             assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= width,
                 `${path} is wider than ${width} pixels`);
+            assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('main *')]
+                .filter((e) => e.checkVisibility() && !e.closest('.quiet, .cards thead')
+                    && e.getBoundingClientRect().right > innerWidth)
+                .map((e) => e.outerHTML.slice(0, 200))), [], `beyond ${width} pixels of ${path}`);
         }
         backs.add(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
         if (path === '/docs') {

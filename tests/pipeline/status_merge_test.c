@@ -113,11 +113,14 @@ static void a_remote_sink_is_one_and_counted_once(void **state)
     a->sinks[0].duplicates = 2;
     a->sinks[0].batches_waiting = 1;
     b->sinks[0].batches_waiting = 2;
+    a->sinks[0].lag_ns = 7;
+    b->sinks[0].lag_ns = 9;
     assert_int_equal(status_merge(a, b), 0);
     assert_int_equal(a->sinks_count, 1);
     assert_int_equal(a->sinks[0].retries, 5);
     assert_int_equal(a->sinks[0].duplicates, 2);
     assert_int_equal(a->sinks[0].batches_waiting, 3);
+    assert_int_equal(a->sinks[0].lag_ns, 9);
     status_free(a);
     status_free(b);
 }
@@ -133,6 +136,8 @@ static void counts_are_sums_and_states_those_of_any_or_all(void **state)
     b->streams[0].oldest_pending_ns = 9;
     b->shards[0].shard = 1;
     b->wal_end_lsn = 200;
+    histogram_add(&a->meters[METER_BATCH], HISTOGRAM_BYTES, 10);
+    histogram_add(&b->meters[METER_BATCH], HISTOGRAM_BYTES, 20);
     b->sinks[0].batches_waiting = 2;
     snprintf(b->sinks[0].waits_because, sizeof(b->sinks[0].waits_because), "full");
     snprintf(c->sinks[0].target, sizeof(c->sinks[0].target), "/elsewhere");
@@ -144,6 +149,8 @@ static void counts_are_sums_and_states_those_of_any_or_all(void **state)
     assert_false(a->backpressure[BACKPRESSURE_LOG_FULL]);
     assert_int_equal(a->streams[0].oldest_pending_ns, 9);
     assert_int_equal(a->wal_bytes, 15);
+    assert_int_equal(a->meters[METER_BATCH].count[0], 2);
+    assert_int_equal(a->meters[METER_BATCH].sum, 30);
     assert_int_equal(a->wal_end_lsn, 100);
     assert_int_equal(a->sinks_count, 2);
     assert_int_equal(a->sinks[0].retries, 6);

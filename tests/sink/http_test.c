@@ -164,11 +164,13 @@ static void a_post_sends_its_body(void **state)
     ask.body = "{\"a\": 1}\n";
     ask.body_len = 9;
     ask.content_type = "application/json";
+    ask.content_encoding = "identity";
     assert_int_equal(http_client_do(f->client, &ask, &f->answer, &f->err), 0);
     script_end(&s);
     assert_int_equal(f->answer.status, 200);
     assert_memory_equal(s.request, "POST /path HTTP/1.1\r\n", 21);
     assert_non_null(strstr(s.request, "\r\nContent-Type: application/json\r\n"));
+    assert_non_null(strstr(s.request, "\r\nContent-Encoding: identity\r\n"));
     assert_non_null(strstr(s.request, "\r\nContent-Length: 9\r\n"));
     assert_non_null(strstr(s.request, "\r\n\r\n{\"a\": 1}\n"));
     assert_null(strstr(s.request, "Authorization"));
@@ -221,6 +223,31 @@ static void failures_have_their_own_errno(void **state)
     expect_failure(f, NULL, false, 100, 0, -ETIMEDOUT);
     expect_failure(f, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world", false, 20000, 10,
                    -EMSGSIZE);
+}
+
+static bool not_long(void *ctx)
+{
+    return ++*(unsigned *)ctx < 3;
+}
+
+/* The server never answers, and there is no time limit: who asks has had enough. */
+static void an_ask_can_be_broken_off(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    unsigned asked = 0;
+    struct script s;
+    struct http_ask ask;
+
+    script_start(&s, NULL, false);
+    ask = ask_of(f, s.port);
+    ask.timeout_ms = 0;
+    ask.single = true;
+    ask.go_on = not_long;
+    ask.ctx = &asked;
+    assert_int_equal(http_client_do(f->client, &ask, &f->answer, &f->err), -ECANCELED);
+    assert_int_equal(asked, 3);
+    assert_null(f->answer.body.data);
+    script_end(&s);     /* the connection is gone, without the client */
 }
 
 static void nobody_there_is_connection_refused(void **state)
@@ -276,6 +303,7 @@ int main(void)
         TEST(a_post_sends_its_body),
         TEST(a_post_without_body_has_length_zero_and_no_type),
         TEST(failures_have_their_own_errno),
+        TEST(an_ask_can_be_broken_off),
         TEST(nobody_there_is_connection_refused),
         TEST(bad_urls_and_header_values_are_refused),
         TEST(one_client_serves_many_requests),

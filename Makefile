@@ -319,6 +319,7 @@ bench:
 	@$(MAKE) --no-print-directory MODE=release all benchmarks
 	@set -e; for bench in $(BENCH_SRC:%.c=build/release/%); do $$bench; done
 	@benchmarks/sockets
+	@benchmarks/http
 
 # ------------------------------------------------------------------------------------ installing
 

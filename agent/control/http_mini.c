@@ -7,6 +7,7 @@
 #include "control/http_mini.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@
 #include "control/http_change.h"
 #include "encode/column_text.h"
 
-enum { SECONDS_MIN = 60, MEGABYTES_MIN = 1, COUNT_MIN = 10, LOOK_TIMEOUT_S = 1 };
+enum { SECONDS_MIN = 60, MEGABYTES_MIN = 1, COUNT_MIN = 10, LOOK_TIMEOUT_S = 1,
+       TRIGGER_MAX = 1000000000 };
 
 void http_mini_not_found(struct http_reply *reply)
 {
@@ -92,27 +94,31 @@ static bool text_get(struct http_reply *reply, const char *where, const json_t *
     return *ret_text != NULL || malformed(reply, where, key, "a text is wanted");
 }
 
-/* One of the triggers: a whole number from min on, or -1. */
+/* One of the triggers, in what the agent counts (so many of a unit): from min on, or -1. */
 static bool trigger_get(struct http_reply *reply, const json_t *body, const char *key,
-                        json_int_t otherwise, json_int_t min, json_int_t *ret_value)
+                        int otherwise, int min, int64_t unit, int64_t *ret_value)
 {
     const json_t *value = json_object_get(body, key);
-    double real = json_real_value(value);
+    double number = value == NULL || json_is_null(value) ? otherwise : json_number_value(value);
 
-    *ret_value = otherwise;
-    if (value == NULL || json_is_null(value))
+    if (value != NULL && !json_is_null(value) && !json_is_number(value))
+        return malformed(reply, "", key, "a number is wanted");
+    if (number == -1) {
+        *ret_value = -1;
         return true;
-    if (json_is_real(value) && real > -1e15 && real < 1e15 && real == (double)(json_int_t)real)
-        *ret_value = (json_int_t)real;
-    else if (json_is_integer(value))
-        *ret_value = json_integer_value(value);
-    else
+    }
+    if (number < min) {
+        http_reply_error(reply, 400, "%s must be at least %d, or -1 to turn it off", key, min);
+        return false;
+    }
+    if (number > TRIGGER_MAX) {
+        http_reply_error(reply, 400, "%s is out of range", key);
+        return false;
+    }
+    if (unit == 1 && number != (double)(int64_t)number)
         return malformed(reply, "", key, "a whole number is wanted");
-    if (*ret_value >= min || *ret_value == -1)
-        return true;
-    http_reply_error(reply, 400, "%s must be at least %" JSON_INTEGER_FORMAT ", or -1 to turn it "
-                     "off", key, min);
-    return false;
+    *ret_value = (int64_t)(number * (double)unit);
+    return true;
 }
 
 /* ---- sinks ---- */
@@ -300,23 +306,22 @@ static bool sinks_put(struct making *m, const json_t *body)
 static bool triggers_put(struct making *m, const json_t *body)
 {
     struct config_section *s = rest_change_stream(m->change);
-    json_int_t seconds, megabytes, count;
+    int64_t ms, bytes, count;
 
-    if (!trigger_get(m->reply, body, "buffer-time", 60, SECONDS_MIN, &seconds) ||
-        !trigger_get(m->reply, body, "buffer-size", 1, MEGABYTES_MIN, &megabytes) ||
-        !trigger_get(m->reply, body, "buffer-count", 10, COUNT_MIN, &count))
+    if (!trigger_get(m->reply, body, "buffer-time", 60, SECONDS_MIN, 1000, &ms) ||
+        !trigger_get(m->reply, body, "buffer-size", 1, MEGABYTES_MIN, 1048576, &bytes) ||
+        !trigger_get(m->reply, body, "buffer-count", 10, COUNT_MIN, 1, &count))
         return false;
-    if (seconds < 0 && megabytes < 0 && count < 0) {
+    if (ms < 0 && bytes < 0 && count < 0) {
         http_reply_error(m->reply, 400, "buffer-time, buffer-size and buffer-count are all -1: "
                          "nothing would ever be written; turn one on");
         return false;
     }
-    return set(m, "buffer-time", http_change_set(s, "buffer_time", "%" JSON_INTEGER_FORMAT "%s",
-                                                 seconds, seconds < 0 ? "" : "s")) &&
-           set(m, "buffer-size", http_change_set(s, "buffer_size", "%" JSON_INTEGER_FORMAT "%s",
-                                                 megabytes, megabytes < 0 ? "" : "MiB")) &&
-           set(m, "buffer-count", http_change_set(s, "buffer_count", "%" JSON_INTEGER_FORMAT,
-                                                  count));
+    return set(m, "buffer-time", http_change_set(s, "buffer_time", "%" PRId64 "%s", ms,
+                                                 ms < 0 ? "" : "ms")) &&
+           set(m, "buffer-size", http_change_set(s, "buffer_size", "%" PRId64 "%s", bytes,
+                                                 bytes < 0 ? "" : "B")) &&
+           set(m, "buffer-count", http_change_set(s, "buffer_count", "%" PRId64, count));
 }
 
 /* What [stream *] says is for others: its files are as the request says, and right below. */

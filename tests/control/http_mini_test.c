@@ -71,7 +71,7 @@ static void a_request_becomes_a_stream_and_its_sinks(void **state)
     assert_int_equal(call.change->operation, REST_CREATE);
     assert_string_equal(call.stream, "new");
     is("stream", "new", "sinks", "new~5,new~6");    /* of a fourth one something may be left */
-    is("stream", "new", "buffer_time", "60s");
+    is("stream", "new", "buffer_time", "60000ms");
     is("stream", "new", "buffer_size", "-1");
     is("stream", "new", "buffer_count", "20");
     is("stream", "new", "prefix", "");

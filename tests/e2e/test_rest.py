@@ -259,6 +259,7 @@ class Minis(Rest):
                 ("buffer-count", 9, "at least 10"), ("buffer-count", 0, "at least 10"),
                 ("buffer-time", 59, "at least 60"), ("buffer-size", 0, "at least 1"),
                 ("buffer-size", -2, "at least 1"), ("buffer-time", 10**9, "out of range"),
+                ("buffer-size", 0.5, "at least 1"), ("buffer-count", 1e300, "out of range"),
                 ("name", "", "name"), ("name", "a/b", "name"), ("name", "x" * 65, "name")):
             bad(400, words, **{key: value})
         bad(400, "all -1", **{"buffer-time": -1, "buffer-size": -1, "buffer-count": -1})

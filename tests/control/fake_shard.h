@@ -31,6 +31,7 @@ struct fake_shard {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     unsigned kept_count;            /* requests held back now; under the mutex */
+    unsigned kept_ever;             /* and since the start */
     int started;                    /* 1, or why not; under the mutex */
     struct shard_request *kept;           /* the thread's */
 };
@@ -112,6 +113,7 @@ static inline void fake_count(struct fake_shard *f, int by)
 {
     pthread_mutex_lock(&f->mutex);
     f->kept_count += (unsigned)by;
+    f->kept_ever += by > 0;
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->mutex);
 }
@@ -121,6 +123,15 @@ static inline void fake_shard_await_kept(struct fake_shard *f, unsigned count)
 {
     pthread_mutex_lock(&f->mutex);
     while (f->kept_count != count)
+        pthread_cond_wait(&f->changed, &f->mutex);
+    pthread_mutex_unlock(&f->mutex);
+}
+
+/* Until it has held back so many since the start. */
+static inline void fake_shard_await_ever(struct fake_shard *f, unsigned count)
+{
+    pthread_mutex_lock(&f->mutex);
+    while (f->kept_ever != count)
         pthread_cond_wait(&f->changed, &f->mutex);
     pthread_mutex_unlock(&f->mutex);
 }

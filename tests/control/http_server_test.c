@@ -704,7 +704,7 @@ static void what_is_configured_is_answered_when_it_is_done(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int fd = raw_begin(f, request);
 
-        fake_shard_await_kept(&f->shard, 1);
+        fake_shard_await_ever(&f->shard, (unsigned)i + 1);
         fake_shard_release(&f->shard, rows[i].result);
         raw_expect(fd, rows[i].status, rows[i].part);
     }
@@ -721,21 +721,19 @@ static void a_deletion_asks_one_after_the_other(void **state)
     ask.body = "{\"message\": \"x\"}";
     ask.body_len = strlen(ask.body);
     ask.content_type = "application/json";
-    fake_shard_await_kept(&f->shard, 1);        /* it is being sealed: */
+    fake_shard_await_ever(&f->shard, 1);        /* it is being sealed: */
     free(ask_for(f, &ask, 404));                /* nothing comes behind */
     fake_shard_release(&f->shard, 0);
-    fake_shard_await_kept(&f->shard, 0);
-    fake_shard_await_kept(&f->shard, 1);        /* it is being forgotten */
+    fake_shard_await_ever(&f->shard, 2);        /* it is being forgotten */
     fake_shard_release(&f->shard, 0);
     raw_expect(fd, " 200 ", "MiniFirehose 'mini' deleted");
     free(ask_for(f, &ask, 200));                /* as far as the configuration here says */
 
     fd = raw_begin(f, request);                 /* its client leaves */
-    fake_shard_await_kept(&f->shard, 1);
+    fake_shard_await_ever(&f->shard, 3);
     (void)close(fd);
     fake_shard_release(&f->shard, 0);
-    fake_shard_await_kept(&f->shard, 0);
-    fake_shard_await_kept(&f->shard, 1);
+    fake_shard_await_ever(&f->shard, 4);
     fake_shard_release(&f->shard, -ENOENT);
     expect(f, "GET", "/healthz", 200, "ok");
 }

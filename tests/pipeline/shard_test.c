@@ -192,6 +192,63 @@ static void a_flush_delivers_what_was_committed_before(void **state)
     sim_agent_stop(&agent);
 }
 
+static void a_look_knows_of_what_is_in_rings(void **state)
+{
+    struct sim_agent_source *src;
+    struct status *status;
+
+    (void)state;
+    agent.sinks[0].buffer_time_ns = -1;
+    sim_agent_open(&agent);
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    for (uint64_t n = 1; n <= 3; n++) {
+        assert_true(sim_agent_write(&agent, src, 0));
+        assert_int_equal(sim_agent_ask(&agent, REQUEST_LOOK, "", &status), 0);
+        assert_int_equal(status->streams_count, 1);
+        assert_int_equal(status->streams[0].accepted, n);
+        assert_int_equal(status->streams[0].buffered, n);
+        assert_int_equal(status->streams[0].buffered_bytes, status->streams[0].accepted_bytes);
+        status_free(status);
+    }
+    assert_int_equal(sim_agent_flush(&agent, ""), 0);
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_LOOK, "", &status), 0);
+    assert_int_equal(status->streams[0].buffered, 0);
+    status_free(status);
+    sim_agent_stop(&agent);
+}
+
+/* All is durable then, and needs no other settings than the log's. */
+static void a_seal_waits_for_no_sink(void **state)
+{
+    struct sim_agent_source *src;
+    struct status *status;
+
+    (void)state;
+    sim_mount("/full", false, 0);
+    agent.sinks[0].directory = "/full/out";
+    agent.sinks[0].buffer_time_ns = -1;
+    agent.streams_count = 2;
+    src = sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
+    sim_agent_open(&agent);
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(sim_agent_write(&agent, src, i % 2));
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_SEAL, "stream-1", NULL), 0);
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_SEAL, "unheard-of", NULL), -ENOENT);
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_LOOK, "", &status), 0);
+    for (size_t i = 0; i < 2; i++) {
+        const struct status_stream *s = &status->streams[i];
+
+        assert_int_equal(s->buffered, strcmp(s->name, "stream-1") == 0 ? 0 : 3);
+        assert_int_equal(s->pending, 3);
+    }
+    status_free(status);
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_SEAL, "", NULL), 0);
+    sim_agent_close(&agent);
+    sim_set_capacity("/full", 1 << 30);
+    assert_int_equal(sim_agent_life(&agent), 0);
+    sim_agent_check_all(&agent);
+}
+
 /* A ring that appears and is written just before the flush or the stop is part of it. */
 static void a_flush_and_a_stop_find_new_rings(void **state)
 {
@@ -302,6 +359,8 @@ int main(void)
         cmocka_unit_test(time_seals_a_batch_without_new_events),
         cmocka_unit_test(nothing_is_sealed_early_without_a_reason),
         cmocka_unit_test(a_flush_delivers_what_was_committed_before),
+        cmocka_unit_test(a_look_knows_of_what_is_in_rings),
+        cmocka_unit_test(a_seal_waits_for_no_sink),
         cmocka_unit_test(a_flush_and_a_stop_find_new_rings),
         cmocka_unit_test(a_stop_ends_in_time_when_a_sink_does_not_take),
         cmocka_unit_test(a_producer_may_go_on_where_the_agent_left),

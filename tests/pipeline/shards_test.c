@@ -339,6 +339,8 @@ static void a_status_is_that_of_all(void **state)
 static void a_flush_is_done_when_all_have_delivered(void **state)
 {
     struct sim_agent_source *src;
+    struct status *status;
+    uint64_t buffered = 0;
 
     (void)state;
     agent.opt.shards = 3;
@@ -348,6 +350,13 @@ static void a_flush_is_done_when_all_have_delivered(void **state)
     sim_agent_open(&agent);
     sim_agent_until(&agent, sim_agent_taken, "everything is accepted");
     assert_true(sim_agent_write(&agent, src, 5));   /* of one shard alone */
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_SEAL, "stream-5", NULL), 0);
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_SEAL, "no-such-stream", NULL), -ENOENT);
+    assert_int_equal(sim_agent_ask(&agent, REQUEST_LOOK, "", &status), 0);
+    for (size_t i = 0; i < status->streams_count; i++)
+        buffered += status->streams[i].buffered;
+    assert_in_range(buffered, 1, 180);
+    status_free(status);
     assert_int_equal(sim_agent_flush(&agent, "stream-5"), 0);
     assert_int_equal(sim_producer_pos(&src->ring, SHM_POS_ACCEPTED), src->ring.head_pos);
     assert_int_equal(sim_agent_flush(&agent, "no-such-stream"), -ENOENT);

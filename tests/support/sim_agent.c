@@ -435,17 +435,26 @@ static void on_flushed(struct shard_request *req, int result)
 
 int sim_agent_flush(struct sim_agent *a, const char *stream)
 {
+    return sim_agent_ask(a, REQUEST_FLUSH, stream, NULL);
+}
+
+int sim_agent_ask(struct sim_agent *a, enum request_kind kind, const char *stream,
+                  struct status **ret_status)
+{
     int result = 1;
-    struct shard_request req = {.kind = REQUEST_FLUSH, .done = on_flushed, .ctx = &result};
+    struct shard_request req = {.kind = kind, .done = on_flushed, .ctx = &result};
 
     snprintf(req.stream, sizeof(req.stream), "%s", stream);
     SIM_AGENT_CHECK(mailbox_post(shard_mailbox(a->shard), &req) == 0, "the mailbox is full");
     for (uint64_t i = 0; i < SIM_AGENT_TURNS_MAX; i++) {
         sim_agent_turn(a);
-        if (result <= 0)
-            return result;
+        if (result > 0)
+            continue;
+        if (ret_status)
+            *ret_status = req.status;
+        return result;
     }
-    sim_agent_fail(__FILE__, __LINE__, "a flush does not end");
+    sim_agent_fail(__FILE__, __LINE__, "a request does not end");
 }
 
 static int life(void *ctx)

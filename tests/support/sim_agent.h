@@ -130,6 +130,9 @@ void sim_agent_pass(struct sim_agent *a, uint64_t ns);  /* turns until so much t
 void sim_agent_stop(struct sim_agent *a);           /* asks for it, turns to the end, closes */
 void sim_agent_close(struct sim_agent *a);          /* at once */
 int sim_agent_flush(struct sim_agent *a, const char *stream);   /* "": all; its result */
+/* Another request of that shape; ret_status may be NULL. */
+int sim_agent_ask(struct sim_agent *a, enum request_kind kind, const char *stream,
+                  struct status **ret_status);
 
 /* The sinks have changed. */
 void sim_agent_reload(struct sim_agent *a);

@@ -245,8 +245,8 @@ class Minis(Rest):
         for n in range(10):
             self.message("b", {"n": n})
         until(lambda: self.stats("b")["delivered"] == 10, "ten are sealed")
-        self.made("a")
         until(lambda: "[sink a~1]" not in self.kept(), "nothing waits for the old sink")
+        self.made("a")
         self.agent.stop()
 
     def test_every_value_is_checked(self):

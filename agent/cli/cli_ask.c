@@ -57,6 +57,14 @@ static int report_status(const char *command, const char *address,
                     answer->status == 401 ? " (HYDRANT_TOKEN has it)" : "");
 }
 
+const char *cli_ask_host(const char *address, const char **ret_unix_path)
+{
+    bool by_unix = strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) == 0;
+
+    *ret_unix_path = by_unix ? address + strlen(HTTP_LISTEN_UNIX) : NULL;
+    return by_unix ? "localhost" : address;
+}
+
 int cli_ask_try(const char *address, const char *method, const char *path, uint32_t timeout_ms,
                 struct http_answer *ret_answer, struct errmsg *err)
 {
@@ -65,14 +73,10 @@ int cli_ask_try(const char *address, const char *method, const char *path, uint3
     struct http_ask ask = { .method = method, .url = url, .token = getenv("HYDRANT_TOKEN"),
                             .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = timeout_ms,
                             .direct = true };
-    const char *host = address;
+    const char *host = cli_ask_host(address, &ask.unix_path);
     int res;
 
     memset(ret_answer, 0, sizeof(*ret_answer));
-    if (strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) == 0) {
-        ask.unix_path = address + strlen(HTTP_LISTEN_UNIX);
-        host = "localhost";
-    }
     if (snprintf(url, sizeof(url), "http://%s%s", host, path) >= (int)sizeof(url))
         return errmsg_set(err, -EINVAL, "the address is too long");
     res = http_client_open(&client, err);
@@ -86,11 +90,12 @@ int cli_ask(const char *command, const char *address, const char *method, const 
             uint32_t timeout_ms, struct http_answer *ret_answer)
 {
     struct errmsg err = { "" };
+    const char *unix_path;
     int res;
 
     memset(ret_answer, 0, sizeof(*ret_answer));
-    if (strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) != 0 &&
-        address_check_peer(address, &err) != 0)
+    (void)cli_ask_host(address, &unix_path);
+    if (unix_path == NULL && address_check_peer(address, &err) != 0)
         return cli_usage_error(command, "--http: %s", err.text);
     res = cli_ask_try(address, method, path, timeout_ms, ret_answer, &err);
     if (res != 0)

@@ -14,6 +14,9 @@
 /* Where the agent is: the option, else HYDRANT_HTTP, else 127.0.0.1:8000. */
 const char *cli_ask_address(const char *option);
 
+/* The host of a URL there, and the path of a "unix:PATH", else NULL. */
+const char *cli_ask_host(const char *address, const char **ret_unix_path);
+
 /*
  * Asks with the token of HYDRANT_TOKEN. CLI_OK only for a 200; everything else has been reported on
  * stderr and *ret_answer is empty.

@@ -41,7 +41,7 @@ static const char usage[] =
     "                     and system users, else /dev/shm/hydrant-UID)\n"
     "  --tcp ADDR:PORT    to a listener of [intake] tcp instead; ADDR is numeric or localhost\n"
     "  --unix PATH        to one of [intake] unix\n"
-    "  --http ADDR:PORT   to the agent's HTTP server, with the token of HYDRANT_TOKEN\n"
+    "  --http ADDR:PORT   to the agent's HTTP server, or unix:PATH; with HYDRANT_TOKEN's token\n"
     "  --gzip             compressed, by socket or HTTP\n"
     "\n"
     "By socket the agent says that it has everything by closing the connection, every 8 MiB and\n"

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cli/cli_ask.h"
 #include "cli/cli_exit.h"
 #include "cli/cli_send_pack.h"
 #include "cli/cli_table.h"
@@ -31,6 +32,7 @@ struct send_http {
     struct sender *sender;          /* borrowed */
     struct http_client *client;     /* owned */
     char url[512];
+    const char *unix_path;          /* borrowed; NULL: where the url says */
     struct bytes batch;             /* owned; a line each */
     size_t piece_bytes;             /* of one request, unless it is one line */
     struct send_pack pack;
@@ -43,6 +45,7 @@ bool send_http_open(struct sender *s)
     struct send_http *w = calloc(1, sizeof(*w));
     const struct send_options *o = &s->options;
     struct errmsg err = { "" };
+    const char *host;
     int r;
 
     if (w == NULL) {
@@ -52,8 +55,9 @@ bool send_http_open(struct sender *s)
     s->http = w;
     w->sender = s;
     w->piece_bytes = BATCH_BYTES;
-    r = address_check_peer(o->http, &err);
-    if (r == 0 && snprintf(w->url, sizeof(w->url), "http://%s/v1/streams/%s/events%s", o->http,
+    host = cli_ask_host(o->http, &w->unix_path);
+    r = w->unix_path == NULL ? address_check_peer(o->http, &err) : 0;
+    if (r == 0 && snprintf(w->url, sizeof(w->url), "http://%s/v1/streams/%s/events%s", host,
                            o->stream, o->durable ? "?ack=durable&timeout=3600" : "") >=
                       (int)sizeof(w->url))
         r = errmsg_set(&err, -EINVAL, "the address is too long");
@@ -149,7 +153,8 @@ static enum outcome request(struct send_http *w, const uint8_t *data, size_t len
                             .content_encoding = o->gzip ? "gzip" : NULL,
                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                             .timeout_ms = (uint32_t)(o->timeout_ns / 1000000), .direct = true,
-                            .single = true, .go_on = on_wait };
+                            .single = true, .go_on = on_wait,
+                            .unix_path = w->unix_path };
     struct http_answer answer;
     struct errmsg err = { "" };
     const uint8_t *body;

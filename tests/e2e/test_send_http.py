@@ -74,6 +74,16 @@ class ByHttp(Case):
         self.assertEqual(agent.events("s"), wanted * 4)
         agent.stop()
 
+    def test_by_a_unix_socket(self):
+        path = self.path("http")
+        agent = Agent(self)
+        agent.http = lambda: "unix:" + path
+        agent.spawn()
+        self.assertRegex(self.by_http("unix:" + path, b"one\n", "--durable"), "^1 events, ")
+        self.assertEqual(agent.run("flush")[0], 0)
+        self.assertEqual(agent.events("s"), [{"message": "one"}])
+        agent.stop()
+
     def test_many_lines_over_kills_are_there_once_or_counted(self):
         agent = Agent(self).start()
         data = b"".join(b'{"n": %d, "pad": "%s"}\n' % (i, b"x" * 500) for i in range(LINES))

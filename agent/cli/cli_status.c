@@ -23,7 +23,8 @@ static const char usage[] =
     "usage: hydrant status [--json] [--http ADDR:PORT]\n"
     "\n"
     "Prints what the running agent is doing: its log and memory, why it pushes back if it does,\n"
-    "what was lost or dropped and what helps, the books of each stream, sinks, and rings.\n"
+    "what was lost or dropped and what helps, what sockets and other agents bring, the books of\n"
+    "each stream, sinks, and rings.\n"
     "\n"
     "  accepted = delivered + dropped + lost + pending, for each stream at any moment\n"
     "\n"
@@ -199,6 +200,38 @@ static void print_intake(const json_t *intake, bool colour)
                "%s\n", warn, cli_number(intake, "datagrams_dropped"), plain);
 }
 
+/* Other agents that send here, and why some of them wait. */
+static void print_relay(const json_t *relay, bool colour)
+{
+    struct reason_words table[RELAY_WAIT_COUNT];
+    char human[CLI_HUMAN_BYTES];
+    const char *name;
+    json_t *value;
+
+    if (!json_is_object(relay))
+        return;
+    printf("relay:   %" PRIu64 " peers, %" PRIu64 " connections since the start, %" PRIu64
+           " of them refused; %" PRIu64 " events of %" PRIu64 " batches, %" PRIu64
+           " of them again, whole or in part; %" PRIu64 " declined\n",
+           cli_number(relay, "peers"), cli_number(relay, "connections_total"),
+           cli_number(relay, "connections_refused"), cli_number(relay, "events"),
+           cli_number(relay, "batches"), cli_number(relay, "duplicates_skipped"),
+           cli_number(relay, "declined"));
+    printf("         journal: %s, %" PRIu64 " syncs\n",
+           cli_human_bytes(cli_number(relay, "journal_bytes"), human),
+           cli_number(relay, "journal_syncs"));
+    for (size_t i = 0; i < RELAY_WAIT_COUNT; i++)
+        table[i] = (struct reason_words){ relay_wait_names[i], relay_wait_texts[i] };
+    json_object_foreach(json_object_get(relay, "peers_waiting"), name, value) {
+        char clean[128];
+
+        if (json_integer_value(value) > 0)
+            printf("%s%" PRIu64 " peers wait: %s: %s%s\n", colour ? CLI_YELLOW : "",
+                   (uint64_t)json_integer_value(value), cli_printable(name, clean, sizeof(clean)),
+                   words_of(table, RELAY_WAIT_COUNT, name), colour ? CLI_PLAIN : "");
+    }
+}
+
 static void cell_count(struct cli_table *table, const json_t *object, const char *name)
 {
     cli_table_cell(table, "%" PRIu64, cli_number(object, name));
@@ -317,6 +350,7 @@ static int print_tables(const char *command, const struct http_answer *answer)
         printf("%sdropped by producers before acceptance: %" PRIu64 "%s\n",
                colour ? CLI_YELLOW : "", drops, colour ? CLI_PLAIN : "");
     print_intake(json_object_get(status, "intake"), colour);
+    print_relay(json_object_get(status, "relay"), colour);
     print_losses(status, colour);
     print_streams(status, colour);
     print_sinks(status, colour);

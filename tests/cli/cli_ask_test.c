@@ -89,6 +89,10 @@ static void status_prints_tables_without_colours_into_a_file(void **state)
         "\nstream clicks: 4 accepted events went to the error output since the start: "
         "format-conversion-failed: they do not fit the columns\n",
         "dropped by producers before acceptance: 7\n",
+        "\nrelay:   3 peers, 12 connections since the start, 2 of them refused; 5000 events of 40 "
+        "batches, 1 of them again, whole or in part; 6 declined\n"
+        "         journal: 12 KiB, 41 syncs\n"
+        "2 peers wait: ring_full: the aggregator is full: its log, its memory or its sinks\n",
         "\nSTREAM      ACCEPTED  DELIVERED  PENDING  DROPPED  LOST    BYTES  OLDEST\n",
         "\nclicks          1000        900       95        0     5  195 KiB    1.2s\n",
         "\nerrors.x-1         3          0        0        3     0      0 B       -\n",
@@ -185,6 +189,7 @@ static void wrong_usage_is_2(void **state)
     capture_expect(c, cli_status, "status x", CLI_USAGE, "", "takes no arguments");
     capture_expect(c, cli_status, "status --xml", CLI_USAGE, "", "unknown option --xml");
     capture_expect(c, cli_status, "status --http nonsense", CLI_USAGE, "", "--http: ");
+    capture_expect(c, cli_status, "status --http unix:", CLI_USAGE, "", "names no socket");
     capture_expect(c, cli_status, "status --help", CLI_OK, "usage: hydrant status", "");
     capture_expect(c, cli_flush, "flush a b", CLI_USAGE, "", "one stream at a time");
     capture_expect(c, cli_flush, "flush a/b", CLI_USAGE, "", "cannot be a stream's name");

@@ -55,6 +55,11 @@ static inline struct status *fake_status(const struct fake_shard *f)
     s->rings_by_state[STATUS_RING_ATTACHED] = 2;
     s->intake_drops[SHM_DROP_FULL] = 7;
     s->lost_bytes[WAL_LOST_UNSYNCED] = 8192;
+    s->relay = (struct status_relay){
+        .on = true, .peers = 3, .peers_total = 12, .refused = 2, .events = 5000, .batches = 40,
+        .duplicates = 1, .declined = 6, .journal_bytes = 12288, .journal_syncs = 41,
+        .waiting = {[RELAY_WAIT_RING_FULL] = 2},
+    };
 
     s->streams_count = 2;
     s->streams = calloc(2, sizeof(*s->streams));

@@ -151,7 +151,7 @@ THREAD_TEST_SRC := $(filter-out tests/libshm-client/nested_test.c tests/ring/lef
                    tests/base/log_test.c tests/io/worker_test.c tests/pipeline/pack_worker_test.c \
                    tests/pipeline/shards_thread_test.c \
                    tests/intake/intake_test.c tests/intake/relay_listener_test.c \
-                   tests/sink/delivery_thread_test.c)
+                   tests/sink/delivery_thread_test.c tests/sink/relay_test.c)
 
 # -------------------------------------------------------------------------------------- programs
 

@@ -214,6 +214,22 @@ class Arrival(Sockets):
         self.assertEqual([e["n"] for e in self.events()][:2 * third], list(range(2 * third)))
         self.assertEqual(sorted(e["n"] for e in self.events()), list(range(len(lines))))
 
+    def test_datagrams_that_name_no_stream_go_to_the_default_one(self):
+        """As clients send that know JSON and nothing of streams: plain, and as a snappy block."""
+        self.start(rest="default_stream = nameless")
+        wanted = []
+        for n, pack in enumerate((bytes, lambda data: data + b"\n", snappy_block, gzip.compress)):
+            wanted.append({"n": n, "text": "häßlich " * 20, "nested": {"list": [None, 1.5, "x y"]}})
+            self.datagram(pack(json.dumps(wanted[-1], ensure_ascii=False).encode()))
+            until(lambda: self.intake()["events"]["udp"] == n + 1, "it came")
+        many = [{"n": n} for n in range(4, 100)]
+        self.datagram(snappy_block(b"\n".join(json.dumps(e).encode() for e in many)))
+        until(lambda: self.intake()["events"]["udp"] == 100, "all of them")
+        self.assertEqual(sum(self.intake()["bad_lines"].values()), 0)
+        self.agent.stop()
+        self.assertEqual(self.events("nameless"), wanted + many)
+        self.assertEqual(self.letters("nameless"), [])
+
     def test_what_others_send_with(self):
         """nc and socat, where they are installed: each over many connections at once."""
         self.start()
@@ -454,6 +470,11 @@ class Strangers(Sockets):
                 pass                # it was closed on rubbish that cannot be unpacked
             self.close(s)
             self.datagram(self.random.randbytes(self.random.randrange(1400)))
+        # 64 KiB more by UDP, in a datagram as large as there can be and one of the rest.
+        for head in (b"", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd", b"\xff\xff\x03"):
+            data = head + self.random.randbytes(65536 - len(head))
+            self.datagram(data[:65507])
+            self.datagram(data[65507:])
         self.send_all(b"load good\n")
         status = self.agent.status()
         self.check_books(status)
@@ -538,6 +559,45 @@ class Strangers(Sockets):
             self.assertTrue(self.close(s))
         self.agent.stop()
         self.assertEqual(self.events(), [{"slow": True}] * 30)
+
+    def test_senders_of_a_byte_now_and_then_harm_nobody(self):
+        """Ever one more byte of the line, while others send all they have."""
+        self.start()
+        pause, count = sized(0.05, 0.05, 1), sized(10, 20, 20)
+        line, stop = b'slow {"slow": true}\n', threading.Event()
+        slow = [self.connect(("tcp", "unix")[i % 2]) for i in range(6)]
+        sent = []
+
+        def trickle():
+            while len(sent) < count or not stop.is_set():
+                for s in slow:
+                    s.sendall(line[len(sent) % len(line):][:1])
+                sent.append(None)
+                threading.Event().wait(pause)
+
+        def work(i):
+            s = self.connect(("tcp", "unix")[i % 2])
+            s.sendall(b"".join(b'load {"p":%d,"n":%d}\n' % (i, n) for n in range(lines)))
+            self.assertTrue(self.close(s))
+
+        lines = sized(2000, 20000, 200000)
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            self.in_threads(8, work)
+            until(lambda: self.agent.stream("load")["accepted"] == 8 * lines, "the others are through")
+            self.assertEqual(self.intake()["connections"]["tcp"], 3)
+        finally:
+            stop.set()
+            thread.join(DEADLINE_S)
+        rest = line[len(sent) % len(line):] if len(sent) % len(line) else b""
+        for s in slow:
+            s.sendall(rest)
+            self.assertTrue(self.close(s))
+        self.agent.stop()
+        self.check_once_in_order(self.events(), {i: lines for i in range(8)})
+        whole = (len(sent) + len(rest)) // len(line)
+        self.assertEqual(self.events("slow"), [{"slow": True}] * 6 * whole)
 
     def test_connections_beyond_the_limit_wait(self):
         self.start("connections_max = 3")

@@ -580,7 +580,7 @@ class Strangers(Sockets):
             s.sendall(b"".join(b'load {"p":%d,"n":%d}\n' % (i, n) for n in range(lines)))
             self.assertTrue(self.close(s))
 
-        lines = sized(2000, 20000, 200000)
+        lines = sized(2000, 20000, 50000)
         thread = threading.Thread(target=trickle)
         thread.start()
         try:

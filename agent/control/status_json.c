@@ -258,7 +258,7 @@ static json_t *status_json(const struct status *s)
 
     (void)snprintf(epoch, sizeof(epoch), "%016" PRIx64, s->epoch);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:o}, s:o,"
-                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "version", s->version, "agent", s->agent_name, "epoch", epoch,
                      "pid", count_json(s->pid),
                      "uptime_ns", count_json(s->uptime_ns),

@@ -92,10 +92,10 @@ class FirehoseSink(Case):
     def test_random_faults_lose_nothing(self):
         self.begin("max_in_flight = 4\n")
         self.aws.script(seed=self.seed, random=[
-            {"fault": name, "probability": 0.06}
+            {"fault": name, "probability": 0.06, "pause": 0.0005}
             for name in ("partial", "throttle", "500", "reset_after", "stored_reset", "stored_500",
                          "drip")])
-        lines = self.lines(sized(3000, 10000, 100000))
+        lines = self.lines(sized(2000, 6000, 100000))
         self.assertEqual(set(self.aws.records()), set(lines), "HYDRANT_SEED=%d" % self.seed)
         self.assertGreaterEqual(self.duplicates(), self.extra())
         self.assertEqual(self.agent.terminate(), 0)

@@ -30,6 +30,19 @@ const char *cli_ask_address(const char *option)
     return env != NULL && env[0] != '\0' ? env : ADDRESS_DEFAULT;
 }
 
+int cli_ask_host(const char *address, const char **ret_host, const char **ret_unix_path,
+                 struct errmsg *err)
+{
+    *ret_host = address;
+    *ret_unix_path = NULL;
+    if (strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) != 0)
+        return address_check_peer(address, err);
+    *ret_host = "localhost";
+    *ret_unix_path = address + strlen(HTTP_LISTEN_UNIX);
+    /* An empty path would be taken for none. */
+    return **ret_unix_path != '\0' ? 0 : errmsg_set(err, -EINVAL, "'%s' names no socket", address);
+}
+
 static int report_failure(const char *command, const char *address, int res,
                           const struct errmsg *err)
 {
@@ -57,14 +70,6 @@ static int report_status(const char *command, const char *address,
                     answer->status == 401 ? " (HYDRANT_TOKEN has it)" : "");
 }
 
-const char *cli_ask_host(const char *address, const char **ret_unix_path)
-{
-    bool by_unix = strncmp(address, HTTP_LISTEN_UNIX, strlen(HTTP_LISTEN_UNIX)) == 0;
-
-    *ret_unix_path = by_unix ? address + strlen(HTTP_LISTEN_UNIX) : NULL;
-    return by_unix ? "localhost" : address;
-}
-
 int cli_ask_try(const char *address, const char *method, const char *path, uint32_t timeout_ms,
                 struct http_answer *ret_answer, struct errmsg *err)
 {
@@ -73,10 +78,13 @@ int cli_ask_try(const char *address, const char *method, const char *path, uint3
     struct http_ask ask = { .method = method, .url = url, .token = getenv("HYDRANT_TOKEN"),
                             .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = timeout_ms,
                             .direct = true };
-    const char *host = cli_ask_host(address, &ask.unix_path);
+    const char *host;
     int res;
 
     memset(ret_answer, 0, sizeof(*ret_answer));
+    res = cli_ask_host(address, &host, &ask.unix_path, err);
+    if (res != 0)
+        return res;
     if (snprintf(url, sizeof(url), "http://%s%s", host, path) >= (int)sizeof(url))
         return errmsg_set(err, -EINVAL, "the address is too long");
     res = http_client_open(&client, err);
@@ -90,12 +98,11 @@ int cli_ask(const char *command, const char *address, const char *method, const 
             uint32_t timeout_ms, struct http_answer *ret_answer)
 {
     struct errmsg err = { "" };
-    const char *unix_path;
+    const char *host, *unix_path;
     int res;
 
     memset(ret_answer, 0, sizeof(*ret_answer));
-    (void)cli_ask_host(address, &unix_path);
-    if (unix_path == NULL && address_check_peer(address, &err) != 0)
+    if (cli_ask_host(address, &host, &unix_path, &err) != 0)
         return cli_usage_error(command, "--http: %s", err.text);
     res = cli_ask_try(address, method, path, timeout_ms, ret_answer, &err);
     if (res != 0)

@@ -14,8 +14,12 @@
 /* Where the agent is: the option, else HYDRANT_HTTP, else 127.0.0.1:8000. */
 const char *cli_ask_address(const char *option);
 
-/* The host of a URL there, and the path of a "unix:PATH", else NULL. */
-const char *cli_ask_host(const char *address, const char **ret_unix_path);
+/*
+ * Takes ADDR:PORT or unix:PATH apart: what a URL names as its host, and the socket's path, NULL for
+ * none. 0, or -EINVAL with a text.
+ */
+int cli_ask_host(const char *address, const char **ret_host, const char **ret_unix_path,
+                 struct errmsg *err);
 
 /*
  * Asks with the token of HYDRANT_TOKEN. CLI_OK only for a 200; everything else has been reported on

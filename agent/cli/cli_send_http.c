@@ -23,7 +23,6 @@
 #include "cli/cli_exit.h"
 #include "cli/cli_send_pack.h"
 #include "cli/cli_table.h"
-#include "control/address.h"
 #include "sink/http.h"
 
 enum { BATCH_BYTES = 256 * 1024, CONNECT_TIMEOUT_MS = 5000 };
@@ -32,7 +31,7 @@ struct send_http {
     struct sender *sender;          /* borrowed */
     struct http_client *client;     /* owned */
     char url[512];
-    const char *unix_path;          /* borrowed; NULL: where the url says */
+    const char *unix_path;          /* borrowed; NULL: none */
     struct bytes batch;             /* owned; a line each */
     size_t piece_bytes;             /* of one request, unless it is one line */
     struct send_pack pack;
@@ -55,8 +54,7 @@ bool send_http_open(struct sender *s)
     s->http = w;
     w->sender = s;
     w->piece_bytes = BATCH_BYTES;
-    host = cli_ask_host(o->http, &w->unix_path);
-    r = w->unix_path == NULL ? address_check_peer(o->http, &err) : 0;
+    r = cli_ask_host(o->http, &host, &w->unix_path, &err);
     if (r == 0 && snprintf(w->url, sizeof(w->url), "http://%s/v1/streams/%s/events%s", host,
                            o->stream, o->durable ? "?ack=durable&timeout=3600" : "") >=
                       (int)sizeof(w->url))
@@ -148,13 +146,13 @@ static enum outcome request(struct send_http *w, const uint8_t *data, size_t len
                             char *what, size_t what_cap)
 {
     const struct send_options *o = &w->sender->options;
-    struct http_ask ask = { .method = "POST", .url = w->url, .token = getenv("HYDRANT_TOKEN"),
+    struct http_ask ask = { .method = "POST", .url = w->url, .unix_path = w->unix_path,
+                            .token = getenv("HYDRANT_TOKEN"),
                             .content_type = "application/x-ndjson",
                             .content_encoding = o->gzip ? "gzip" : NULL,
                             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                             .timeout_ms = (uint32_t)(o->timeout_ns / 1000000), .direct = true,
-                            .single = true, .go_on = on_wait,
-                            .unix_path = w->unix_path };
+                            .single = true, .go_on = on_wait };
     struct http_answer answer;
     struct errmsg err = { "" };
     const uint8_t *body;

@@ -16,6 +16,13 @@
 #include "support/sim.h"
 #include "support/sim_agent.h"
 
+/* Compression is what this is about, and slow where it is sanitized. */
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 2, STEP = 73 };
+#else
+enum { SEEDS = 5, STEP = 37 };
+#endif
+
 static struct sim_agent agent;
 
 /* Two streams, several blocks a batch, the worker's completions among all others. */
@@ -54,7 +61,7 @@ static void look_at_the_worker(struct sim_agent *a, uint64_t turn)
 static void files_are_complete_in_any_order(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 5; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         slow_agent(seed);
         worked = false;
         agent.on_turn = look_at_the_worker;
@@ -78,7 +85,7 @@ static void files_that_are_given_up_are_made_again(void **state)
 {
     (void)state;
     rebuilt = 0;
-    for (uint64_t seed = 1; seed <= 5; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         slow_agent(seed);
         agent.on_turn = count_rebuilt;
         sim_mount("/log", false, 1 << 30);
@@ -105,7 +112,7 @@ static void a_full_disk_takes_files_while_they_are_compressed(void **state)
 {
     (void)state;
     rebuilt = 0;
-    for (uint64_t seed = 1; seed <= 5; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         slow_agent(seed);
         sim_mount("/log", false, 1 << 30);
         agent.opt.wal_dir = "/log/wal";
@@ -141,7 +148,7 @@ static int cut_at(void *ctx)
 
 static void crashes_lose_and_double_nothing(void **state)
 {
-    uint64_t step = getenv("HYDRANT_LONG") ? 3 : 37, cuts = 0;
+    uint64_t step = getenv("HYDRANT_LONG") ? 3 : STEP, cuts = 0;
 
     (void)state;
     for (uint64_t point = 40; point < 1500; point += step)

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/crc32c.h"
 #include "io/clock.h"
 
 #define COMPLETION_NS_MAX 50000U        /* added to the clock when something completes */
@@ -35,17 +36,7 @@ void sim_op_free(struct sim_op *op)
 /* So that a buffer which changes under a write is found out, at a price that loops can pay. */
 static uint64_t checksum(const void *buf, size_t len)
 {
-    const uint8_t *p = buf;
-    uint64_t sum = len, word;
-
-    for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-        sum = (sum ^ word) * 0x9e3779b97f4a7c15ULL;
-        sum ^= sum >> 32;
-    }
-    word = 0;
-    memcpy(&word, p, len);
-    return (sum ^ word) * 0x9e3779b97f4a7c15ULL;
+    return crc32c(0, buf, len);
 }
 
 static struct sim_inode *op_dir(const struct sim_file *file)

@@ -19,7 +19,7 @@
 #include "control/http_ingest.h"
 #include "pipeline/mailbox.h"
 
-enum { HTTP_CONNECTIONS_MAX = 256, HTTP_IDLE_S_MAX = 30 };
+enum { HTTP_CONNECTIONS_MAX = 1024, HTTP_IDLE_S_MAX = 30 };
 
 struct http_server;
 

@@ -339,14 +339,39 @@ class Firehose(Ingest):
                            "AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "s3cret/+key",
                            "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
                            "AWS_MAX_ATTEMPTS": "1"}
-            done = subprocess.run(["/usr/bin/aws", "firehose", "put-record", "--endpoint-url",
-                                   "http://" + self.agent.http(), "--delivery-stream-name", "load",
-                                   "--record", "Data=eyJuIjogMX0K"], env=environment,
-                                  capture_output=True, timeout=DEADLINE_S, check=False)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertTrue(json.loads(done.stdout)["RecordId"])
+
+            def aws(operation, *arguments, name="load"):
+                name = ("--delivery-stream-name", name) if name else ()
+                done = subprocess.run(["/usr/bin/aws", "firehose", operation, "--endpoint-url",
+                                       "http://" + self.agent.http(), *name, *arguments],
+                                      env=environment, capture_output=True, timeout=DEADLINE_S,
+                                      check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return json.loads(done.stdout) if done.stdout else {}
+
+            destination = "RoleARN=arn:aws:iam::123456789012:role/h,BucketARN=arn:aws:s3:::b"
+            made = aws("create-delivery-stream", "--extended-s3-destination-configuration",
+                       destination, name="made")
+            self.assertIn(":deliverystream/made", made["DeliveryStreamARN"])
+            found = aws("describe-delivery-stream", name="made")["DeliveryStreamDescription"]
+            aws("update-destination", "--current-delivery-stream-version-id", found["VersionId"],
+                "--destination-id", found["Destinations"][0]["DestinationId"],
+                "--extended-s3-destination-update", "Prefix=p/", name="made")
+            aws("tag-delivery-stream", "--tags", "Key=a,Value=1", "Key=b", name="made")
+            aws("untag-delivery-stream", "--tag-keys", "b", name="made")
+            self.assertEqual(aws("list-tags-for-delivery-stream", name="made")["Tags"],
+                             [{"Key": "a", "Value": "1"}])
+            aws("start-delivery-stream-encryption", name="made")
+            aws("stop-delivery-stream-encryption", name="made")
+            self.assertTrue(aws("put-record", "--record", "Data=eyJuIjogMX0K")["RecordId"])
+            batch = aws("put-record-batch", "--records",
+                        '[{"Data": "eyJuIjogMn0K"}, {"Data": "eyJuIjogM30K"}]')
+            self.assertEqual(batch["FailedPutCount"], 0)
+            self.assertEqual(aws("list-delivery-streams", name=None)["DeliveryStreamNames"],
+                             ["load", "made"])
+            aws("delete-delivery-stream", name="made")
             self.agent.stop()
-            self.assertEqual(self.agent.events("load"), [{"n": 1}])
+            self.assertEqual(self.agent.events("load"), [{"n": 1}, {"n": 2}, {"n": 3}])
 
 
 if __name__ == "__main__":

@@ -333,8 +333,7 @@ static void books_agree_with_the_log(struct inv *v, const struct wal_stream *st,
         if (ev->stream != st->id || ev->end_lsn > lsn)
             continue;
         accepted++;
-        from[ev->source == INV_STRANGER ? WAL_FROM_RING
-                                        : wal_source_of(v->sources[ev->source].name)]++;
+        from[inv_ring_of(v, ev->ring)->from]++;
         lost += ev->lost_lsn != 0 && ev->lost_lsn <= lsn;
     }
     for (uint32_t i = 0; i < v->versions_count; i++) {

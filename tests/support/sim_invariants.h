@@ -139,6 +139,7 @@ struct inv_version {
 
 struct inv_ring {
     uint32_t id, source;
+    enum wal_source from;               /* as its ATTACH names it, whoever wrote in it */
     uint64_t end_lsn;                   /* of its ATTACH */
     uint64_t attach_pos, to;            /* to: end of its last span */
     bool retired;

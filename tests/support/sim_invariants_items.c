@@ -194,6 +194,7 @@ static void span_take(struct inv *v, const struct sim_sight *sight, const struct
 static void attach_take(struct inv *v, const struct wal_item *it, uint64_t end_lsn)
 {
     struct inv_ring *ring = inv_ring_of(v, it->u.attach.ring);
+    char name[SHM_RING_NAME_MAX + 1] = "";
 
     if (!ring) {
         if (v->rings_count == INV_RINGS_MAX)
@@ -202,6 +203,9 @@ static void attach_take(struct inv *v, const struct wal_item *it, uint64_t end_l
         *ring = (struct inv_ring){.id = it->u.attach.ring, .end_lsn = end_lsn,
                                   .attach_pos = it->u.attach.pos, .to = it->u.attach.pos,
                                   .source = INV_STRANGER};
+        if (it->u.attach.name.len <= SHM_RING_NAME_MAX)
+            memcpy(name, it->u.attach.name.at, it->u.attach.name.len);
+        ring->from = wal_source_of(name);
         for (uint32_t i = 0; i < v->sources_count; i++)
             if (memcmp(v->sources[i].uuid, it->u.attach.uuid, 16) == 0)
                 ring->source = i;

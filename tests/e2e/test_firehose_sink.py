@@ -36,7 +36,7 @@ class FirehoseSink(Case):
     def lines(self, count, stream="load"):
         """Sent and delivered; the lines."""
         lines = [b'{"n": %d}\n' % n for n in range(count)]
-        self.send(stream, b"".join(lines), "--delivered")
+        self.send(stream, b"".join(lines), "--delivered", timeout=240)
         return lines
 
     def duplicates(self):
@@ -95,7 +95,7 @@ class FirehoseSink(Case):
             {"fault": name, "probability": 0.06, "pause": 0.0005}
             for name in ("partial", "throttle", "500", "reset_after", "stored_reset", "stored_500",
                          "drip")])
-        lines = self.lines(sized(2000, 6000, 100000))
+        lines = self.lines(sized(600, 3000, 100000))
         self.assertEqual(set(self.aws.records()), set(lines), "HYDRANT_SEED=%d" % self.seed)
         self.assertGreaterEqual(self.duplicates(), self.extra())
         self.assertEqual(self.agent.terminate(), 0)

@@ -261,8 +261,8 @@ class Handler(BaseHTTPRequestHandler):
             entry.update(status=refused.status, code=refused.code, message=refused.message)
             answer = self.refusal(refused, service)
             answer.headers.update(refused.headers)
-            if refused.status in (411, 501):
-                self.close_connection = True    # the body may still be on its way
+            if refused.status in (411, 501):    # the body may still be on its way
+                answer.headers["Connection"] = "close"
         except (Gone, ConnectionError):
             self.close_connection = True
             return

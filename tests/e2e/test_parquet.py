@@ -23,16 +23,20 @@ def verify(reader, *paths):
                           stdout=subprocess.PIPE).stdout
 
 
-def query(sql):
-    """Rows of a query, a tuple of strings each."""
+def queries(*texts):
+    """The rows of each query, a tuple of strings a row."""
     program = """
         import duckdb from '@duckdb/node-api';
         const c = await (await duckdb.DuckDBInstance.create(':memory:')).connect();
-        const rows = (await c.runAndReadAll(process.argv[1])).getRowsJson();
-        console.log(JSON.stringify(rows));"""
-    out = subprocess.run(["node", "--input-type=module", "-e", program, sql], check=True, cwd=NODE,
-                         stdout=subprocess.PIPE).stdout
-    return [tuple(row) for row in json.loads(out)]
+        for (const sql of process.argv.slice(1))
+            console.log(JSON.stringify((await c.runAndReadAll(sql)).getRowsJson()));"""
+    out = subprocess.run(["node", "--input-type=module", "-e", program, *texts], check=True,
+                         cwd=NODE, stdout=subprocess.PIPE).stdout
+    return [[tuple(row) for row in json.loads(line)] for line in out.splitlines()]
+
+
+def query(sql):
+    return queries(sql)[0]
 
 
 class Parquet(unittest.TestCase):
@@ -67,20 +71,21 @@ class Parquet(unittest.TestCase):
 
     def test_statistics_agree_with_the_values(self):
         """DuckDB skips row groups by them, so each value must be found by asking for it."""
-        for name, column in (("mixed-zstd", "l"), ("mixed-zstd", "u"), ("mixed-zstd", "s"),
-                             ("mixed-zstd", "d"), ("floats-gzip", "d"), ("floats-gzip", "z"),
-                             ("long-none", "s"), ("deltas-gzip", "l"), ("deltas-gzip", "i"),
-                             ("deltas-gzip", "u"), ("deltas-gzip", "s")):
-            file = "read_parquet('%s')" % self.path(name + ".parquet")
+        columns = (("mixed-zstd", "l"), ("mixed-zstd", "u"), ("mixed-zstd", "s"),
+                   ("mixed-zstd", "d"), ("floats-gzip", "d"), ("floats-gzip", "z"),
+                   ("long-none", "s"), ("deltas-gzip", "l"), ("deltas-gzip", "i"),
+                   ("deltas-gzip", "u"), ("deltas-gzip", "s"))
+        answers = queries(*("with v as (select distinct %(c)s as v from %(f)s where %(c)s is not null"
+                            " order by 1 limit 30), e as (select min(%(c)s) as lo, max(%(c)s) as hi"
+                            " from (select * from %(f)s offset 0)) select (select count(*) from v),"
+                            " (select count(*) from v where v in (select %(c)s from %(f)s where"
+                            " %(c)s = v)), (select min(%(c)s) = (select lo from e) from %(f)s),"
+                            " (select max(%(c)s) = (select hi from e) from %(f)s)"
+                            % {"c": column,
+                               "f": "read_parquet('%s')" % self.path(name + ".parquet")}
+                            for name, column in columns))
+        for (name, column), answer in zip(columns, answers, strict=True):
             with self.subTest(name=name, column=column):
-                answer = query(
-                    "with v as (select distinct %(c)s as v from %(f)s where %(c)s is not null"
-                    " order by 1 limit 30), e as (select min(%(c)s) as lo, max(%(c)s) as hi"
-                    " from (select * from %(f)s offset 0)) select (select count(*) from v),"
-                    " (select count(*) from v where v in (select %(c)s from %(f)s where"
-                    " %(c)s = v)), (select min(%(c)s) = (select lo from e) from %(f)s),"
-                    " (select max(%(c)s) = (select hi from e) from %(f)s)"
-                    % {"c": column, "f": file})
                 count, found, low, high = answer[0]
                 self.assertEqual((count, low, high), (found, True, True))
         nan = query("select (select count(*) from read_parquet('%(f)s') where d > 1e9),"

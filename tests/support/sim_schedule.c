@@ -56,9 +56,20 @@ static int cut_at(void *ctx)
     return CUT;
 }
 
+uint64_t sim_schedule_stride(const struct sim_schedule *s)
+{
+    if (getenv("HYDRANT_LONG"))
+        return 1;
+#ifdef __SANITIZE_ADDRESS__
+    return 3 * s->stride;
+#else
+    return s->stride;
+#endif
+}
+
 unsigned sim_schedule_run(struct sim_schedule s)
 {
-    uint64_t stride = getenv("HYDRANT_LONG") ? 1 : s.stride;
+    uint64_t stride = sim_schedule_stride(&s);
     unsigned cuts = 0;
     int end = CUT;
 

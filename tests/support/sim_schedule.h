@@ -3,7 +3,7 @@
  * is no longer cut; each in a child process. Then what must hold is checked.
  *
  * The long form (HYDRANT_LONG) takes every N, the usual one a part of them that differs from
- * schedule to schedule.
+ * schedule to schedule; of these, sanitized, a third.
  *
  * Owns:   nothing; the agent is made for each N.
  * Thread: one.
@@ -26,6 +26,9 @@ struct sim_schedule {
     /* Of this child. */
     uint64_t seed, point;
 };
+
+/* From one N to the next. */
+uint64_t sim_schedule_stride(const struct sim_schedule *s);
 
 /* Runs it and says how many cuts there were. */
 unsigned sim_schedule_run(struct sim_schedule s);

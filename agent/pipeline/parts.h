@@ -5,7 +5,8 @@
  *   drain.c     rings -> log            drops.c     what producers dropped
  *   gather.c    log -> batches          recovery.c  the log -> this state, at a start
  *   seal.c      batches -> sealed       snapshot.c  this state -> status
- *   deliver.c   sealed -> delivered     room.c      what is short, and who gives up what
+ *   target.c    where a batch goes      room.c      what is short, and who gives up what
+ *   deliver.c   sealed -> delivered
  *   rebuild.c   the log -> a file       shard.c     the turn
  *   crash_note.c  the span that the agent dies of    deliver_remote.c  to the delivery thread
  *
@@ -448,12 +449,22 @@ void seal_stream(struct shard *s, struct stream *st, uint64_t below_lsn);
 bool seal_turn(struct shard *s);                /* true: something moved */
 void seal_wake(struct seal_batch *sb);          /* if it rests: there is something to do */
 int seal_resume(struct shard *s, const struct wal_seal *seal, struct errmsg *err);
-struct file_sink *seal_sink(struct shard *s, const char *directory);
 void seal_close(struct shard *s);
 void seal_spool_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX]);
 void seal_damaged_name(const struct batch_id *id, char ret_name[SPOOL_NAME_MAX]);
 void seal_staging_name(const struct shard *s, const struct batch_id *id, char *ret_name);
 void seal_staging_prefix(const struct shard *s, char *ret_prefix);
+
+/* target.c */
+/* The one for this directory, made if there is none. NULL: no memory. */
+struct file_sink *target_sink(struct shard *s, const char *directory);
+/* `name` of the sink, `place` its directory, bucket or URL. 0 or -ENOMEM. */
+int target_init(struct seal_batch *sb, uint16_t i, enum target_type type, const char *name,
+                const char *place, const char *key);
+/* K1: the keys of all targets, rendered once, here, and logged. 0 or -errno. */
+int targets_render(struct seal_batch *sb);
+void targets_fini(struct seal_batch *sb);
+void target_sinks_close(struct shard *s);
 
 /* deliver.c */
 bool deliver_step(struct seal_batch *sb);       /* true: something moved */

@@ -199,7 +199,7 @@ static bool staging_claimed(void *ctx, const char *name)
 static void on_directory(void *ctx, const char *directory)
 {
     struct shard *s = ctx;
-    struct file_sink *sink = seal_sink(s, directory);
+    struct file_sink *sink = target_sink(s, directory);
     char prefix[SPOOL_NAME_MAX];
     struct errmsg err;
     int n;
@@ -224,7 +224,7 @@ static void on_target(struct shard *s, const struct wal_seal_target *t)
 
     if (t->type != TARGET_FILE)
         return;
-    sink = seal_sink(s, t->directory);
+    sink = target_sink(s, t->directory);
     if (s->opt.sink(s->opt.settings_ctx, t->sink) || (sink && file_sink_there(sink)))
         on_directory(s, t->directory);
 }

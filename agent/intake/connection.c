@@ -3,12 +3,19 @@
  *
  *   receive ─► (unpack) ─► lines ─► ring
  *
- * One receive is under way, or one buffer is being worked off, never both: so a connection whose
- * lines the ring does not take is not read, and its sender feels it. It is closed when the end of
- * its stream has been reached and everything before it is committed. So that the death of the agent
- * does not look the same, TCP connections are such that it resets them, and what comes by a Unix
- * socket is only looked at until it is committed: with bytes left in it, it is reset too. (But for
- * a last line without LF, which is out of the socket before it is known to be one.)
+ * By TCP one receive is under way, or one buffer is being worked off, never both; a Unix socket is
+ * read into a buffer when that is to be worked off. So a connection whose lines the ring does not
+ * take is not read, and its sender feels it.
+ *
+ * It is closed when the end of its stream has been reached and everything before it is committed.
+ * The death of the agent must not look the same. TCP connections are such that it resets them. A
+ * Unix socket is reset when bytes are left in it, hence the invariant: while a byte that was taken
+ * out of it is not committed (of a half line, too), the last byte that came is still in it.
+ *
+ *   all but the last byte taken, that one looked at ─► lines ─► committed ─► it may be taken
+ *
+ * It goes along with what comes next, in the same call; by itself at the end, and where a large
+ * block of the kernel's memory hangs on it.
  *
  * Owns:   the connection.
  * Thread: the intake's.
@@ -19,6 +26,8 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "intake/parts.h"
+
+enum { LEFT_BYTES_MAX = 4096 };     /* that may hang on a last byte: what was read with it */
 
 #define SLOW_NS 10000000000ULL      /* a half line older than this may be given up for others */
 
@@ -51,7 +60,13 @@ static void todo_remove(struct connection *c)
     in->todo_count--;
 }
 
-/* Back to the kernel, or to one that had found none. */
+static void starve(struct connection *c)
+{
+    c->on_starved = true;
+    TAILQ_INSERT_TAIL(&intake_of(c)->starved, c, todo);
+}
+
+/* Back to the others. */
 static void buffer_drop(struct connection *c)
 {
     struct intake *in = intake_of(c);
@@ -65,18 +80,9 @@ static void buffer_drop(struct connection *c)
     if (next != NULL) {
         TAILQ_REMOVE(&in->starved, next, todo);
         next->on_starved = false;
-        connection_receive(next);
+        todo_add(next);
+        in->more = true;
     }
-}
-
-/*
- * Everything in it is committed, but for the half line at its end: a Unix socket, whose peer would
- * take our death for a close otherwise, gives it up only now.
- */
-static bool buffer_taken(struct connection *c)
-{
-    return c->buffer == NULL || c->taker->source != INTAKE_UNIX ||
-           net_drop(c->fd, c->buffer, c->len) == 0;
 }
 
 static void half_forget(struct connection *c)
@@ -129,6 +135,20 @@ static void connection_free(struct connection *c)
     connection_discard(c);
 }
 
+static void last_take(struct connection *c)
+{
+    if (c->last_left)
+        net_take_last(c->fd);
+    c->last_left = false;
+}
+
+/* From here on its end does not say that something may be missing. */
+static void orderly(struct connection *c)
+{
+    net_abortive(c->fd, false);
+    last_take(c);
+}
+
 void connection_end(struct connection *c, enum intake_ended why)
 {
     struct line_handler handler = taker_handler(c->taker);
@@ -138,7 +158,7 @@ void connection_end(struct connection *c, enum intake_ended why)
     intake_count(&intake_of(c)->counters->ended[why], 1);
     line_reader_cut(&c->lines, &handler);
     if (why == INTAKE_ENDED_IDLE)
-        net_abortive(c->fd, false);
+        orderly(c);
     if (!c->receiving) {
         connection_free(c);
         return;
@@ -148,13 +168,23 @@ void connection_end(struct connection *c, enum intake_ended why)
     net_end_reading(c->fd);
 }
 
+static void on_received(struct io_op *op, int res);
+
+static void connection_receive(struct connection *c)
+{
+    INVARIANT(!c->receiving && c->buffer == NULL);
+    c->receiving = true;
+    io_receive(intake_of(c)->loop, &c->op, c->fd, on_received);
+}
+
 void connection_open(struct taker *t, int fd)
 {
     struct intake *in = t->in;
     struct connection *c = calloc(1, sizeof(*c));
 
     net_abortive(fd, true);         /* until all is committed */
-    if (c == NULL) {
+    if (c == NULL || (t->source == INTAKE_UNIX && net_watch_add(in->watch, fd, c) != 0)) {
+        free(c);
         file_close(fd);
         return;
     }
@@ -167,7 +197,8 @@ void connection_open(struct taker *t, int fd)
     in->connections++;
     intake_count(&in->counters->connections[t->source], 1);
     intake_count(&in->counters->connections_total[t->source], 1);
-    connection_receive(c);
+    if (t->source != INTAKE_UNIX)
+        connection_receive(c);
 }
 
 /* ---- what has come ---- */
@@ -261,15 +292,15 @@ static enum work unpack(struct connection *c)
     return rc == 0 ? WORK_DONE : WORK_DAMAGED;
 }
 
-static enum work consume(struct connection *c)
+static enum work consume(struct connection *c, size_t *through)
 {
     enum work work = c->decided ? WORK_DONE : decide(c);
-    size_t through = 0, len, used;
+    size_t len, used;
 
     while (work == WORK_DONE && c->decided) {
         const uint8_t *data;
 
-        if (through >= WORK_BYTES)
+        if (*through >= WORK_BYTES)
             return WORK_MORE;
         if (c->lines.half_whole) {      /* the ring had no room for it */
             work = lines_feed(c, c->head, 0, &used);
@@ -278,7 +309,7 @@ static enum work consume(struct connection *c)
         if (c->out_at < c->out_len) {
             work = lines_feed(c, c->out + c->out_at, c->out_len - c->out_at, &used);
             c->out_at += used;
-            through += used;
+            *through += used;
             continue;
         }
         data = input(c, &len);
@@ -293,12 +324,77 @@ static enum work consume(struct connection *c)
         } else if (len > 0) {
             work = lines_feed(c, data, len, &used);
             input_used(c, used);
-            through += used;
+            *through += used;
         } else {
             break;
         }
     }
     return work;
+}
+
+/* ---- reading ---- */
+
+static void active_note(struct connection *c)
+{
+    struct intake *in = intake_of(c);
+
+    c->active_ns = loop_now_ns(in->loop);
+    TAILQ_REMOVE(&in->active, c, by_active);
+    TAILQ_INSERT_TAIL(&in->active, c, by_active);
+}
+
+/* Bytes of a Unix socket into a buffer that is used up. False: no buffer is to be had. */
+static bool unix_read(struct connection *c)
+{
+    struct intake *in = intake_of(c);
+    int n;
+
+    if (c->buffer == NULL)
+        c->buffer = loop_buffer_take(in->loop);
+    if (c->buffer == NULL)
+        return false;
+    n = net_take_but_last(c->fd, c->buffer, RECEIVE_BYTES, &c->news);
+    if (n < 0) {
+        c->end = STREAM_BROKEN;
+        c->news = false;
+        n = 0;
+    }
+    c->at = n > 0 && c->last_left;      /* that one has been through here */
+    c->len = (size_t)n;
+    if (c->len > c->at) {
+        c->last_left = true;
+        in->came += c->len - c->at;
+        active_note(c);
+    }
+    return true;
+}
+
+/* Does memory of ours hold bytes that are not committed? */
+static bool holding(const struct connection *c)
+{
+    return !c->decided || c->unpacker != NULL || line_reader_half(&c->lines);
+}
+
+/* All that is there, as far as one turn goes. */
+static enum work take(struct connection *c)
+{
+    size_t through = 0, read = 0;
+    enum work work;
+
+    for (;;) {
+        work = consume(c, &through);
+        if (work != WORK_DONE || c->end != STREAM_OPEN || (!c->news && !c->shut))
+            return work;
+        if (!c->news) {
+            c->end = STREAM_ENDED;
+            continue;
+        }
+        if (read >= WORK_BYTES)
+            return WORK_MORE;
+        if (!unix_read(c))
+            return WORK_STARVED;
+        read += c->len;
+    }
 }
 
 /* ---- and goes ---- */
@@ -345,8 +441,8 @@ static void damaged(struct connection *c)
 void connection_work(struct connection *c)
 {
     struct intake *in = intake_of(c);
-    bool waited = c->on_todo;
-    enum work work = consume(c);
+    bool waited = c->on_todo, large;
+    enum work work = take(c);
 
     if (work == WORK_DONE && c->end != STREAM_OPEN)
         work = finish(c);
@@ -372,28 +468,39 @@ void connection_work(struct connection *c)
         memory_waits(c, false);
         todo_add(c);
         return;
+    case WORK_STARVED:
     case WORK_DONE:
         break;
     }
     todo_remove(c);
     memory_waits(c, false);
+    if (work == WORK_STARVED) {
+        starve(c);
+        return;
+    }
     if (c->end != STREAM_OPEN) {
-        net_abortive(c->fd, false);
+        if (c->end == STREAM_ENDED)
+            orderly(c);
         connection_free(c);
         return;
     }
-    if (!buffer_taken(c)) {
-        connection_end(c, INTAKE_ENDED_DAMAGED);
-        return;
-    }
+    large = c->len > LEFT_BYTES_MAX;
     buffer_drop(c);
     half_note(c);
-    if (waited) {               /* it was we who made it wait */
-        c->active_ns = loop_now_ns(in->loop);
-        TAILQ_REMOVE(&in->active, c, by_active);
-        TAILQ_INSERT_TAIL(&in->active, c, by_active);
-    }
-    connection_receive(c);
+    if (waited)                 /* it was we who made it wait */
+        active_note(c);
+    if (c->taker->source != INTAKE_UNIX)
+        connection_receive(c);
+    else if (large && !holding(c))
+        last_take(c);
+}
+
+void connection_news(struct connection *c, bool shut)
+{
+    c->news = true;
+    c->shut |= shut;
+    if (!c->on_todo && !c->on_starved)
+        connection_work(c);
 }
 
 static void on_received(struct io_op *op, int res)
@@ -412,25 +519,14 @@ static void on_received(struct io_op *op, int res)
         return;
     }
     if (res == -ENOBUFS) {
-        c->on_starved = true;
-        TAILQ_INSERT_TAIL(&in->starved, c, todo);
+        starve(c);
         return;
     }
-    if (res > 0) {
-        c->active_ns = loop_now_ns(in->loop);
-        TAILQ_REMOVE(&in->active, c, by_active);
-        TAILQ_INSERT_TAIL(&in->active, c, by_active);
-    } else {
+    if (res > 0)
+        active_note(c);
+    else
         c->end = res == 0 ? STREAM_ENDED : STREAM_BROKEN;
-    }
     connection_work(c);
-}
-
-void connection_receive(struct connection *c)
-{
-    INVARIANT(!c->receiving && c->buffer == NULL);
-    c->receiving = true;
-    io_receive(intake_of(c)->loop, &c->op, c->fd, c->taker->source == INTAKE_UNIX, on_received);
 }
 
 /* ---- time ---- */

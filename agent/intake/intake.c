@@ -5,6 +5,10 @@
  * the clock and waits. What a full ring holds up is tried again every millisecond, all of it in the
  * order in which it began to wait.
  *
+ * To be woken for each line costs its sender and us more than the line. So who sends one by a Unix
+ * socket now and then wakes us; where one look follows upon another, they are LOOK_NS apart and
+ * nobody wakes us, until one finds nothing.
+ *
  * Owns:   the intake.
  * Thread: its own; who starts it: start, default_stream, stop, stopped, close.
  * Units:  *_ns on the boot clock.
@@ -25,10 +29,12 @@
 
 #define RETRY_NS 1000000ULL         /* until the ring is looked at again */
 #define TICK_NS  1000000000ULL      /* until the clock is */
+#define LOOK_NS  100000ULL          /* until Unix sockets are, where lines are many */
 #define NS_PER_S 1000000000ULL
 
 enum {
     ACCEPTS_A_TURN = 64,
+    LOOK_BYTES = 64 * 1024,             /* as many: the next look is not put off */
     SOCKET_MODE = 0660,
     DATAGRAMS_RECEIVE_BYTES = 8 << 20,
     LOOP_ENTRIES_MIN = 256,
@@ -145,6 +151,47 @@ static void listener_stop(struct listener *l)
         net_end_reading(l->fd);
 }
 
+/* ---- Unix connections ---- */
+
+static void on_watch(struct io_op *op, int res)
+{
+    struct intake *in = op->ctx;
+
+    (void)res;                  /* the call that follows will tell */
+    in->watching = false;
+    in->look_ns = in->looked_ns + LOOK_NS;
+}
+
+static void watch_begin(struct intake *in)
+{
+    in->watching = true;
+    io_poll(in->loop, &in->watch_op, in->watch, on_watch);
+}
+
+/* Takes what has come, unless that was done a moment ago. */
+static void watch_turn(struct intake *in)
+{
+    uint64_t now_ns = loop_now_ns(in->loop);
+    bool often = now_ns - in->looked_ns < 2 * LOOK_NS;
+    struct net_event events[NET_EVENTS_MAX];
+    int n;
+
+    if (in->watching || now_ns < in->look_ns)
+        return;
+    n = net_watch_take(in->watch, events);
+    in->came = 0;
+    for (int i = 0; i < n; i++)
+        connection_news(events[i].ctx, events[i].ended);
+    if (in->came > 0)
+        in->looked_ns = now_ns;
+    if (n == NET_EVENTS_MAX || in->came >= LOOK_BYTES)
+        in->more = true;
+    else if (often && in->came > 0)
+        in->look_ns = now_ns + LOOK_NS;
+    else
+        watch_begin(in);
+}
+
 /* ---- the turn ---- */
 
 static void default_take(struct intake *in)
@@ -242,14 +289,16 @@ static void *thread_main(void *arg)
 
     for (size_t i = 0; i < in->listeners_count; i++)
         listener_poll(&in->listeners[i]);
+    watch_begin(in);
     while (r >= 0 && !over) {
         uint64_t timeout_ns = atomic_load_explicit(&in->stop_timeout_ns, memory_order_relaxed);
-        uint64_t now_ns = loop_now_ns(in->loop);
+        uint64_t now_ns = loop_now_ns(in->loop), until_ns;
         bool waits;
 
         in->more = false;
         default_take(in);
         todo_turn(in);
+        watch_turn(in);
         waits = listeners_turn(in) || in->todo_count > 0;
         if (timeout_ns != 0 && !in->stopping)
             stop_begin(in, timeout_ns);
@@ -257,10 +306,11 @@ static void *thread_main(void *arg)
             over = stop_turn(in);
         else
             connections_overdue(in);
+        until_ns = now_ns + (waits || in->stopping ? RETRY_NS : TICK_NS);
+        if (!in->watching && in->look_ns < until_ns)
+            until_ns = in->look_ns;
         if (!over)
-            r = loop_turn(in->loop, in->more                ? 0
-                                    : waits || in->stopping ? now_ns + RETRY_NS
-                                                            : now_ns + TICK_NS);
+            r = loop_turn(in->loop, in->more ? 0 : until_ns);
     }
     if (r < 0)
         log_error("intake: io_uring: %s", strerror(-r));
@@ -284,6 +334,9 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
     r = loop_open(entries, &in->loop, err);
     if (r < 0)
         return r;
+    in->watch = net_watch_open();
+    if (in->watch < 0)
+        return errmsg_set(err, in->watch, "cannot watch sockets: %s", strerror(-in->watch));
     in->checker = json_checker_open(in->line_bytes_max > RECEIVE_BYTES ? in->line_bytes_max
                                                                        : RECEIVE_BYTES);
     in->listeners = calloc(opt->places_count, sizeof(*in->listeners));
@@ -341,6 +394,7 @@ static void intake_free(struct intake *in)
     for (int i = 0; i < INTAKE_SOCKET_COUNT; i++)
         intake_ring_fini(&in->takers[i].ring);
     json_checker_close(in->checker);
+    file_close(in->watch);
     (void)pthread_mutex_destroy(&in->mutex);
     free(in->snappy);
     free(in->listeners);
@@ -359,6 +413,8 @@ int intake_start(const struct intake_options *opt, struct intake **ret_intake, s
     TAILQ_INIT(&in->half);
     TAILQ_INIT(&in->todo);
     TAILQ_INIT(&in->starved);
+    in->watch = -1;
+    in->watch_op.ctx = in;
     (void)pthread_mutex_init(&in->mutex, NULL);
     in->line_bytes_max = opt->line_bytes_max;
     in->connections_max = opt->connections_max;

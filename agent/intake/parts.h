@@ -54,6 +54,7 @@ enum work {
     WORK_MORE,                  /* enough for one turn */
     WORK_FULL,                  /* the ring has no room */
     WORK_MEMORY,                /* memory is short */
+    WORK_STARVED,               /* all receive buffers are out */
     WORK_DAMAGED                /* no use in reading on */
 };
 
@@ -64,7 +65,10 @@ struct connection {
     struct taker *taker;        /* borrowed */
     int fd;                     /* owned */
     enum stream_end end;
-    bool receiving;             /* op is under way */
+    bool receiving;             /* op is under way; TCP alone */
+    bool news;                  /* of UNIX: there may be bytes that were not looked at */
+    bool shut;                  /* of UNIX: and none behind them */
+    bool last_left;             /* of UNIX: the last byte of what came is still in the socket */
     bool ending;                /* to be freed when it comes back */
     bool waits_memory;          /* counted in intake.memory_waiters */
     bool on_todo, on_starved, on_half;
@@ -110,6 +114,12 @@ struct intake {
     struct listener *listeners;     /* owned */
     size_t listeners_count;
     struct taker takers[INTAKE_SOCKET_COUNT];
+    struct io_op watch_op;
+    int watch;                      /* owned; of UNIX connections: which have something new */
+    bool watching;                  /* watch_op is under way: it wakes */
+    uint64_t look_ns;               /* else: then it is asked */
+    uint64_t looked_ns;             /* bytes came when it was asked last */
+    size_t came;                    /* by UNIX connections since then */
     char default_stream[STREAM_NAME_MAX + 1];
 
     struct connections active;      /* all, the one silent for longest first */
@@ -147,7 +157,8 @@ void taker_bad(struct taker *t, enum line_fault fault, const uint8_t *text, size
 void connection_open(struct taker *t, int fd);
 /* Goes on where the ring, memory or time was short; it may be gone then. */
 void connection_work(struct connection *c);
-void connection_receive(struct connection *c);
+/* A watch has told of it; it may be gone then. */
+void connection_news(struct connection *c, bool shut);
 /* Ends it from here. What was received and not committed is lost, and its sender told, by TCP. */
 void connection_end(struct connection *c, enum intake_ended why);
 /* Frees it when the loop has ended: it is in no list any more. */

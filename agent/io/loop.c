@@ -6,7 +6,7 @@
  * So nothing is ever dropped, the completion queue cannot overflow, and preparing cannot fail.
  *
  *   arg[0] code    arg[1] descriptor    arg[2] buffer or name    arg[3] length or second directory
- *   arg[3] of a receive: flags          arg[4] offset, second name, or the buffer received
+ *   arg[4] offset, second name, or the buffer received
  *   arg[5] result; while a poll or a receive is under way: the one before it
  *
  * Owns:   the io_uring, the eventfd of loop_wake(); borrows operations, buffers, descriptors.
@@ -337,7 +337,7 @@ static void sqe_fill(const struct io_loop *loop, struct io_uring_sqe *sqe, const
             io_uring_prep_poll_add(sqe, fd, POLLIN);
             break;
         }
-        io_uring_prep_recv(sqe, fd, NULL, loop->provided.bytes, (int)op->arg[3]);
+        io_uring_prep_recv(sqe, fd, NULL, loop->provided.bytes, 0);
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = PROVIDED_GROUP;
@@ -456,8 +456,7 @@ static bool receive_end(struct io_loop *loop, struct io_op *op, unsigned flags, 
         return true;
     }
     op->arg[4] = (uint64_t)id;
-    n = recv((int)op->arg[1], provided_at(p, (unsigned)id), p->bytes,
-             MSG_DONTWAIT | (int)op->arg[3]);
+    n = recv((int)op->arg[1], provided_at(p, (unsigned)id), p->bytes, MSG_DONTWAIT);
     *res = n < 0 ? -errno : (int)n;
     if (n <= 0)
         provided_give(p, (unsigned)id);
@@ -696,18 +695,24 @@ int loop_buffers(struct io_loop *loop, unsigned count, size_t bytes)
     return provided_open(&loop->provided, &loop->ring, count, bytes);
 }
 
+uint8_t *loop_buffer_take(struct io_loop *loop)
+{
+    int id = provided_take(&loop->provided);
+
+    return id >= 0 ? provided_at(&loop->provided, (unsigned)id) : NULL;
+}
+
 void loop_buffer_give(struct io_loop *loop, const uint8_t *buffer)
 {
     provided_give(&loop->provided,
                   (unsigned)((size_t)(buffer - loop->provided.memory) / loop->provided.bytes));
 }
 
-void io_receive(struct io_loop *loop, struct io_op *op, int fd, bool peek, io_done_fn done)
+void io_receive(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done)
 {
     INVARIANT(loop->provided.memory != NULL);
     op->arg[0] = OP_RECEIVE;
     op->arg[1] = (uint64_t)(int64_t)fd;
-    op->arg[3] = peek ? MSG_PEEK : 0;
     prepare(loop, op, done);
 }
 

@@ -77,7 +77,10 @@ int loop_register(struct io_loop *loop, void *base, size_t len);
  */
 int loop_buffers(struct io_loop *loop, unsigned count, size_t bytes);
 
-/* Gives one back that io_received() has handed out. */
+/* One of them for plain calls, or NULL: all are out. */
+uint8_t *loop_buffer_take(struct io_loop *loop);
+
+/* Gives one back that io_received() has handed out, or loop_buffer_take(). */
 void loop_buffer_give(struct io_loop *loop, const uint8_t *buffer);
 
 /* Operations prepared and not yet completed. */
@@ -107,10 +110,9 @@ void io_poll(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
  * Waits until a connected socket, which must be in blocking mode, has bytes, and only then takes a
  * buffer: one that is silent holds none. res: how many bytes are in io_received(); 0: the end;
  * -ENOBUFS: all buffers are out. Each ends with one buffer, so that whoever prepares no other has
- * stopped reading. `peek`: the bytes stay in the socket, too. Cancelled by loop_close(); ends by
- * shutdown(2).
+ * stopped reading. Cancelled by loop_close(); ends by shutdown(2).
  */
-void io_receive(struct io_loop *loop, struct io_op *op, int fd, bool peek, io_done_fn done);
+void io_receive(struct io_loop *loop, struct io_op *op, int fd, io_done_fn done);
 
 /* Within the done function of an io_receive() with res > 0: its buffer, now the caller's. */
 uint8_t *io_received(const struct io_loop *loop, const struct io_op *op);

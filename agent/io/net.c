@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -133,18 +135,66 @@ void net_abortive(int fd, bool on)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));   /* Unix: it is ignored */
 }
 
-int net_drop(int fd, void *scratch, size_t len)
+/* Of what is there. */
+static ssize_t receive(int fd, void *buffer, size_t len, int flags)
 {
-    while (len > 0) {
-        ssize_t n = recv(fd, scratch, len, MSG_DONTWAIT);
+    ssize_t n;
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENODATA;
-        len -= (size_t)n;
-    }
-    return 0;
+    do
+        n = recv(fd, buffer, len, flags | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 && errno != EAGAIN ? -errno : n < 0 ? 0 : n;
+}
+
+int net_take_but_last(int fd, uint8_t *buffer, size_t cap, bool *ret_more)
+{
+    ssize_t n = 0, last;
+    int there = 0;
+
+    *ret_more = false;
+    if (ioctl(fd, FIONREAD, &there) != 0)
+        return -errno;
+    if (there > 1)
+        n = receive(fd, buffer, (size_t)there < cap ? (size_t)there - 1 : cap - 1, 0);
+    if (n < 0 || there < 1)
+        return (int)n;
+    /* Less where descriptors came along. Nothing is left to look at: it was sent out of band. */
+    last = receive(fd, buffer + n, 1, MSG_PEEK);
+    *ret_more = last == 1 && n + last < there;
+    if (last == 0 && n > 0)
+        return -EPROTO;
+    return (int)(last < 0 ? last : n + last);
+}
+
+void net_take_last(int fd)
+{
+    uint8_t last;
+
+    (void)receive(fd, &last, 1, 0);
+}
+
+int net_watch_open(void)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int net_watch_add(int watch, int fd, void *ctx)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = ctx};
+
+    return epoll_ctl(watch, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+int net_watch_take(int watch, struct net_event events[static NET_EVENTS_MAX])
+{
+    struct epoll_event got[NET_EVENTS_MAX];
+    int n = epoll_wait(watch, got, NET_EVENTS_MAX, 0);
+
+    for (int i = 0; i < n; i++)
+        events[i] = (struct net_event){got[i].data.ptr, (got[i].events & EPOLLRDHUP) != 0};
+    return n < 0 ? 0 : n;       /* a signal: what is there is told next time */
 }
 
 void net_end_reading(int fd)

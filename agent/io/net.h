@@ -1,6 +1,6 @@
 /*
- * net: the plain calls of sockets: opening, accepting, and datagrams, many in a call. What waits
- * for bytes is io_poll() and io_receive() of loop.h.
+ * net: the plain calls of sockets: opening, accepting, what Unix sockets bring, and datagrams, many
+ * in a call. What waits for bytes is io_poll() and io_receive() of loop.h.
  *
  * Owns:   nothing; descriptors are the caller's to close (file_close()).
  * Thread: any.
@@ -41,8 +41,27 @@ void net_end_reading(int fd);
  */
 void net_abortive(int fd, bool on);
 
-/* Takes `len` bytes that are there out of the socket, by way of `scratch`. 0 or -errno. */
-int net_drop(int fd, void *scratch, size_t len);
+/*
+ * Copies what has come by a Unix stream socket, up to `cap` bytes, and takes all of it out but for
+ * the last byte, which is the first one of the next call. So the socket is not empty from the first
+ * byte on until net_take_last(), and the death of this process resets it. Their number; 0: none; or
+ * -errno. *ret_more: there are more than cap.
+ */
+int net_take_but_last(int fd, uint8_t *buffer, size_t cap, bool *ret_more);
+void net_take_last(int fd);
+
+/*
+ * A watch tells which of its sockets have something new: once for all that has come, whether it was
+ * taken or not. Its descriptor is readable while there is something to tell.
+ */
+struct net_event {
+    void *ctx;
+    bool ended;                 /* nothing more comes than what is there */
+};
+enum { NET_EVENTS_MAX = 64 };
+int net_watch_open(void);
+int net_watch_add(int watch, int fd, void *ctx);    /* until fd is closed */
+int net_watch_take(int watch, struct net_event events[static NET_EVENTS_MAX]); /* their number */
 
 /* Takes datagrams, without blocking; the kernel may keep receive_bytes of them, or what it lets. */
 int net_datagrams_open(const struct sockaddr *address, socklen_t len, int receive_bytes);

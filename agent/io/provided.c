@@ -78,7 +78,6 @@ void provided_close(struct provided_buffers *p)
 
 int provided_take(struct provided_buffers *p)
 {
-    INVARIANT(p->ring == NULL);
     return p->free_count > 0 ? p->free[--p->free_count] : -ENOBUFS;
 }
 
@@ -95,6 +94,8 @@ void provided_turn(struct provided_buffers *p)
 
     if (p->ring == NULL)
         return;
+    if (most > (p->count + 1) / 2)      /* what it sees, others cannot take */
+        most = (p->count + 1) / 2;
     p->wanted = 0;
     for (; p->seen < most && p->free_count > 0; p->seen++) {
         unsigned id = p->free[--p->free_count];

@@ -3,7 +3,8 @@
  * for some holds none. For loop.c only.
  *
  * The kernel takes them in turn, and a buffer that was long unused has left the caches: so it sees
- * only a few of them, about twice what it took in the last turn, and those used last come first.
+ * only a few of them, about twice what it took in the last turn and half of them at most, and those
+ * used last come first.
  *
  * Where the kernel has no such rings (before 5.19, or a sandbox), the caller waits until the socket
  * is readable and takes a buffer itself.
@@ -42,7 +43,7 @@ static inline uint8_t *provided_at(const struct provided_buffers *p, unsigned id
     return p->memory + id * p->bytes;
 }
 
-/* One for the caller itself, -ENOBUFS. Only where ring is NULL. */
+/* One for the caller itself, of those that the kernel does not see, or -ENOBUFS. */
 int provided_take(struct provided_buffers *p);
 void provided_give(struct provided_buffers *p, unsigned id);
 

@@ -270,6 +270,7 @@ class Ends(Sockets):
         self.start()
         done, lock = {}, threading.Lock()
         stop = threading.Event()
+        ends = (b"\n", b"")             # the last line of every second one has none
         lives, per_connection = sized(2, 2, 20), 50
 
         def work(i):
@@ -277,8 +278,8 @@ class Ends(Sockets):
             while not stop.is_set():
                 try:
                     s = self.connect(("tcp", "unix")[i % 2])
-                    s.sendall(b"".join(b'load {"p":%d,"n":%d}\n' % (i, k)
-                                       for k in range(n, n + per_connection)))
+                    s.sendall(b"\n".join(b'load {"p":%d,"n":%d}' % (i, k)
+                                         for k in range(n, n + per_connection)) + ends[i // 2 % 2])
                 except OSError:
                     stop.wait(0.01)
                     continue

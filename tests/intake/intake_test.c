@@ -7,8 +7,12 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "intake/intake.h"
 
@@ -220,6 +224,145 @@ static void a_full_ring_is_not_read_for_and_goes_on_with_nothing_lost(void **sta
     close(p.fd);
 }
 
+/* What the kernel holds of what was sent. */
+static int unread(int fd)
+{
+    int bytes = 0;
+
+    assert_int_equal(ioctl(fd, SIOCOUTQ, &bytes), 0);
+    return bytes;
+}
+
+static void until_unread(int fd, int want)
+{
+    for (int i = 0; i < 20000 && unread(fd) != want; i++)
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(unread(fd), want);
+}
+
+/* An intake in a process of its own, which listens. */
+static pid_t start_process(struct fixture *f)
+{
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        start(f, 10, 60000000000U);
+        (void)!write(ready[1], "", 1);
+        for (;;)
+            (void)pause();
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void a_kill_is_no_orderly_end_while_a_byte_is_not_committed(void **state)
+{
+    /* The second of two, as large as the first: half a line, the head of a compressed stream. */
+    static const struct { const char *first, *second; size_t len; } sent[] = {
+        {"a one\n", "a half", 6}, {"\nab c\nde", " x\nfghijk", 9},
+        {"\x1f\x8b\x08\x00\x00", "\x00\x00\x00\x00\x03", 5},
+    };
+    enum { CASES = sizeof(sent) / sizeof(sent[0]) };
+    struct fixture *f = *state;
+    pid_t pid = start_process(f);
+    int fds[CASES], status;
+    char byte;
+
+    for (int i = 0; i < CASES; i++) {
+        int one;
+
+        fds[i] = connected(f);
+        assert_int_equal(send(fds[i], sent[i].first, sent[i].len, 0), sent[i].len);
+        one = unread(fds[i]);
+        assert_int_equal(send(fds[i], sent[i].second, sent[i].len, 0), sent[i].len);
+        /* The first is out of the socket when the second was read, and that is not. */
+        until_unread(fds[i], one);
+        assert_true(one > 0);
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    for (int i = 0; i < CASES; i++) {
+        (void)shutdown(fds[i], SHUT_WR);
+        assert_int_equal(recv(fds[i], &byte, 1, 0), -1);
+        assert_int_equal(errno, ECONNRESET);
+        close(fds[i]);
+    }
+}
+
+static void whole_lines_leave_no_large_block_in_the_kernel(void **state)
+{
+    struct fixture *f = *state;
+    char lines[20000];
+    int fd;
+
+    start(f, 10, 60000000000U);
+    for (size_t i = 0; i < sizeof(lines); i += 10)
+        memcpy(lines + i, "a 3456789\n", 10);
+    fd = connected(f);
+    assert_int_equal(send(fd, lines, sizeof(lines), 0), sizeof(lines));
+    until_unread(fd, 0);
+    until_counted(&f->counters.events[INTAKE_UNIX], sizeof(lines) / 10);
+    send_text(fd, "a next\n");
+    closed(fd);
+    assert_int_equal(counted(&f->counters.events[INTAKE_UNIX]), sizeof(lines) / 10 + 1);
+    assert_int_equal(counted(&f->counters.bad_lines[LINE_NO_STREAM]), 0);
+}
+
+static void more_connections_than_buffers_wait_for_a_full_ring(void **state)
+{
+    enum { CONNECTIONS = 300, LINE_BYTES = 1000 };
+    struct fixture *f = *state;
+    struct ring_reader reader;
+    struct shm_frame frame;
+    int fds[CONNECTIONS], fd;
+    char line[LINE_BYTES], byte;
+    uint64_t events = 0, sent = 0;
+    struct pollfd p;
+
+    start(f, CONNECTIONS + 1, 60000000000U);
+    fd = connected(f);
+    p = (struct pollfd){.fd = fd, .events = POLLOUT};
+    memset(line, 'x', LINE_BYTES);
+    memcpy(line, "a ", 2);
+    line[LINE_BYTES - 1] = '\n';
+    while (poll(&p, 1, 300) == 1) {
+        assert_int_equal(send(fd, line, LINE_BYTES, 0), LINE_BYTES);
+        sent++;
+    }
+    for (int i = 0; i < CONNECTIONS; i++) {
+        fds[i] = connected(f);
+        assert_int_equal(send(fds[i], line, LINE_BYTES, 0), LINE_BYTES);
+        assert_int_equal(shutdown(fds[i], SHUT_WR), 0);
+    }
+    until_counted(&f->counters.connections[INTAKE_UNIX], CONNECTIONS + 1);
+    until_counted(&f->counters.waiting, 256 - 8);       /* 8 are there for TCP */
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    ring_open(f, "hydrant-unix", &reader);
+    while (events < sent + CONNECTIONS) {
+        if (reader_next(&reader, &frame)) {
+            events++;
+            continue;
+        }
+        (void)reader_publish(&reader, SHM_POS_ACCEPTED, reader.pos);
+        (void)poll(NULL, 0, 1);
+    }
+    for (int i = 0; i < CONNECTIONS; i++) {
+        assert_int_equal(recv(fds[i], &byte, 1, 0), 0);
+        close(fds[i]);
+    }
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    assert_false(reader_next(&reader, &frame));
+    reader_close(&reader);
+    close(fd);
+}
+
 static void connections_beyond_the_limit_wait_for_a_place(void **state)
 {
     struct fixture *f = *state;
@@ -349,6 +492,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_closed_is_committed),
         TEST(a_full_ring_is_not_read_for_and_goes_on_with_nothing_lost),
+        TEST(a_kill_is_no_orderly_end_while_a_byte_is_not_committed),
+        TEST(whole_lines_leave_no_large_block_in_the_kernel),
+        TEST(more_connections_than_buffers_wait_for_a_full_ring),
         TEST(connections_beyond_the_limit_wait_for_a_place),
         TEST(the_silent_are_closed_and_half_a_line_is_a_bad_one),
         TEST(datagrams_have_several_lines_and_end_with_one),

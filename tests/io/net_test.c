@@ -27,10 +27,7 @@ struct result {
     unsigned calls;
     int res;
     uint8_t *buffer;
-    bool peek;
 };
-
-static bool peeks;              /* what is received stays, until it is dropped */
 
 static void on_received(struct io_op *op, int res)
 {
@@ -62,8 +59,8 @@ static struct io_loop *make_loop(unsigned buffers, bool plain)
 
 static void receive(struct io_loop *loop, struct result *r, int fd)
 {
-    *r = (struct result){.loop = loop, .op.ctx = r, .peek = peeks};
-    io_receive(loop, &r->op, fd, r->peek, on_received);
+    *r = (struct result){.loop = loop, .op.ctx = r};
+    io_receive(loop, &r->op, fd, on_received);
 }
 
 static int wait_for(struct result *r)
@@ -111,19 +108,6 @@ static void receives_take_a_buffer_when_there_are_bytes(bool plain)
     loop_buffer_give(loop, r[0].buffer);
     loop_buffer_give(loop, r[2].buffer);
 
-    /* What was only looked at comes again. */
-    peeks = true;
-    send_text(b[1], "boo");
-    receive(loop, &r[1], b[0]);
-    assert_int_equal(wait_for(&r[1]), 3);
-    assert_int_equal(net_drop(b[0], r[1].buffer, 1), 0);
-    loop_buffer_give(loop, r[1].buffer);
-    peeks = false;
-    receive(loop, &r[1], b[0]);
-    assert_int_equal(wait_for(&r[1]), 2);
-    assert_memory_equal(r[1].buffer, "oo", 2);
-    loop_buffer_give(loop, r[1].buffer);
-
     /* The end is no bytes, and holds no buffer. */
     close(a[1]);
     for (int i = 0; i < 3; i++) {
@@ -157,6 +141,119 @@ static void without_a_ring_of_buffers_it_is_the_same(void **state)
 {
     (void)state;
     receives_take_a_buffer_when_there_are_bytes(true);
+}
+
+static void all_but_the_last_byte_is_taken(void **state)
+{
+    uint8_t buffer[8];
+    bool more;
+    int s[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 0);
+    assert_false(more);
+    send_text(s[1], "one");
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 3);
+    assert_memory_equal(buffer, "one", 3);
+    /* It is the first of what comes next, */
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 1);
+    assert_memory_equal(buffer, "e", 1);
+    send_text(s[1], "two and ");
+    send_text(s[1], "three");
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 8);
+    assert_memory_equal(buffer, "etwo and", 8);
+    assert_true(more);
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 7);
+    assert_memory_equal(buffer, "d three", 7);
+    assert_false(more);
+    /* unless it is taken by itself. */
+    net_take_last(s[0]);
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 0);
+    close(s[0]);
+    assert_int_equal(recv(s[1], buffer, 1, 0), 0);
+    close(s[1]);
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    send_text(s[1], "one");
+    assert_int_equal(net_take_but_last(s[0], buffer, sizeof(buffer), &more), 3);
+    close(s[0]);
+    assert_int_equal(recv(s[1], buffer, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(s[1]);
+}
+
+/* A message that brings a descriptor ends a receive. */
+static void descriptors_that_come_along_do_not_confuse_it(void **state)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    struct iovec iov = {"with", 4};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                         .msg_controllen = sizeof(control)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    uint8_t buffer[64];
+    size_t at = 0;
+    bool more;
+    int s[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &s[1], sizeof(int));
+    assert_int_equal(sendmsg(s[1], &msg, 0), 4);
+    send_text(s[1], "out");
+    do {
+        int n = net_take_but_last(s[0], buffer + at, sizeof(buffer) - at, &more);
+
+        assert_true(n > 0);
+        at += (size_t)n - 1;
+    } while (more);
+    assert_int_equal(at, 6);
+    assert_memory_equal(buffer, "without", 7);
+    close(s[0]);
+    close(s[1]);
+}
+
+static void a_watch_tells_once_what_is_new(void **state)
+{
+    struct net_event events[NET_EVENTS_MAX];
+    int watch = net_watch_open(), a[2], b[2];
+
+    (void)state;
+    assert_true(watch >= 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+    send_text(b[1], "before");
+    assert_int_equal(net_watch_add(watch, a[0], a), 0);
+    assert_int_equal(net_watch_add(watch, b[0], b), 0);
+    assert_int_equal(net_watch_take(watch, events), 1);
+    assert_ptr_equal(events[0].ctx, b);
+    assert_false(events[0].ended);
+    assert_int_equal(net_watch_take(watch, events), 0);
+    send_text(b[1], "more");
+    assert_int_equal(net_watch_take(watch, events), 1);
+    assert_ptr_equal(events[0].ctx, b);
+    assert_int_equal(shutdown(a[1], SHUT_WR), 0);
+    assert_int_equal(net_watch_take(watch, events), 1);
+    assert_ptr_equal(events[0].ctx, a);
+    assert_true(events[0].ended);
+    net_end_reading(b[0]);
+    assert_int_equal(net_watch_take(watch, events), 1);
+    assert_ptr_equal(events[0].ctx, b);
+    assert_true(events[0].ended);
+    /* One that is closed is not spoken of any more. */
+    send_text(a[0], "x");
+    close(a[1]);
+    close(a[0]);
+    assert_int_equal(net_watch_take(watch, events), 0);
+    close(b[0]);
+    close(b[1]);
+    close(watch);
 }
 
 static struct sockaddr_in loopback(int fd)
@@ -310,6 +407,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_receive_takes_a_buffer_when_there_are_bytes),
         cmocka_unit_test(without_a_ring_of_buffers_it_is_the_same),
+        cmocka_unit_test(all_but_the_last_byte_is_taken),
+        cmocka_unit_test(descriptors_that_come_along_do_not_confuse_it),
+        cmocka_unit_test(a_watch_tells_once_what_is_new),
         cmocka_unit_test(a_listener_accepts_what_waits_and_blocks_for_nothing),
         cmocka_unit_test(a_unix_listener_replaces_a_stale_socket_and_nothing_else),
         cmocka_unit_test(a_name_that_another_has_taken_over_stays),

@@ -124,8 +124,12 @@ TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_dis
 SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
   $(shell grep -ls '^\#include "support/sim.h"' $(TEST_SRC) $(FUZZ_SRC)))
 
-BENCH_SRC         := $(wildcard benchmarks/*_bench.c benchmarks/*/*_bench.c)
-BENCH_SUPPORT_SRC := $(filter-out $(BENCH_SRC),$(wildcard benchmarks/*.c benchmarks/*/*.c))
+# Transports are for `make bench-peers` alone: they need the libraries of what they compare.
+TRANSPORTS_SRC    := $(wildcard benchmarks/transports/*.c)
+BENCH_SRC         := $(filter-out $(TRANSPORTS_SRC), \
+                       $(wildcard benchmarks/*_bench.c benchmarks/*/*_bench.c))
+BENCH_SUPPORT_SRC := $(filter-out $(BENCH_SRC) $(TRANSPORTS_SRC), \
+                       $(wildcard benchmarks/*.c benchmarks/*/*.c))
 BENCH_SUPPORT_CC  := $(wildcard benchmarks/*.cc)
 
 LIB_OBJ      := $(LIB_SRC:%.c=$(B)/%.o)
@@ -140,6 +144,10 @@ TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(B)/%)
 E2E_BIN   := $(E2E_SRC:%.c=$(B)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
+
+TRANSPORTS_CC  := $(wildcard benchmarks/transports/*.cc)
+TRANSPORTS_OBJ := $(TRANSPORTS_SRC:%.c=$(B)/%.o) $(TRANSPORTS_CC:%.cc=$(B)/%.o)
+TRANSPORTS_BIN := $(B)/benchmarks/transports/transports_bench
 SIM_BIN   := $(SIM_SRC:%.c=$(B)/%)
 
 # The tests in which threads share memory: what TSan is for. Its run time hangs when it is stepped
@@ -159,7 +167,7 @@ LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
 .PHONY: all deps run check check-full check-built torture simulate mutants lint tests thread-tests \
-        fuzzers fuzz bench benchmarks install uninstall clean help FORCE
+        fuzzers fuzz bench benchmarks benchmarks-peers install uninstall clean help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -246,6 +254,9 @@ $(addprefix $(B)/benchmarks/sink/,upload_bench drain_bench): LINK_LIBS := -lssl
 $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
 	$(LINK)
 
+$(TRANSPORTS_BIN): $(TRANSPORTS_OBJ) $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
+	$(LINK)
+
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)
 
 # ------------------------------------------------------------------------------ what people call
@@ -266,6 +277,7 @@ tests: $(TEST_BIN) $(E2E_BIN)
 thread-tests: $(THREAD_TEST_SRC:%.c=$(B)/%)
 fuzzers: $(FUZZ_BIN)
 benchmarks: $(BENCH_BIN)
+benchmarks-peers: $(TRANSPORTS_BIN)
 
 check:
 	@etc/deps build run check

@@ -23,6 +23,7 @@
 #include "benchmarks/report.h"
 
 #define JITTER_SECONDS 0.5
+#define QUICK_SECONDS  0.02
 #define SECONDS_MAX    3600.0
 #define ROUNDS_MAX     100000
 
@@ -123,10 +124,22 @@ static void values_report(const struct bench *b, const char *name, const char *v
     report_line(b, &line);
 }
 
+static bool prints_itself(const struct bench *b)
+{
+    return b->format == BENCH_JSON && b->json != NULL;
+}
+
 static void case_report(const struct bench *b, const struct bench_case *c, struct series *series)
 {
+    struct bench_values of_metric[BENCH_METRICS_MAX];
     char name[96];
 
+    for (size_t m = 0; m < c->metrics_count; m++)
+        of_metric[m] = (struct bench_values){series[m].values, series[m].count};
+    if (prints_itself(b)) {
+        b->json(b, c, of_metric);
+        return;
+    }
     for (size_t m = 0; m < c->metrics_count; m++) {
         (void)snprintf(name, sizeof(name), "%s%s", c->name, c->metrics[m].suffix);
         values_report(b, name, NULL, c->params, series[m].values, series[m].count,
@@ -166,7 +179,7 @@ static int group_round(struct bench *b, const struct bench_plan *plan,
                        const struct bench_case *const *cases, size_t count, struct series *series,
                        bool keep, struct errmsg *err)
 {
-    double seconds = b->seconds > 0 ? b->seconds : plan->seconds;
+    double seconds = b->seconds > 0 ? b->seconds : b->quick ? QUICK_SECONDS : plan->seconds;
 
     for (size_t i = 0; i < count; i++) {
         struct bench_run run = {b, seconds, series + i * BENCH_METRICS_MAX};
@@ -190,19 +203,19 @@ static int group_run(struct bench *b, const struct bench_plan *plan,
                      const struct bench_case *const *cases, size_t count, bool has_first,
                      struct errmsg *err)
 {
-    unsigned int rounds = b->rounds > 0 ? b->rounds : plan->rounds;
+    unsigned int rounds = b->rounds > 0 ? b->rounds : b->quick ? 1 : plan->rounds;
     struct series *series = calloc(count * BENCH_METRICS_MAX, sizeof(*series));
     int rc = 0;
 
     if (series == NULL)
         return errmsg_set_errno(err, -ENOMEM, "values");
-    if (!plan->cold)
+    if (!plan->cold && !b->quick)
         rc = group_round(b, plan, cases, count, series, false, err);
     for (unsigned int i = 0; rc == 0 && i < rounds; i++)
         rc = group_round(b, plan, cases, count, series, true, err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         case_report(b, cases[i], series + i * BENCH_METRICS_MAX);
-    for (size_t i = 1; rc == 0 && has_first && i < count; i++) {
+    for (size_t i = 1; rc == 0 && has_first && !prints_itself(b) && i < count; i++) {
         rc = ratio_report(b, cases[0], series, cases[i], series + i * BENCH_METRICS_MAX);
         if (rc != 0)
             (void)errmsg_set_errno(err, rc, "ratios");
@@ -241,16 +254,18 @@ int bench_group(struct bench *b, const struct bench_plan *plan, const struct ben
 /* --- program -------------------------------------------------------------------------------- */
 
 static const char usage[] =
-    "usage: %s [--csv | --json] [--list] [--[no-]pin] [--runs N] [--seconds S] [--rows N]\n"
-    "          [--dir DIR] [FILTER...]\n"
+    "usage: %s [--text | --csv | --json] [--list] [--[no-]pin] [--quick] [--runs N]\n"
+    "          [--seconds S] [--rows N] [--dir DIR] [FILTER...]\n"
     "\n"
     "Runs the cases whose name and parameters contain one of the filters, all without one.\n"
     "\n"
+    "  --text         print lines to read: the default where nothing else is said\n"
     "  --csv, --json  print lines of CSV or JSON\n"
     "  --list         print the cases and run none\n"
     "  --pin          each process stays on a processor of its own; the default where two are\n"
     "                 measured that never sleep\n"
     "  --no-pin       processes run where the kernel puts them\n"
+    "  --quick        one short round: does everything run?\n"
     "  --runs N       rounds of each case\n"
     "  --seconds S    measured part of one run\n"
     "  --rows N       of each file, where benchmarks write files of rows\n"
@@ -268,8 +283,8 @@ static bool number_parse(const char *text, double max, double *ret_value)
 /* 0: go on; 1: help was asked for; 2: wrong usage, said on stderr. */
 static int options_parse(struct bench *b, int argc, char **argv)
 {
-    enum { OPT_CSV = 256, OPT_JSON, OPT_LIST, OPT_PIN, OPT_NO_PIN, OPT_RUNS, OPT_SECONDS, OPT_DIR,
-           OPT_ROWS, OPT_HELP };
+    enum { OPT_TEXT = 256, OPT_CSV, OPT_JSON, OPT_LIST, OPT_PIN, OPT_NO_PIN, OPT_QUICK, OPT_RUNS,
+           OPT_SECONDS, OPT_DIR, OPT_ROWS, OPT_HELP };
     static const struct option longs[] = {
         {"csv", no_argument, NULL, OPT_CSV},         {"json", no_argument, NULL, OPT_JSON},
         {"list", no_argument, NULL, OPT_LIST},       {"pin", no_argument, NULL, OPT_PIN},
@@ -277,16 +292,19 @@ static int options_parse(struct bench *b, int argc, char **argv)
                                                       OPT_SECONDS},
         {"dir", required_argument, NULL, OPT_DIR},   {"help", no_argument, NULL, OPT_HELP},
         {"rows", required_argument, NULL, OPT_ROWS},
-        {"no-pin", no_argument, NULL, OPT_NO_PIN},   {NULL, 0, NULL, 0},
+        {"no-pin", no_argument, NULL, OPT_NO_PIN},   {"text", no_argument, NULL, OPT_TEXT},
+        {"quick", no_argument, NULL, OPT_QUICK},     {NULL, 0, NULL, 0},
     };
     double number;
     int c;
 
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        if (c == OPT_CSV || c == OPT_JSON) {
-            b->format = c == OPT_CSV ? BENCH_CSV : BENCH_JSON;
+        if (c == OPT_TEXT || c == OPT_CSV || c == OPT_JSON) {
+            b->format = c == OPT_TEXT ? BENCH_TEXT : c == OPT_CSV ? BENCH_CSV : BENCH_JSON;
         } else if (c == OPT_LIST) {
             b->list = true;
+        } else if (c == OPT_QUICK) {
+            b->quick = true;
         } else if (c == OPT_PIN || c == OPT_NO_PIN) {
             b->pin = c == OPT_PIN;
         } else if (c == OPT_RUNS && number_parse(optarg, ROUNDS_MAX, &number) && number >= 1) {
@@ -364,7 +382,7 @@ static void signals_take(void)
     INVARIANT(sigaction(SIGPIPE, &ignore, NULL) == 0);
 }
 
-static int program_run(struct bench b, int argc, char **argv, bench_body_fn body)
+int bench_main_with(struct bench b, int argc, char **argv, bench_body_fn body)
 {
     struct errmsg err = {""};
     struct machine machine;
@@ -399,11 +417,12 @@ static int program_run(struct bench b, int argc, char **argv, bench_body_fn body
 
 int bench_main(const char *program, int argc, char **argv, bench_body_fn body)
 {
-    return program_run((struct bench){.program = program, .dir = "build/bench"}, argc, argv, body);
+    return bench_main_with((struct bench){.program = program, .dir = "build/bench"}, argc,
+                           argv, body);
 }
 
 int bench_main_pinned(const char *program, int argc, char **argv, bench_body_fn body)
 {
-    return program_run((struct bench){.program = program, .dir = "build/bench", .pin = true}, argc,
-                       argv, body);
+    return bench_main_with((struct bench){.program = program, .dir = "build/bench", .pin = true},
+                           argc, argv, body);
 }

@@ -58,10 +58,21 @@ enum bench_format { BENCH_TEXT, BENCH_CSV, BENCH_JSON };
 
 enum { BENCH_FILTERS_MAX = 16, BENCH_METRICS_MAX = 8 };
 
+/* All values of a metric of a case; it may sort them. */
+struct bench_values {
+    double *values;
+    size_t count;
+};
+
+struct bench;
+typedef void (*bench_json_fn)(const struct bench *b, const struct bench_case *c,
+                              const struct bench_values *of_metric);
+
 struct bench {
     const char *program;
     enum bench_format format;
-    bool list, pin;
+    bool list, pin, quick;
+    bench_json_fn json; /* prints cases as JSON its own way, no ratios; NULL: as report does */
     unsigned int rounds; /* 0: the plan's */
     double seconds;      /* 0: the plan's */
     uint64_t rows;       /* 0: as the program likes */
@@ -100,6 +111,9 @@ int bench_main(const char *program, int argc, char **argv, bench_body_fn body);
  * beside them, the kernel may leave both on one processor, and time slices are what is measured.
  */
 int bench_main_pinned(const char *program, int argc, char **argv, bench_body_fn body);
+
+/* The same, with defaults of the program's own. */
+int bench_main_with(struct bench b, int argc, char **argv, bench_body_fn body);
 
 /* A directory of our own on tmpfs, removed at the end; NULL with err set if it can't be made. */
 const char *bench_shm_dir(struct bench *b, struct errmsg *err);

@@ -1,0 +1,125 @@
+/*
+ * lanes_ring: rings, one a producer. The producer is the client library as a user has it, with the
+ * defaults it gives a ring; the consumer uses the agent's own code to attach, copy, check and
+ * publish, and never sleeps.
+ * Owns:   each end's handle.
+ * Thread: one in each process.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "benchmarks/transports/lanes.h"
+#include "cli/cli_bench_measure.h"
+#include "cli/cli_bench_wire.h"
+
+enum { RING_BYTES = 1 << 20, SPINS_A_YIELD = 1024 };
+
+static void options_fill(const struct lanes *l, struct wire_options *ret_opt)
+{
+    *ret_opt = (struct wire_options){.kind = WIRE_RING_READ, .event_bytes = l->event_bytes,
+                                     .ring_bytes = RING_BYTES, .clock = l->ops->detail,
+                                     .shm_dir = l->dir};
+}
+
+static int ring_writer_make(struct lane_writer *w, struct errmsg *err)
+{
+    struct wire *wire = calloc(1, sizeof(*wire));
+    struct wire_options opt;
+    int rc;
+
+    w->state = wire;
+    if (wire == NULL)
+        return errmsg_set_errno(err, -ENOMEM, "ring");
+    options_fill(w->lanes, &opt);
+    rc = wire_prepare(wire, &opt, err);
+    if (rc == 0)
+        rc = wire_ring_make(wire, err);
+    if (rc == 0)
+        (void)snprintf(w->lanes->names[w->producer], LANES_NAME_MAX, "%s", wire->ring_name);
+    return rc;
+}
+
+static int ring_reader_open(struct lane_reader *r, struct errmsg *err)
+{
+    struct wire *wires = calloc(r->lanes->producers, sizeof(*wires));
+    struct wire_options opt;
+    int rc = 0;
+
+    r->state = wires;
+    if (wires == NULL)
+        return errmsg_set_errno(err, -ENOMEM, "rings");
+    options_fill(r->lanes, &opt);
+    for (unsigned int i = 0; rc == 0 && i < r->lanes->producers; i++) {
+        rc = wire_prepare(&wires[i], &opt, err);
+        if (rc == 0)
+            rc = wire_reader_open(&wires[i], r->lanes->names[i], err);
+    }
+    return rc;
+}
+
+/* The ring is full: again until there is room. Others may want the processor meanwhile. */
+static __attribute__((noinline)) int put_waiting(struct wire *wire, const void *event)
+{
+    int rc;
+
+    for (uint32_t spin = 1;; spin++) {
+        bench_relax();
+        if (spin % SPINS_A_YIELD == 0)
+            (void)sched_yield();
+        rc = shmc_write(wire->ring, wire->stream, SHMC_BYTES, event, wire->opt.event_bytes);
+        if (rc != -EAGAIN)
+            return rc;
+    }
+}
+
+static int ring_put(struct lane_writer *w, uint32_t count)
+{
+    struct wire *wire = w->state;
+    struct shmc *ring = wire->ring;
+    uint32_t bytes = w->serials.bytes;
+    uint16_t stream = wire->stream;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *event = serials_next(&w->serials);
+        int rc = shmc_write(ring, stream, SHMC_BYTES, event, bytes);
+
+        if (__builtin_expect(rc == -EAGAIN, 0))
+            rc = put_waiting(wire, event);
+        if (__builtin_expect(rc != 0, 0))
+            return rc;
+    }
+    return 0;
+}
+
+static int ring_take(struct lane_reader *r)
+{
+    struct wire *wires = r->state;
+    struct shm_frame frame;
+    const uint8_t *first;
+    uint64_t events = 0;
+    int rc = 0;
+
+    for (unsigned int i = 0; rc == 0 && i < r->lanes->producers; i++) {
+        uint64_t at = 0;
+
+        rc = wire_take(&wires[i], &events, &first);
+        for (uint64_t e = 0; rc == 0 && e < events; e++) {
+            const uint8_t *payload;
+
+            at = frames_next(wires[i].chunk, at, &frame, &payload);
+            rc = frame.len == r->tally.bytes ? tally_add(&r->tally, payload) : -EBADMSG;
+        }
+    }
+    return rc;
+}
+
+#define RING(clock)                                                                               \
+    .detail = (clock), .relaxes = 1, .writer_make = ring_writer_make,                             \
+    .reader_open = ring_reader_open, .put = ring_put, .take = ring_take
+
+const struct lanes_ops lanes_ring = {.name = "ring", RING(SHMC_CLOCK_COARSE)};
+const struct lanes_ops lanes_ring_untimed = {.name = "ring-untimed", RING(SHMC_CLOCK_NONE)};

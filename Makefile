@@ -147,7 +147,7 @@ BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
 
 TRANSPORTS_CC  := $(wildcard benchmarks/transports/*.cc)
 TRANSPORTS_OBJ := $(TRANSPORTS_SRC:%.c=$(B)/%.o) $(TRANSPORTS_CC:%.cc=$(B)/%.o)
-TRANSPORTS_BIN := $(B)/benchmarks/transports/transports_bench
+TRANSPORTS_BIN := $(addprefix $(B)/benchmarks/transports/,transports_bench lttng_producer)
 SIM_BIN   := $(SIM_SRC:%.c=$(B)/%)
 
 # The tests in which threads share memory: what TSan is for. Its run time hangs when it is stepped
@@ -254,7 +254,13 @@ $(addprefix $(B)/benchmarks/sink/,upload_bench drain_bench): LINK_LIBS := -lssl
 $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
 	$(LINK)
 
-$(TRANSPORTS_BIN): $(TRANSPORTS_OBJ) $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
+$(B)/benchmarks/transports/transports_bench: LINK_LIBS := -lzmq -lnng -llttng-ctl
+$(B)/benchmarks/transports/transports_bench: $(filter-out %/lttng_producer.o,$(TRANSPORTS_OBJ)) \
+  $(B)/libbench.a $(B)/libagent.a $(B)/libshm-client.a
+	$(LINK)
+$(B)/benchmarks/transports/lttng_producer: LINK_LIBS := -llttng-ust -ldl
+$(B)/benchmarks/transports/lttng_producer: $(B)/benchmarks/transports/lttng_producer.o \
+  $(B)/libagent.a
 	$(LINK)
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)

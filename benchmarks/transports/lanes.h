@@ -80,9 +80,9 @@ struct lanes_ops {
  */
 enum { LANES_RELAXES_SOCKET = 400 };
 
-extern const struct lanes_ops lanes_ring, lanes_ring_untimed;
+extern const struct lanes_ops lanes_ring, lanes_ring_untimed, lanes_ring_mapped;
 extern const struct lanes_ops lanes_unix, lanes_unix_batch, lanes_unix_sleeping, lanes_dgram,
     lanes_seqpacket, lanes_tcp, lanes_udp, lanes_pipe;
-extern const struct lanes_ops lanes_mq;
+extern const struct lanes_ops lanes_mq, lanes_zeromq, lanes_nng, lanes_boost_spsc, lanes_boost_mq;
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * lanes_ring: rings, one a producer. The producer is the client library as a user has it, with the
  * defaults it gives a ring; the consumer uses the agent's own code to attach, copy, check and
- * publish, and never sleeps.
+ * publish, by pread(2) as the agent does or from a mapping, and never sleeps.
  * Owns:   each end's handle.
  * Thread: one in each process.
  */
@@ -16,13 +16,19 @@
 #include "cli/cli_bench_measure.h"
 #include "cli/cli_bench_wire.h"
 
+#define MAPPED 0x100U /* the consumer copies from a mapping of its own, else by pread(2) */
+
 enum { RING_BYTES = 1 << 20, SPINS_A_YIELD = 1024 };
 
 static void options_fill(const struct lanes *l, struct wire_options *ret_opt)
 {
-    *ret_opt = (struct wire_options){.kind = WIRE_RING_READ, .event_bytes = l->event_bytes,
-                                     .ring_bytes = RING_BYTES, .clock = l->ops->detail,
-                                     .shm_dir = l->dir};
+    *ret_opt = (struct wire_options){
+        .kind = (l->ops->detail & MAPPED) != 0 ? WIRE_RING_MAP : WIRE_RING_READ,
+        .event_bytes = l->event_bytes,
+        .ring_bytes = RING_BYTES,
+        .clock = l->ops->detail & ~MAPPED,
+        .shm_dir = l->dir,
+    };
 }
 
 static int ring_writer_make(struct lane_writer *w, struct errmsg *err)
@@ -95,24 +101,18 @@ static int ring_put(struct lane_writer *w, uint32_t count)
     return 0;
 }
 
+/* Frames have been checked; those of events that are all as long as this one lie evenly. */
 static int ring_take(struct lane_reader *r)
 {
     struct wire *wires = r->state;
-    struct shm_frame frame;
-    const uint8_t *first;
-    uint64_t events = 0;
+    uint64_t stride = shm_frame_bytes(r->tally.bytes), events = 0;
+    const uint8_t *payload;
     int rc = 0;
 
     for (unsigned int i = 0; rc == 0 && i < r->lanes->producers; i++) {
-        uint64_t at = 0;
-
-        rc = wire_take(&wires[i], &events, &first);
-        for (uint64_t e = 0; rc == 0 && e < events; e++) {
-            const uint8_t *payload;
-
-            at = frames_next(wires[i].chunk, at, &frame, &payload);
-            rc = frame.len == r->tally.bytes ? tally_add(&r->tally, payload) : -EBADMSG;
-        }
+        rc = wire_take(&wires[i], &events, &payload);
+        for (; rc == 0 && events > 0; events--, payload += stride)
+            rc = tally_add(&r->tally, payload);
     }
     return rc;
 }
@@ -123,3 +123,5 @@ static int ring_take(struct lane_reader *r)
 
 const struct lanes_ops lanes_ring = {.name = "ring", RING(SHMC_CLOCK_COARSE)};
 const struct lanes_ops lanes_ring_untimed = {.name = "ring-untimed", RING(SHMC_CLOCK_NONE)};
+const struct lanes_ops lanes_ring_mapped = {.name = "ring-mapped",
+                                            RING(SHMC_CLOCK_COARSE | MAPPED)};

@@ -29,8 +29,6 @@
 #include "cli/cli_bench_peer.h"
 
 enum {
-    BURST_EVENTS = 1000,
-    BURST_BYTES = 1 << 19, /* of payload: half of a ring, so that a burst never waits for room */
     BURSTS_UNCOUNTED = 5,
     PUT_EVENTS = 256, /* between two looks at the clock */
     SPINS_A_YIELD = 64,
@@ -128,12 +126,10 @@ static int cost_work(const struct run *run, struct lane_writer *w, double *value
     const struct bench_clock *clock = run->opt->clock;
     uint64_t length = bench_seconds_ticks(clock, run->opt->seconds), start = 0, from, to = 0;
     uint64_t lost = 0;
-    uint32_t burst = BURST_BYTES / w->serials.bytes;
+    uint32_t burst = run_burst_events(w->serials.bytes);
     size_t count = 0;
     int rc = 0;
 
-    if (burst > BURST_EVENTS)
-        burst = BURST_EVENTS;
     for (unsigned int i = 0; rc == 0 && count < PEER_VALUES_MAX; i++) {
         from = bench_ticks(clock);
         rc = send_events(w, burst);

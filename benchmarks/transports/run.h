@@ -35,6 +35,18 @@ struct run_options {
     int producer_cpu, consumer_cpu; /* -1: any */
 };
 
+enum {
+    RUN_BURST_EVENTS = 1000,
+    RUN_BURST_BYTES = 1 << 19 /* of payload: half of a ring, so that a burst never waits for room */
+};
+
+static inline uint32_t run_burst_events(uint32_t event_bytes)
+{
+    uint32_t fit = RUN_BURST_BYTES / event_bytes;
+
+    return fit < RUN_BURST_EVENTS ? fit : RUN_BURST_EVENTS;
+}
+
 enum { RUN_QUANTILES = 5 };
 extern const double run_quantiles[RUN_QUANTILES]; /* 0.5, 0.9, 0.99, 0.999, 0.9999 */
 

@@ -16,6 +16,7 @@
 #define BENCHMARKS_TRANSPORTS_SERIAL_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -96,22 +97,29 @@ static inline void tally_init(struct tally *t, uint32_t bytes, unsigned int prod
         t->next[i] = i << SERIAL_NUMBER_BITS;
 }
 
-/* 0, or -EBADMSG: not an event of these producers, or doubled, or out of order. */
-static inline int tally_add(struct tally *t, const uint8_t *event)
+/* An event of one of these producers, whole, and none that came already or should have come. */
+static inline bool tally_fits(const struct tally *t, const uint8_t *event)
 {
-    uint64_t word, inverted, producer, gap;
+    uint64_t word, inverted;
 
     memcpy(&word, event, sizeof(word));
     memcpy(&inverted, event + t->bytes - sizeof(inverted), sizeof(inverted));
-    producer = word >> SERIAL_NUMBER_BITS;
-    if (inverted != ~word || producer >= t->producers)
+    return inverted == ~word && word >> SERIAL_NUMBER_BITS < t->producers &&
+           word - t->next[word >> SERIAL_NUMBER_BITS] < 1ULL << SERIAL_NUMBER_BITS;
+}
+
+/* 0, or -EBADMSG: it does not fit. */
+static inline int tally_add(struct tally *t, const uint8_t *event)
+{
+    uint64_t word, *next;
+
+    if (!tally_fits(t, event))
         return -EBADMSG;
-    gap = word - t->next[producer];
-    if (gap >= 1ULL << SERIAL_NUMBER_BITS)
-        return -EBADMSG;
+    memcpy(&word, event, sizeof(word));
     memcpy(&t->stamp, event + 8, sizeof(t->stamp));
-    t->next[producer] = word + 1;
-    t->lost += gap;
+    next = &t->next[word >> SERIAL_NUMBER_BITS];
+    t->lost += word - *next;
+    *next = word + 1;
     t->received++;
     return 0;
 }

@@ -26,7 +26,7 @@
 
 #include "base/invariant.h"
 #include "benchmarks/harness.h"
-#include "benchmarks/transports/run.h"
+#include "benchmarks/transports/lttng.h"
 
 #define FLOOR_NS       500
 #define PROBE_SECONDS  0.002
@@ -37,13 +37,14 @@ enum { FLOOR_VALUES_MAX = 1 << 20, METRICS_OF_COST = 2, METRICS_OF_THROUGHPUT = 
 enum { COST = 1, SINGLE = 2, MANY = 4, LATENCY = 8 };
 
 struct transport {
-    const struct lanes_ops *ops;
+    const struct lanes_ops *ops; /* NULL: LTTng, which has no lanes */
     unsigned int parts;
 };
 
 static const struct transport transports[] = {
     {&lanes_ring, COST | SINGLE | MANY | LATENCY},
     {&lanes_ring_untimed, COST | SINGLE},
+    {&lanes_ring_mapped, SINGLE | LATENCY},
     {&lanes_unix, COST | SINGLE | MANY | LATENCY},
     {&lanes_unix_batch, COST | SINGLE | MANY},
     {&lanes_unix_sleeping, LATENCY},
@@ -53,6 +54,11 @@ static const struct transport transports[] = {
     {&lanes_udp, COST | SINGLE | LATENCY},
     {&lanes_pipe, COST | SINGLE | MANY | LATENCY},
     {&lanes_mq, COST | SINGLE | LATENCY},
+    {&lanes_zeromq, COST | SINGLE | MANY | LATENCY},
+    {&lanes_nng, COST | SINGLE | LATENCY},
+    {&lanes_boost_spsc, COST | SINGLE | LATENCY},
+    {&lanes_boost_mq, COST | SINGLE | LATENCY},
+    {NULL, COST | SINGLE},
 };
 enum { TRANSPORTS = sizeof(transports) / sizeof(transports[0]) };
 
@@ -65,9 +71,9 @@ static const struct bench_metric latency_metrics[RUN_QUANTILES] = {
     {".p50", "ns", BENCH_LESS},    {".p90", "ns", BENCH_LESS},    {".p99", "ns", BENCH_LESS},
     {".p99.9", "ns", BENCH_PLAIN}, {".p99.99", "ns", BENCH_PLAIN}};
 
-/* One case. ops NULL: the floor under all latencies. */
+/* One case. transport NULL: the floor under all latencies. */
 struct cell {
-    const struct lanes_ops *ops;
+    const struct transport *transport;
     enum run_mode mode;
     uint32_t bytes;
     unsigned int producers;
@@ -77,6 +83,11 @@ struct cell {
 
 static bool absent[TRANSPORTS];
 
+static const char *name_of(const struct transport *t)
+{
+    return t == NULL ? "floor" : t->ops != NULL ? t->ops->name : "lttng";
+}
+
 /* --- runs ----------------------------------------------------------------------------------- */
 
 static int cell_measure(struct bench *b, const struct cell *cell, double seconds,
@@ -84,7 +95,7 @@ static int cell_measure(struct bench *b, const struct cell *cell, double seconds
 {
     struct run_options opt = {
         .mode = cell->mode,
-        .ops = cell->ops,
+        .ops = cell->transport->ops,
         .event_bytes = cell->bytes,
         .producers = cell->producers,
         .seconds = seconds,
@@ -93,6 +104,8 @@ static int cell_measure(struct bench *b, const struct cell *cell, double seconds
         .consumer_cpu = bench_cpu(b, 1),
     };
 
+    if (opt.ops == NULL)
+        return lttng_measure(&opt, ret_result, err);
     opt.dir = bench_shm_dir(b, err);
     return opt.dir == NULL ? -EIO : run_measure(&opt, ret_result, err);
 }
@@ -141,6 +154,11 @@ static int floor_run(void *ctx, struct bench_run *run, struct errmsg *err)
 
 /* --- lines ---------------------------------------------------------------------------------- */
 
+static const char *wait_of(const struct cell *cell)
+{
+    return cell->transport != NULL && cell->transport->ops->sleeps ? "sleep" : "poll";
+}
+
 /* Takes extra over: what else the line has. */
 static void line_print(const struct cell *cell, const char *metric, const char *unit,
                        const struct bench_values *v, json_t *extra)
@@ -150,12 +168,9 @@ static void line_print(const struct cell *cell, const char *metric, const char *
     json_t *line;
 
     if (cell->mode == RUN_LATENCY)
-        INVARIANT(json_object_set_new(params, "wait",
-                                      json_string(cell->ops != NULL && cell->ops->sleeps
-                                                      ? "sleep"
-                                                      : "poll")) == 0);
+        INVARIANT(json_object_set_new(params, "wait", json_string(wait_of(cell))) == 0);
     line = json_pack("{s:s, s:s, s:s, s:o, s:I, s:f, s:f, s:f, s:s}", "bench", "transports",
-                     "metric", metric, "name", cell->ops != NULL ? cell->ops->name : "floor",
+                     "metric", metric, "name", name_of(cell->transport),
                      "params", params, "runs", (json_int_t)v->count, "min",
                      bench_quantile(v->values, v->count, 0), "median",
                      bench_quantile(v->values, v->count, 0.5), "max",
@@ -208,7 +223,7 @@ static void cell_print(const struct bench *b, const struct bench_case *c,
 static int transports_probe(struct bench *b)
 {
     for (size_t i = 0; i < TRANSPORTS; i++) {
-        struct cell cell = {.ops = transports[i].ops, .mode = RUN_THROUGHPUT, .bytes = 64,
+        struct cell cell = {.transport = &transports[i], .mode = RUN_THROUGHPUT, .bytes = 64,
                             .producers = 1};
         struct run_result result;
         struct errmsg err = {""};
@@ -217,13 +232,13 @@ static int transports_probe(struct bench *b)
             return -EINTR;
         absent[i] = cell_measure(b, &cell, PROBE_SECONDS, &result, &err) != 0;
         if (absent[i])
-            (void)fprintf(stderr, "%s: without %s: %s\n", b->program, transports[i].ops->name,
-                          err.text);
+            (void)fprintf(stderr, "%s: without %s: %s\n", b->program,
+                          name_of(&transports[i]), err.text);
     }
     return 0;
 }
 
-static struct bench_case case_make(struct cell *cell, const char *what, const char *name)
+static struct bench_case case_make(struct cell *cell, const char *what)
 {
     static const struct bench_metric *const metrics[] = {[RUN_COST] = cost_metrics,
                                                          [RUN_THROUGHPUT] = throughput_metrics,
@@ -232,11 +247,11 @@ static struct bench_case case_make(struct cell *cell, const char *what, const ch
                                     [RUN_THROUGHPUT] = METRICS_OF_THROUGHPUT,
                                     [RUN_LATENCY] = RUN_QUANTILES};
 
-    (void)snprintf(cell->name, sizeof(cell->name), "%s/%s", what, name);
+    (void)snprintf(cell->name, sizeof(cell->name), "%s/%s", what, name_of(cell->transport));
     (void)snprintf(cell->params, sizeof(cell->params), "bytes=%u producers=%u", cell->bytes,
                    cell->producers);
     return (struct bench_case){cell->name, cell->params, metrics[cell->mode], counts[cell->mode],
-                               cell->ops != NULL ? cell_run : floor_run, cell};
+                               cell->transport != NULL ? cell_run : floor_run, cell};
 }
 
 static int group_run(struct bench *b, const char *what, enum run_mode mode, unsigned int part,
@@ -250,14 +265,14 @@ static int group_run(struct bench *b, const char *what, enum run_mode mode, unsi
     for (size_t i = 0; i < TRANSPORTS; i++) {
         if ((transports[i].parts & part) == 0 || absent[i])
             continue;
-        cells[count] = (struct cell){.ops = transports[i].ops, .mode = mode, .bytes = bytes,
+        cells[count] = (struct cell){.transport = &transports[i], .mode = mode, .bytes = bytes,
                                      .producers = producers};
-        cases[count] = case_make(&cells[count], what, transports[i].ops->name);
+        cases[count] = case_make(&cells[count], what);
         count++;
     }
     if (mode == RUN_LATENCY) {
         cells[count] = (struct cell){.mode = mode, .bytes = bytes, .producers = producers};
-        cases[count] = case_make(&cells[count], what, "floor");
+        cases[count] = case_make(&cells[count], what);
         count++;
     }
     return bench_group(b, &plan, cases, count, err);

@@ -58,9 +58,9 @@ enum bench_format { BENCH_TEXT, BENCH_CSV, BENCH_JSON };
 
 enum { BENCH_FILTERS_MAX = 16, BENCH_METRICS_MAX = 8 };
 
-/* All values of a metric of a case; it may sort them. */
+/* All values of a metric of a case, in the order of the rounds. */
 struct bench_values {
-    double *values;
+    const double *values;
     size_t count;
 };
 

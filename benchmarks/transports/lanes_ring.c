@@ -8,7 +8,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <sched.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@
 
 #define MAPPED 0x100U /* the consumer copies from a mapping of its own, else by pread(2) */
 
-enum { RING_BYTES = 1 << 20, SPINS_A_YIELD = 1024 };
+enum { RING_BYTES = 1 << 20, SPINS_MAX = 4096 };
 
 static void options_fill(const struct lanes *l, struct wire_options *ret_opt)
 {
@@ -67,16 +67,19 @@ static int ring_reader_open(struct lane_reader *r, struct errmsg *err)
     return rc;
 }
 
-/* The ring is full: again until there is room. Others may want the processor meanwhile. */
+/*
+ * The ring is full: again until there is room, soon as a rule. A consumer that gives none for some
+ * time is not running: asleep until it has taken all leaves the processor to others.
+ */
 static __attribute__((noinline)) int put_waiting(struct wire *wire, const void *event)
 {
     int rc;
 
     for (uint32_t spin = 1;; spin++) {
         bench_relax();
-        if (spin % SPINS_A_YIELD == 0)
-            (void)sched_yield();
         rc = shmc_write(wire->ring, wire->stream, SHMC_BYTES, event, wire->opt.event_bytes);
+        if (rc == -EAGAIN && spin % SPINS_MAX == 0)
+            rc = shmc_flush(wire->ring, SHMC_ACCEPTED, UINT64_MAX) == 0 ? -EAGAIN : -EIO;
         if (rc != -EAGAIN)
             return rc;
     }

@@ -6,8 +6,8 @@
  *
  * As lines of JSON unless another format is asked for:
  *
- *   {"bench":"transports","metric":M,"name":N,"params":{...},"runs":R,"min":..,"median":..,
- *    "max":..,"unit":U}
+ *   {"bench":"transports","metric":M,"name":N,"params":{...},"runs":R,"values":[...],"min":..,
+ *    "median":..,"max":..,"unit":U}
  *
  *   cost_ns     ns an event, the median burst of each run; params: bytes, producers; with it "lost"
  *   throughput  events/s; params: bytes, producers
@@ -154,6 +154,18 @@ static int floor_run(void *ctx, struct bench_run *run, struct errmsg *err)
 
 /* --- lines ---------------------------------------------------------------------------------- */
 
+/* The values stay in the order of their rounds. */
+static double quantile_of(const struct bench_values *v, double q)
+{
+    double *sorted = malloc(v->count * sizeof(*sorted)), value;
+
+    INVARIANT(sorted != NULL);
+    memcpy(sorted, v->values, v->count * sizeof(*sorted));
+    value = bench_quantile(sorted, v->count, q);
+    free(sorted);
+    return value;
+}
+
 static const char *wait_of(const struct cell *cell)
 {
     return cell->transport != NULL && cell->transport->ops->sleeps ? "sleep" : "poll";
@@ -165,16 +177,16 @@ static void line_print(const struct cell *cell, const char *metric, const char *
 {
     json_t *params = json_pack("{s:I, s:I}", "bytes", (json_int_t)cell->bytes, "producers",
                                (json_int_t)cell->producers);
-    json_t *line;
+    json_t *values = json_array(), *line; /* of the rounds in order: ratios are taken within one */
 
     if (cell->mode == RUN_LATENCY)
         INVARIANT(json_object_set_new(params, "wait", json_string(wait_of(cell))) == 0);
-    line = json_pack("{s:s, s:s, s:s, s:o, s:I, s:f, s:f, s:f, s:s}", "bench", "transports",
-                     "metric", metric, "name", name_of(cell->transport),
-                     "params", params, "runs", (json_int_t)v->count, "min",
-                     bench_quantile(v->values, v->count, 0), "median",
-                     bench_quantile(v->values, v->count, 0.5), "max",
-                     bench_quantile(v->values, v->count, 1), "unit", unit);
+    for (size_t i = 0; i < v->count; i++)
+        INVARIANT(json_array_append_new(values, json_real(v->values[i])) == 0);
+    line = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:f, s:f, s:f, s:s}", "bench", "transports",
+                     "metric", metric, "name", name_of(cell->transport), "params", params, "runs",
+                     (json_int_t)v->count, "values", values, "min", quantile_of(v, 0), "median",
+                     quantile_of(v, 0.5), "max", quantile_of(v, 1), "unit", unit);
     INVARIANT(line != NULL && json_object_update(line, extra) == 0);
     json_decref(extra);
     (void)json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
@@ -186,8 +198,7 @@ static void line_print(const struct cell *cell, const char *metric, const char *
 /* The median of the runs. */
 static void extra_set(json_t *extra, const char *key, const struct bench_values *v)
 {
-    INVARIANT(json_object_set_new(extra, key,
-                                  json_real(bench_quantile(v->values, v->count, 0.5))) == 0);
+    INVARIANT(json_object_set_new(extra, key, json_real(quantile_of(v, 0.5))) == 0);
 }
 
 static void cell_print(const struct bench *b, const struct bench_case *c,

@@ -128,7 +128,8 @@ SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
 TRANSPORTS_SRC    := $(wildcard benchmarks/transports/*.c)
 BENCH_SRC         := $(filter-out $(TRANSPORTS_SRC), \
                        $(wildcard benchmarks/*_bench.c benchmarks/*/*_bench.c))
-BENCH_SUPPORT_SRC := $(filter-out $(BENCH_SRC) $(TRANSPORTS_SRC), \
+BENCH_TOOL_SRC    := $(wildcard benchmarks/*_tool.c)
+BENCH_SUPPORT_SRC := $(filter-out $(BENCH_SRC) $(BENCH_TOOL_SRC) $(TRANSPORTS_SRC), \
                        $(wildcard benchmarks/*.c benchmarks/*/*.c))
 BENCH_SUPPORT_CC  := $(wildcard benchmarks/*.cc)
 
@@ -143,7 +144,7 @@ BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o) $(BENCH_SUPPORT_CC:%.cc=$
 TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(B)/%)
 E2E_BIN   := $(E2E_SRC:%.c=$(B)/%)
-BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
+BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%) $(BENCH_TOOL_SRC:%.c=$(B)/%)
 
 TRANSPORTS_CC  := $(wildcard benchmarks/transports/*.cc)
 TRANSPORTS_OBJ := $(TRANSPORTS_SRC:%.c=$(B)/%.o) $(TRANSPORTS_CC:%.cc=$(B)/%.o)

@@ -17,7 +17,8 @@
 
 #include "base/invariant.h"
 
-enum { RING_AT = 6, RING_DIGITS = 4, NUMBER_AT = 17, NUMBER_DIGITS = 10, BUFFER_BYTES = 1 << 20 };
+enum { RING_AT = NUMBERED_RING_AT, RING_DIGITS = NUMBERED_RING_DIGITS,
+       NUMBER_AT = 17, NUMBER_DIGITS = 10, BUFFER_BYTES = 1 << 20 };
 
 void numbered_init(struct numbered *n, uint32_t bytes, unsigned int ring)
 {
@@ -44,6 +45,15 @@ void numbered_next(struct numbered *n)
     (*digit)++;
 }
 
+void numbered_add(struct numbered *n, uint64_t step)
+{
+    for (char *digit = n->text + NUMBER_AT + NUMBER_DIGITS - 1; step > 0; digit--) {
+        step += (uint64_t)(*digit - '0');
+        *digit = (char)('0' + step % 10);
+        step /= 10;
+    }
+}
+
 static int visible(const struct dirent *entry)
 {
     return entry->d_name[0] != '.';
@@ -60,6 +70,26 @@ static uint64_t digits_get(const char *at, unsigned int digits)
         value = value * 10 + (uint64_t)(at[i] - '0');
     }
     return value;
+}
+
+bool numbered_read(const struct numbered *pattern, const char *line, size_t len, bool no_ring,
+                   uint64_t *ret_number)
+{
+    /* Without its ring a line goes on behind the brace with what stood behind the comma. */
+    enum { NAME_AT = RING_AT + RING_DIGITS + 2, GONE = NAME_AT - 1 };
+    size_t gone = no_ring ? GONE : 0, rest = NUMBER_AT + NUMBER_DIGITS;
+    const char *text = pattern->text;
+
+    if (len + gone != pattern->bytes || line[0] != text[0] ||
+        memcmp(line + NAME_AT - gone, text + NAME_AT, NUMBER_AT - NAME_AT) != 0 ||
+        memcmp(line + rest - gone, text + rest, pattern->bytes - rest) != 0)
+        return false;
+    if (!no_ring && (memcmp(line, text, RING_AT) != 0 ||
+                     digits_get(line + RING_AT, RING_DIGITS) == UINT64_MAX ||
+                     memcmp(line + RING_AT + RING_DIGITS, text + RING_AT + RING_DIGITS, 2) != 0))
+        return false;
+    *ret_number = digits_get(line + NUMBER_AT - gone, NUMBER_DIGITS);
+    return *ret_number != UINT64_MAX;
 }
 
 /* Is it an event, and the next one of its ring? */

@@ -11,11 +11,14 @@
 #ifndef BENCHMARKS_NUMBERED_H
 #define BENCHMARKS_NUMBERED_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/errmsg.h"
 
 enum { NUMBERED_BYTES_MIN = 40, NUMBERED_BYTES_MAX = 1024, NUMBERED_RINGS_MAX = 10000 };
+enum { NUMBERED_RING_AT = 6, NUMBERED_RING_DIGITS = 4 };
 
 struct numbered {
     uint32_t bytes;
@@ -27,6 +30,16 @@ void numbered_init(struct numbered *n, uint32_t bytes, unsigned int ring);
 
 /* Counts the number up, in place: a few instructions an event. */
 void numbered_next(struct numbered *n);
+
+/* The same by any step. */
+void numbered_add(struct numbered *n, uint64_t step);
+
+/*
+ * Is the line an event of this pattern's size, of any ring and number? With no_ring it has lost its
+ * ring's field to the path of a partition.
+ */
+bool numbered_read(const struct numbered *pattern, const char *line, size_t len, bool no_ring,
+                   uint64_t *ret_number);
 
 /*
  * Reads the files below dir in name order: one event a line, whole to its last byte, each the next

@@ -108,7 +108,7 @@ E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c tests/*/*_tool.
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
 CLOUDS_PY   := tests/e2e/test_s3_clouds.py
 E2E_PY      := $(filter-out $(CLOUDS_PY),$(wildcard tests/e2e/*.py tests/sink/test_*.py))
-SUPPORT_PY  := $(wildcard tests/aws/test_*.py)
+SUPPORT_PY  := $(wildcard tests/aws/test_*.py tests/benchmarks/test_*.py)
 
 # Disks that fail and fill are slow, and take no path of the agent's own that the simulated ones,
 # which are sanitized, do not. Nor does a browser, beside what tests/control does.
@@ -168,7 +168,7 @@ LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
 .PHONY: all deps run check check-full check-built torture simulate mutants lint tests thread-tests \
-        fuzzers fuzz bench benchmarks benchmarks-peers install uninstall clean help FORCE
+        fuzzers fuzz bench bench-peers benchmarks benchmarks-peers install uninstall clean help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -340,6 +340,13 @@ bench:
 	@benchmarks/sockets
 	@benchmarks/http
 
+# Beside others: system loggers, transports, DuckDB, fio. -q: their services stay as they are.
+bench-peers:
+	@etc/deps -q build bench bench-peers
+	@tests/node/install
+	@$(MAKE) --no-print-directory MODE=release all benchmarks benchmarks-peers
+	@benchmarks/peers
+
 # ------------------------------------------------------------------------------------ installing
 
 BINDIR     := $(DESTDIR)$(PREFIX)/bin
@@ -385,6 +392,7 @@ help:
 	@echo 'make simulate    the whole agent on a simulated host: SEEDS=$(SEEDS) SEED=$(SEED) KEEP_GOING=1'
 	@echo 'make mutants     deliberate faults, each of which the simulation must find: MUTANTS="NAME ..."'
 	@echo 'make bench       every benchmark, in order'
+	@echo 'make bench-peers other transports, agents, encoders beside ours: benchmarks/results'
 	@echo 'make install     below DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it away'
 	@echo 'make clean       remove build/'
 	@echo

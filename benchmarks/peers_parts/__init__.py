@@ -1,0 +1,1 @@
+"""The parts of benchmarks/peers: what is measured, what becomes of it."""

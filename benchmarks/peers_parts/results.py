@@ -1,0 +1,168 @@
+"""results: the rows that all parts yield, read and written as JSON lines and CSV.
+
+A row is a dict: part, name, metric, params (a dict), unit, runs, min, median, max; with values, one
+a round, where the driver itself has measured; latencies have p50 to p9999 besides. In a file the
+first line is the machine, then one line a part (when, by which command, under which load), then
+the rows.
+"""
+import csv
+import json
+import os
+import statistics
+import time
+
+PERCENTILES = ("p50", "p90", "p99", "p999", "p9999")
+SUFFIXES = ("size", "cpu", "syncs")         # metrics of harness lines, behind the last dot
+
+
+def row(part, name, metric, unit, values, **params):
+    """One result of our own rounds."""
+    return {"part": part, "name": name, "metric": metric, "params": params, "unit": unit,
+            "runs": len(values), "min": min(values), "median": statistics.median(values),
+            "max": max(values), "values": list(values)}
+
+
+def words(text):
+    """The parameters of a harness line: "bytes=64 clock=none" or other words."""
+    pairs = [word.partition("=") for word in text.split()]
+    if not all(equals for _, equals, _ in pairs):
+        return {"how": text}
+    return {key: int(value) if value.isdigit() else value for key, _, value in pairs}
+
+
+def from_harness(part, text):
+    """Rows out of the JSON lines of benchmarks/report.c. p99 of so few values is their largest."""
+    rows = []
+    for line in map(json.loads, filter(None, text.splitlines())):
+        if "median" not in line:
+            continue
+        params, (name, dot, suffix) = words(line["params"]), line["name"].rpartition(".")
+        if not dot or suffix not in SUFFIXES:
+            name, suffix = line["name"], "rate"
+        if "versus" in line:
+            params, suffix = {**params, "versus": line["versus"]}, suffix + " ratio"
+        rows.append({"part": part, "name": name, "metric": suffix, "params": params,
+                     "unit": line["unit"], "runs": line["runs"], "min": line["min"],
+                     "median": line["median"], "max": line.get("max", line["p99"])})
+    return rows
+
+
+def from_transports(text):
+    """Rows out of the JSON lines of benchmarks/transports."""
+    rows = []
+    for line in map(json.loads, filter(None, text.splitlines())):
+        if line.get("bench") == "transports" and "median" in line:
+            rows.append({"part": line.pop("bench"), **line})
+    return rows
+
+
+def machine():
+    """What this host is."""
+    def value(path, key):
+        try:
+            with open(path, encoding="utf-8") as file:
+                lines = [line for line in file if line.startswith(key)]
+        except OSError:
+            return "?"
+        return lines[0][len(key):].strip(' \t:="\n') if lines else "?"
+
+    memory = value("/proc/meminfo", "MemTotal").split()
+    return {"cpu": value("/proc/cpuinfo", "model name"), "cores": os.cpu_count(),
+            "memory_gib": round(int(memory[0]) / 2 ** 20, 1) if memory[0].isdigit() else 0,
+            "virtual": "hypervisor" in value("/proc/cpuinfo", "flags").split(),
+            "kernel": os.uname().release, "system": value("/etc/os-release", "PRETTY_NAME")}
+
+
+def machine_text(of):
+    return "%d x %s%s, %s GiB, kernel %s, %s" % (
+        of["cores"], of["cpu"], " (virtual machine)" if of["virtual"] else "", of["memory_gib"],
+        of["kernel"], of["system"])
+
+
+class Results:
+    def __init__(self):
+        self.machine, self.parts, self.rows = machine(), {}, []
+
+    def begin(self, part, command, versions=None):
+        """A part starts: what an earlier run has said about it goes."""
+        self.drop(part)
+        self.parts[part] = {"command": command, "load": round(os.getloadavg()[0], 2),
+                            "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+                            "versions": versions or {}}
+
+    def add(self, rows):
+        self.rows += rows
+
+    def drop(self, part):
+        """Nothing of a part that has failed."""
+        self.rows = [r for r in self.rows if r["part"] != part]
+        self.parts.pop(part, None)
+
+    def find(self, part, metric, **params):
+        """Rows of a part and metric; name and parameters may be asked for, too."""
+        name = params.pop("name", None)
+        return [r for r in self.rows if r["part"] == part and r["metric"] == metric
+                and name in (None, r["name"])
+                and all(r["params"].get(key) == value for key, value in params.items())]
+
+    def one(self, part, metric, **params):
+        """The first such row, or None."""
+        return next(iter(self.find(part, metric, **params)), None)
+
+    def write(self, folder):
+        with open(os.path.join(folder, "results.jsonl"), "w", encoding="utf-8") as file:
+            for line in [{"machine": self.machine}, *({"part": name, **part} for name, part
+                                                      in self.parts.items()), *self.rows]:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with open(os.path.join(folder, "results.csv"), "w", encoding="utf-8", newline="") as file:
+            out = csv.writer(file, lineterminator="\n")
+            out.writerow(["part", "name", "metric", "params", "unit", "runs", "min", "median",
+                          "max", *PERCENTILES])
+            for r in self.rows:
+                out.writerow([r["part"], r["name"], r["metric"],
+                              " ".join("%s=%s" % pair for pair in r["params"].items()), r["unit"],
+                              r["runs"], *("%.6g" % r[key] for key in ("min", "median", "max")),
+                              *("%.6g" % r[key] if key in r else "" for key in PERCENTILES)])
+
+    @staticmethod
+    def read(folder):
+        results = Results()
+        with open(os.path.join(folder, "results.jsonl"), encoding="utf-8") as file:
+            for line in map(json.loads, file):
+                if "machine" in line:
+                    results.machine = line["machine"]
+                elif "metric" in line:
+                    results.rows.append(line)
+                else:
+                    results.parts[line.pop("part")] = line
+        return results
+
+
+def number(value):
+    """Three digits that matter, thousands set apart."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 99.95:
+        return "{:,.0f}".format(value)
+    return "%.*f" % (1 if abs(value) >= 9.995 else 2 if abs(value) >= 0.9995 else 3, value)
+
+
+def spread(r):
+    """Median, least and most, as all tables and notes print it."""
+    if r is None:
+        return "–"
+    if r["min"] == r["max"]:
+        return number(r["median"])
+    return "%s (%s–%s)" % (number(r["median"]), number(r["min"]), number(r["max"]))
+
+
+def ratios(ours, theirs):
+    """Ours over theirs: by round where both have rounds, else of medians with the bounds."""
+    if "values" in ours and len(ours["values"]) == len(theirs.get("values", ())):
+        values = [a / b for a, b in zip(ours["values"], theirs["values"]) if b > 0]
+        if values:
+            return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    if theirs["median"] <= 0 or theirs["min"] <= 0:
+        return None
+    return {"median": ours["median"] / theirs["median"], "min": ours["min"] / theirs["max"],
+            "max": ours["max"] / theirs["min"]}

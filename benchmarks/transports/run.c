@@ -419,17 +419,19 @@ static void peer_end(struct peer *peer)
 static void result_fill(const struct run *run, struct run_result *ret_result)
 {
     const struct stage *stage = run->stage;
-    uint64_t received, cpu_ns = stage->consumer_cpu_ns;
+    uint64_t received, first = run->opt->producers, cpu_ns = stage->consumer_cpu_ns;
     double ns = bench_ticks_ns(run->opt->clock, stage->end - stage->start);
 
     for (unsigned int i = 0; i < run->opt->producers; i++)
         cpu_ns += stage->producer_cpu_ns[i];
     ret_result->sent = atomic_load_explicit(&stage->sent, memory_order_relaxed);
     ret_result->lost = stage->lost;
-    received = ret_result->sent - stage->lost - run->opt->producers;
+    received = ret_result->sent - stage->lost;
+    received = received > first ? received - first : 0;
     ret_result->cost_ns = stage->cost_ns;
     ret_result->events_per_s = (double)received * 1e9 / ns;
-    ret_result->cpu_ns = (double)cpu_ns / (double)received;
+    /* Where datagrams are dropped, it may be that none has arrived. */
+    ret_result->cpu_ns = (double)cpu_ns / (double)(received > 0 ? received : 1);
     for (size_t i = 0; stage->values > 0 && i < RUN_QUANTILES; i++)
         ret_result->latency_ns[i] = bench_quantile(run->consumer.page->values, stage->values,
                                                    run_quantiles[i]);

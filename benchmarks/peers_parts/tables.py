@@ -36,8 +36,11 @@ def scaled(r, scale):
 
 
 def transports(results):
-    text = "Nanoseconds an event in the producer:\n\n" + by_parameter(
-        results, "transports", "cost_ns", "bytes", "transport", producers=1)
+    text = "Two processes, a write an event but for unix-64k, which carries many events in " \
+        "writes of 64 KiB. ring stamps events by the coarse clock, ring-untimed does not; the " \
+        "consumer reads as the agent does, by pread, ring-mapped from a mapping. floor is a wait " \
+        "of 500 ns in which nothing is done.\n\nNanoseconds an event in the producer:\n\n"
+    text += by_parameter(results, "transports", "cost_ns", "bytes", "transport", producers=1)
     text += "Million events a second of 64 bytes, by number of producers:\n\n" + by_parameter(
         results, "transports", "throughput", "producers", "transport", 1e-6)
     rows = results.find("transports", "latency_ns")

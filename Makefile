@@ -99,10 +99,11 @@ AGENT_C   := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c))
 AGENT_CC  := $(wildcard agent/*/*.cc)
 MAIN_SRC  := $(wildcard agent/main.c)
 
-# In tests/: NAME_test.c is a test program, NAME_fuzz.c a fuzz target, a .c file in e2e/ and any
+# In tests/: NAME_test.c (or .cc) is a test program, NAME_fuzz.c a fuzz target, a .c file in e2e/ and any
 # NAME_tool.c a program for the tests in Python; every other .c file is support, linked where it is
 # used.
 TEST_SRC    := $(wildcard tests/*/*_test.c)
+TEST_CC     := $(wildcard tests/*/*_test.cc)
 FUZZ_SRC    := $(wildcard tests/*/*_fuzz.c)
 E2E_SRC     := $(filter-out $(TEST_SRC),$(wildcard tests/e2e/*.c tests/*/*_tool.c))
 SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/*/*.c))
@@ -124,6 +125,18 @@ TORTURE_PY  := $(addprefix tests/e2e/test_,crash.py formats_crash.py failing_dis
 SIM_SRC := $(if $(TEST_SRC)$(FUZZ_SRC),\
   $(shell grep -ls '^\#include "support/sim.h"' $(TEST_SRC) $(FUZZ_SRC)))
 
+# The client for Python, linked with the library, and its tests.
+PYTHON     ?= /usr/bin/python3
+PY_C       := $(wildcard libshm-client/python/src/*.c)
+PY_PY      := $(wildcard libshm-client/python/hydrant/*.py)
+PY_TESTS   := $(wildcard tests/python/test_*.py)
+# Under the sanitizers: the run time has to be there before Python, which itself leaks at its end.
+PY_ASAN     = PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+              LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so)
+PY_SANITIZED := $(addprefix tests/python/test_,client.py records.py logging.py)
+PY_HEADERS  = $(eval PY_HEADERS := $$(shell $(PYTHON) -c \
+  'import sysconfig; print(sysconfig.get_path("include"))'))$(PY_HEADERS)
+
 # Transports are for `make bench-peers` alone: they need the libraries of what they compare.
 TRANSPORTS_SRC    := $(wildcard benchmarks/transports/*.c)
 BENCH_SRC         := $(filter-out $(TRANSPORTS_SRC), \
@@ -141,7 +154,10 @@ MAIN_OBJ     := $(MAIN_SRC:%.c=$(B)/%.o)
 SUPPORT_OBJ  := $(SUPPORT_SRC:%.c=$(B)/%.o)
 BENCH_SUPPORT_OBJ := $(BENCH_SUPPORT_SRC:%.c=$(B)/%.o) $(BENCH_SUPPORT_CC:%.cc=$(B)/%.o)
 
-TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
+PY_OBJ       := $(PY_C:%.c=$(B)/%.o)
+PY_PACKAGE   := $(PY_PY:libshm-client/python/%=$(B)/python/%) $(B)/python/hydrant/_hydrant.abi3.so
+
+TEST_BIN  := $(TEST_SRC:%.c=$(B)/%) $(TEST_CC:%.cc=$(B)/%)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(B)/%)
 E2E_BIN   := $(E2E_SRC:%.c=$(B)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%) $(BENCH_TOOL_SRC:%.c=$(B)/%)
@@ -168,7 +184,8 @@ LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
 .PHONY: all deps run check check-full check-built torture simulate mutants lint tests thread-tests \
-        fuzzers fuzz bench bench-peers benchmarks benchmarks-peers install uninstall clean help FORCE
+        fuzzers fuzz bench bench-peers benchmarks benchmarks-peers python install uninstall clean \
+        help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -231,6 +248,16 @@ $(B)/libshm-client.so.1: $(LIB_OBJ) $(LIB_MAP) $(B)/flags
 	  $(LIB_MAP:%=-Wl,--version-script=%) -o $@ $(LIB_OBJ)
 $(B)/libshm-client.so: $(B)/libshm-client.so.1
 	@ln -sf libshm-client.so.1 $@
+
+# What `pip install libshm-client/python` makes by itself, for the tests.
+$(PY_OBJ): OBJ_FLAGS = -fPIC -fvisibility=hidden -isystem $(PY_HEADERS)
+$(B)/python/hydrant/_hydrant.abi3.so: $(PY_OBJ) $(B)/libshm-client.a $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,ld) $(CC) -shared $(ALL_LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^)
+$(B)/python/%.py: libshm-client/python/%.py
+	@mkdir -p $(@D)
+	@cp $< $@
+python: $(PY_PACKAGE)
 
 # Linked as C++ because the JSON parser is.
 LINK = $(call say,ld) $(CXX) $(ALL_LDFLAGS) $(LINK_FLAGS) -o $@ $(filter %.o,$^) \
@@ -301,14 +328,16 @@ check-full:
 # build is enough, the second run is for what the sanitizers see.
 check-built:
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory MODE=release all tests
-	@$(MAKE) --no-print-directory MODE=asan all tests
+	@$(MAKE) --no-print-directory MODE=release all tests python
+	@$(MAKE) --no-print-directory MODE=asan all tests python
 	@$(MAKE) --no-print-directory MODE=tsan thread-tests
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@tests/run $(TEST_SRC:%.c=build/release/%) $(TEST_SRC:%.c=build/asan/%) \
+	  $(TEST_CC:%.cc=build/release/%) $(TEST_CC:%.cc=build/asan/%) \
 	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) $(SUPPORT_PY) \
 	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) $(if $(filter 1,$(HYDRANT_LONG)),$(CLOUDS_PY)) \
-	  HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(SANITIZED_PY)
+	  $(PY_TESTS) HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(SANITIZED_PY) \
+	  $(PY_ASAN) $(PY_SANITIZED)
 
 # With CI=true what this host does not let them do is a failure, not skipped.
 torture:
@@ -384,6 +413,7 @@ help:
 	@echo 'make             build/hydrant, build/libshm-client.so and .a'
 	@echo 'make deps        install the Debian packages that are missing (list: etc/packages)'
 	@echo 'make run         deps, build, then the agent at work on real data (etc/demo)'
+	@echo 'make python      build/release/python: the client for Python, as its tests use it'
 	@echo 'make check       deps, lint, all tests, under sanitizers too, fuzz corpora'
 	@echo 'make check-full  the same with the long loops, and S3 against Ceph and Swift'
 	@echo 'make torture     kills, failing and full disks for an hour; root, for loop mounts'

@@ -2,6 +2,7 @@
 import collections
 import errno
 import gc
+import json
 import os
 import signal
 import struct
@@ -11,7 +12,7 @@ import threading
 import time
 import unittest
 
-from python_case import DEADLINE_S, PACKAGE, PythonCase, hydrant, in_child, until
+from python_case import DEADLINE_S, PACKAGE, PythonCase, batches, hydrant, in_child, until
 
 
 def frame_impossible(path):
@@ -21,6 +22,10 @@ def frame_impossible(path):
         at = page_bytes + head_offset
         head = int.from_bytes(os.pread(ring.fileno(), 8, at), "little")
         os.pwrite(ring.fileno(), (head + 24).to_bytes(8, "little"), at)
+
+
+class Text(str):
+    """Not str itself."""
 
 
 class Kinds(PythonCase):
@@ -61,6 +66,46 @@ class Kinds(PythonCase):
         self.assertRaises(TypeError, stream.write, "a", time_ns="1")
         self.assertRaises(OverflowError, stream.write, "a", time_ns=-1)
         self.assertRaises(ValueError, stream.write, "a", "record")
+
+    def random_value(self, depth):
+        """Of all that JSON has, and of what is no plain type."""
+        pick = self.random.randrange(13 if depth else 9)
+        text = "".join(self.random.choice("ab\"\\/\n\x00\x1f\x7f\u00e9\u2028\uffff\U0001f600")
+                       for _ in range(self.random.choice((0, 1, 5, 40, 900))))
+        if pick < 9:
+            return (None, True, False, text, self.random.randrange(-2**63, 2**63),
+                    self.random.choice((0, -1, 2**63 - 1, -2**63, 2**63, 10**30)),
+                    self.random.choice((0.0, -0.0, 1e16, 1e22, 5e-324, 0.1, 1.7e308)),
+                    self.random.uniform(-1e9, 1e9),
+                    self.random.choice((signal.SIGINT, Text("t"))))[pick]
+        count = self.random.randrange(4)
+        if pick == 9:
+            return [self.random_value(depth - 1) for _ in range(count)]
+        if pick == 10:
+            return tuple(self.random_value(depth - 1) for _ in range(count))
+        keys = (text, "k", 1, None, 0.5, True)
+        return (dict if pick == 11 else collections.OrderedDict)(
+            (self.random.choice(keys), self.random_value(depth - 1)) for _ in range(count))
+
+    def test_a_dict_becomes_what_the_json_module_makes_of_it(self):
+        self.start("[stream *]\nformat = raw\n")
+        encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+        events = [{"v": self.random_value(5)} for _ in range(2000)] + [{}, {"a": {}, "b": []}]
+        own, theirs = self.client(), self.client(encode=encode)
+        for client, stream in ((own, "own"), (theirs, "theirs")):
+            stream = client.stream(stream)
+            for event in events:
+                stream.write(event)
+            client.flush("delivered", DEADLINE_S)
+        self.finish()
+        found = {}
+        for stream in ("own", "theirs"):
+            path, = batches(os.path.join(self.agent.out, stream))
+            with open(os.path.join(self.agent.out, stream, path), "rb") as file:
+                found[stream] = file.read().splitlines()
+        self.assertEqual(len(found["own"]), len(events), "seed %d" % self.seed)
+        for mine, other in zip(found["own"], found["theirs"]):
+            self.assertEqual(mine, other, "seed %d" % self.seed)
 
     def test_json_that_is_nested_too_deep_is_an_error_and_no_crash(self):
         stream, deep, loop = self.client().stream("s"), {}, {}

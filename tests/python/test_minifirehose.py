@@ -1,4 +1,4 @@
-"""hydrant.minifirehose: MiniFirehose's classes write the files that MiniFirehose's README tells of."""
+"""hydrant.minifirehose: its classes write the files that MiniFirehose's README tells of."""
 import datetime
 import re
 import threading

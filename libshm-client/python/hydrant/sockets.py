@@ -1,8 +1,8 @@
 """sockets: StreamClient, which writes lines to the agent's sockets from hosts without its memory.
 
-A line is STREAM SP PAYLOAD TERMINATOR. write() puts it into a queue and returns; a thread sends what
-is in the queue, over one connection that it makes anew when it breaks, after a pause that doubles
-and is random. What does not fit the queue is dropped and counted.
+A line is STREAM SP PAYLOAD TERMINATOR. write() puts it into a queue and returns; a thread sends
+what is in the queue, over one connection that it makes anew when it breaks, after a pause that
+doubles and is random. What does not fit the queue is dropped and counted.
 
 Sent is what the kernel has taken: a server that dies loses what is on its way. close() waits until
 the server has closed its side, which the agent does once it has taken everything.
@@ -270,7 +270,7 @@ class StreamClient:
 
 
 def _after_fork():
-    """A child has neither the thread nor, perhaps, a lock that is free; the queue is the parent's."""
+    """A child has neither the thread nor a lock that is surely free; the queue is the parent's."""
     for client in list(_clients):
         client._begin()
 

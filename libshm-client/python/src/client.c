@@ -193,6 +193,7 @@ static int options_get(struct client *c, PyObject *args, PyObject *kwargs)
         return -1;
     }
     c->encode = Py_NewRef(encode != Py_None ? encode : encode_default);
+    c->encode_plain = c->encode == encode_default;
     c->options.ring_bytes = ring_bytes;
     c->options.agent_uid = agent_uid;
     /* Waiting is done here, without the GIL: the library itself says that there is no room. */
@@ -307,12 +308,8 @@ static int aims_ask(struct client *c, enum shmc_pos pos, struct aim *aims, size_
         struct ring *r = aims[i].done ? NULL : ring_find(c, aims[i].serial);
         int rc = r != NULL ? aim_ask(r, pos, &aims[i]) : 0;
 
-        if (rc < 0) {
-            (void)error_set(rc, shmc_error(r->handle));
-            if (rc == -ESTALE)
-                ring_retire(r);
-            return -1;
-        }
+        if (rc < 0)
+            return ring_failed(r, rc);
         aims[i].done = rc == 0;
         left += rc;
     }
@@ -363,7 +360,7 @@ static int aims_wait(struct client *c, enum shmc_pos pos, struct aim *aims, size
         if (rc == -EBADF || c->closed)
             return error_closed();
         if (rc < 0 && rc != -ETIMEDOUT && rc != -ECHILD)
-            return error_set(rc, shmc_error(own->handle));
+            return ring_failed(own, rc);
         if (PyErr_CheckSignals() < 0)
             return -1;
         now = ring_clock_ns();

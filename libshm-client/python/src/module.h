@@ -38,6 +38,7 @@ struct client {
     struct shmc_options options; /* its strings are in name and shm_dir */
     PyObject *name, *shm_dir;    /* owned, bytes or NULL */
     PyObject *encode;            /* owned: a dict as str or bytes of JSON */
+    bool encode_plain;           /* json.c may do it for dicts that are plain */
     PyObject *numbers;           /* owned: of streams and schemas by what they are */
     struct def *defs;            /* owned */
     size_t defs_count;
@@ -68,6 +69,8 @@ struct ring {
 struct ring *ring_of(struct client *c);
 /* The number of a definition in a ring: 0 or -errno. */
 int ring_number(struct ring *r, size_t def, uint16_t *ret_number);
+/* The same now, in this thread's ring: what is wrong with it is told here; -1 with an exception. */
+int ring_declare(struct client *c, size_t def);
 /* Takes it out of its lists and closes it, once its thread does not wait any more. */
 void ring_retire(struct ring *r);
 
@@ -81,6 +84,9 @@ struct ring_wait {
  * ring_of() then gives; -1 with an exception.
  */
 int ring_again(struct ring *r, int rc, struct ring_wait *wait);
+
+/* Sets the exception of a ring that failed, and lets go of one that is of no use any more; -1. */
+int ring_failed(struct ring *r, int rc);
 
 /* Sleeps without the GIL until the ring is at that position, for so long at most: 0 or -errno. */
 int ring_sleep(struct ring *r, enum shmc_pos pos, uint64_t ns);
@@ -100,6 +106,18 @@ PyObject *stream_new(struct client *c, PyObject *name);
 
 int record_module_init(PyObject *module);
 PyObject *record_type_new(struct stream *s, PyObject *schema);
+
+/* ---- json.c ---- */
+
+struct json_text {
+    char *at;   /* few, or owned */
+    size_t len, cap;
+    char few[1000];
+};
+
+/* False: it is not plain, or there is no memory. The text is to be ended in any case. */
+bool json_encode(PyObject *dict, struct json_text *ret_text);
+void json_text_fini(struct json_text *t);
 
 /* ---- module.c ---- */
 

@@ -11,7 +11,6 @@
  */
 #include "module.h"
 
-#include <errno.h>
 #include <string.h>
 
 enum { CELLS_FEW = 32 };
@@ -311,26 +310,6 @@ static PyObject *names_of(PyObject *fields)
     return names;
 }
 
-/* Declared at once: what is wrong with it is told here. */
-static int declare(struct client *c, size_t def)
-{
-    int rc = -ECHILD;
-
-    while (rc == -ECHILD) {
-        struct ring *r = ring_of(c);
-        uint16_t number;
-
-        if (r == NULL)
-            return -1;
-        rc = ring_number(r, def, &number);
-        if (rc == -ECHILD)
-            ring_retire(r);
-        else if (rc < 0)
-            return error_set(rc, shmc_error(r->handle));
-    }
-    return 0;
-}
-
 PyObject *record_type_new(struct stream *s, PyObject *schema)
 {
     PyObject *fields = PyObject_CallFunctionObjArgs(describe, schema, NULL);
@@ -339,7 +318,7 @@ PyObject *record_type_new(struct stream *s, PyObject *schema)
     allocfunc alloc = (allocfunc)PyType_GetSlot(record_type_type, Py_tp_alloc);
     struct record_type *t = NULL;
 
-    if (names != NULL && declare(s->client, (size_t)def) == 0)
+    if (names != NULL && ring_declare(s->client, (size_t)def) == 0)
         t = (void *)alloc(record_type_type, 0);
     if (t != NULL) {
         t->client = (struct client *)(void *)Py_NewRef((PyObject *)s->client);

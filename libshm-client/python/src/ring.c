@@ -177,7 +177,7 @@ struct ring *ring_of(struct client *c)
 
 /* ---- definitions ---- */
 
-static int ring_declare(struct ring *r, size_t index, uint16_t *ret_number)
+static int number_make(struct ring *r, size_t index, uint16_t *ret_number)
 {
     const struct def *def = &r->client->defs[index];
     uint16_t stream;
@@ -201,7 +201,7 @@ int ring_number(struct ring *r, size_t index, uint16_t *ret_number)
         *ret_number = r->numbers[index];
         return 0;
     }
-    rc = ring_declare(r, index, ret_number);
+    rc = number_make(r, index, ret_number);
     if (rc < 0)
         return rc;
     if (index >= r->numbers_count) {
@@ -216,7 +216,34 @@ int ring_number(struct ring *r, size_t index, uint16_t *ret_number)
     return 0;
 }
 
+int ring_declare(struct client *c, size_t index)
+{
+    int rc = -ECHILD;
+
+    while (rc == -ECHILD) {
+        struct ring *r = ring_of(c);
+        uint16_t number;
+
+        if (r == NULL)
+            return -1;
+        rc = ring_number(r, index, &number);
+        if (rc == -ECHILD)
+            ring_retire(r);
+        else if (rc < 0)
+            return ring_failed(r, rc);
+    }
+    return 0;
+}
+
 /* ---- waiting ---- */
+
+int ring_failed(struct ring *r, int rc)
+{
+    (void)error_set(rc, rc == -EAGAIN ? "the ring is full" : shmc_error(r->handle));
+    if (rc == -ESTALE)
+        ring_retire(r);
+    return -1;
+}
 
 int ring_sleep(struct ring *r, enum shmc_pos pos, uint64_t ns)
 {
@@ -258,8 +285,5 @@ int ring_again(struct ring *r, int rc, struct ring_wait *wait)
     }
     if (rc == -EAGAIN && r->client->wait_ns != 0)
         return wait_for_room(r, wait);
-    (void)error_set(rc, rc == -EAGAIN ? "the ring is full" : shmc_error(r->handle));
-    if (rc == -ESTALE)
-        ring_retire(r);
-    return -1;
+    return ring_failed(r, rc);
 }

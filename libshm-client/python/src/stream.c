@@ -8,8 +8,6 @@
  */
 #include "module.h"
 
-#include <errno.h>
-
 static PyTypeObject *stream_type;
 static PyObject *kind_key, *time_key;
 
@@ -72,7 +70,7 @@ static PyObject *bytes_write(struct stream *s, PyObject *bytes, struct event *e)
     return written;
 }
 
-static PyObject *dict_write(struct stream *s, PyObject *dict, struct event *e)
+static PyObject *encoded_write(struct stream *s, PyObject *dict, struct event *e)
 {
     PyObject *json = PyObject_CallFunctionObjArgs(s->client->encode, dict, NULL);
     PyObject *written = NULL;
@@ -87,6 +85,24 @@ static PyObject *dict_write(struct stream *s, PyObject *dict, struct event *e)
         PyErr_SetString(PyExc_TypeError, "encode: it has to return str or bytes");
     Py_DECREF(json);
     return written;
+}
+
+static PyObject *dict_write(struct stream *s, PyObject *dict, struct event *e)
+{
+    PyObject *written = NULL;
+    struct json_text text;
+    bool plain;
+
+    if (!s->client->encode_plain)
+        return encoded_write(s, dict, e);
+    plain = json_encode(dict, &text);
+    if (plain) {
+        e->data = text.at;
+        e->len = (Py_ssize_t)text.len;
+        written = event_write(s, e);
+    }
+    json_text_fini(&text);
+    return plain ? written : encoded_write(s, dict, e);
 }
 
 /* ---- arguments ---- */
@@ -166,29 +182,15 @@ static PyObject *stream_write(PyObject *self, PyObject *const *args, Py_ssize_t 
 
 PyObject *stream_new(struct client *c, PyObject *name)
 {
-    struct ring *r;
     struct stream *s;
     Py_ssize_t def;
-    uint16_t number;
-    int rc = -ECHILD;
 
     if (!PyUnicode_Check(name)) {
         PyErr_SetString(PyExc_TypeError, "stream(): the name is a str");
         return NULL;
     }
     def = client_def(c, name, NULL);
-    /* Declared at once: a bad name is told here. */
-    while (def >= 0 && rc == -ECHILD) {
-        r = ring_of(c);
-        if (r == NULL)
-            return NULL;
-        rc = ring_number(r, (size_t)def, &number);
-        if (rc == -ECHILD)
-            ring_retire(r);
-        else if (rc < 0)
-            (void)error_set(rc, shmc_error(r->handle));
-    }
-    if (def < 0 || rc < 0)
+    if (def < 0 || ring_declare(c, (size_t)def) < 0)
         return NULL;
     s = (void *)((allocfunc)PyType_GetSlot(stream_type, Py_tp_alloc))(stream_type, 0);
     if (s == NULL)

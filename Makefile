@@ -364,10 +364,11 @@ mutants:
 
 bench:
 	@etc/deps build bench
-	@$(MAKE) --no-print-directory MODE=release all benchmarks
+	@$(MAKE) --no-print-directory MODE=release all benchmarks python
 	@set -e; for bench in $(BENCH_SRC:%.c=build/release/%); do $$bench; done
 	@benchmarks/sockets
 	@benchmarks/http
+	@benchmarks/python
 
 # Beside others: system loggers, transports, DuckDB, fio. -q: their services stay as they are.
 bench-peers:

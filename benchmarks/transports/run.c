@@ -33,7 +33,7 @@ enum {
     PUT_EVENTS = 256, /* between two looks at the clock */
     SPINS_A_YIELD = 64,
     PAUSE_NS = 5000,
-    ALARM_SECONDS = 60 /* a run that has not ended by then never will */
+    ALARM_SECONDS = 60 /* beyond its time: a run that has not ended by then never will */
 };
 
 #define LOST_NS 50000000U /* what has not come by then will not */
@@ -196,7 +196,7 @@ static int producer_run(struct peer_page *page, void *ctx, struct errmsg *err)
     uint64_t cpu_ns;
     int rc;
 
-    (void)alarm(ALARM_SECONDS);
+    (void)alarm((unsigned int)run->opt->seconds + ALARM_SECONDS);
     if (w == NULL)
         return errmsg_set_errno(err, -ENOMEM, "producer");
     w->lanes = &run->lanes;
@@ -312,7 +312,7 @@ static int consumer_run(struct peer_page *page, void *ctx, struct errmsg *err)
     struct lane_reader *r = calloc(1, sizeof(*r));
     int rc;
 
-    (void)alarm(ALARM_SECONDS);
+    (void)alarm((unsigned int)run->opt->seconds + ALARM_SECONDS);
     if (r == NULL)
         return errmsg_set_errno(err, -ENOMEM, "consumer");
     r->lanes = &run->lanes;

@@ -16,7 +16,9 @@
  *   latency_ns  one way; min, median and max are those of the runs' p50; p50, p90, p99, p999, p9999
  *               are medians of the runs; params: bytes, wait (poll, sleep: how the reader waits)
  *
- * A transport that this host does not let us have is named on stderr and left out.
+ * A library that has threads of its own takes events into a queue, and cost_ns is what that takes;
+ * what its threads do later shows in throughput and cpu_us. A transport that this host does not let
+ * us have is named on stderr and left out.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -231,20 +233,20 @@ static void cell_print(const struct bench *b, const struct bench_case *c,
 /* --- groups --------------------------------------------------------------------------------- */
 
 /* Which of them can be had here. */
-static int transports_probe(struct bench *b)
+static int transports_probe(struct bench *b, struct errmsg *err)
 {
     for (size_t i = 0; i < TRANSPORTS; i++) {
         struct cell cell = {.transport = &transports[i], .mode = RUN_THROUGHPUT, .bytes = 64,
                             .producers = 1};
         struct run_result result;
-        struct errmsg err = {""};
+        struct errmsg why = {""};
 
         if (bench_stopped())
-            return -EINTR;
-        absent[i] = cell_measure(b, &cell, PROBE_SECONDS, &result, &err) != 0;
+            return errmsg_set(err, -EINTR, "stopped by a signal");
+        absent[i] = cell_measure(b, &cell, PROBE_SECONDS, &result, &why) != 0;
         if (absent[i])
             (void)fprintf(stderr, "%s: without %s: %s\n", b->program,
-                          name_of(&transports[i]), err.text);
+                          name_of(&transports[i]), why.text);
     }
     return 0;
 }
@@ -292,7 +294,7 @@ static int group_run(struct bench *b, const char *what, enum run_mode mode, unsi
 static int body(struct bench *b, struct errmsg *err)
 {
     static const uint32_t sizes[] = {64, 256, 1024};
-    int rc = b->list ? 0 : transports_probe(b);
+    int rc = b->list ? 0 : transports_probe(b, err);
 
     for (size_t i = 0; rc == 0 && i < sizeof(sizes) / sizeof(sizes[0]); i++)
         rc = group_run(b, "cost", RUN_COST, COST, sizes[i], 1, 0.2, err);

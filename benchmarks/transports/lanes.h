@@ -57,6 +57,7 @@ struct lanes_ops {
     uint32_t detail;     /* what tells apart the ops that share functions */
     unsigned int relaxes; /* pauses after a look in vain, where throughput is measured */
     bool sleeps;         /* a look waits for events */
+    bool roams;          /* has threads of its own: the kernel places them and ours as it likes */
 
     /* NULL, but for reader_open, put and take: there is nothing to do. */
     int (*prepare)(struct lanes *l, struct errmsg *err);

@@ -96,6 +96,7 @@ static int nng_take(struct lane_reader *r)
 const struct lanes_ops lanes_nng = {
     .name = "nng",
     .sleeps = true,
+    .roams = true,
     .writer_open = nng_writer_open,
     .reader_open = nng_reader_open,
     .put = nng_put,

@@ -97,6 +97,7 @@ static int zeromq_take(struct lane_reader *r)
 const struct lanes_ops lanes_zeromq = {
     .name = "zeromq",
     .sleeps = true,
+    .roams = true,
     .writer_open = zeromq_writer_open,
     .reader_open = zeromq_reader_open,
     .put = zeromq_put,

@@ -394,13 +394,15 @@ static int peers_work(struct run *run, struct errmsg *err)
 
 static int peers_start(struct run *run, struct errmsg *err)
 {
+    bool roams = run->opt->ops->roams;
     int rc = 0;
 
     for (run->producer = 0; rc == 0 && run->producer < run->opt->producers; run->producer++)
-        rc = peer_start(&run->producers[run->producer], run->opt->producer_cpu, producer_run, run,
-                        err);
+        rc = peer_start(&run->producers[run->producer], roams ? -1 : run->opt->producer_cpu,
+                        producer_run, run, err);
     if (rc == 0)
-        rc = peer_start(&run->consumer, run->opt->consumer_cpu, consumer_run, run, err);
+        rc = peer_start(&run->consumer, roams ? -1 : run->opt->consumer_cpu, consumer_run, run,
+                        err);
     if (rc == 0)
         phase_set(run->stage, PHASE_CONNECT);
     return rc;

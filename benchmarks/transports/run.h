@@ -1,6 +1,7 @@
 /*
  * run: one measurement of one transport: producers in processes of their own on one processor, the
- * consumer on another, and what each of them saw.
+ * consumer on another, and what each of them saw. Where a library brings threads of its own they
+ * are better off unpinned, and so nothing is.
  *
  *   cost        one producer; bursts of some hundred events into lanes that are empty and whose
  *               consumer keeps up; what an event of the median burst costs its producer

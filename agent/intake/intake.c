@@ -159,7 +159,6 @@ static void on_watch(struct io_op *op, int res)
 
     (void)res;                  /* the call that follows will tell */
     in->watching = false;
-    in->look_ns = in->looked_ns + LOOK_NS;
 }
 
 static void watch_begin(struct intake *in)
@@ -172,7 +171,7 @@ static void watch_begin(struct intake *in)
 static void watch_turn(struct intake *in)
 {
     uint64_t now_ns = loop_now_ns(in->loop);
-    bool often = now_ns - in->looked_ns < 2 * LOOK_NS;
+    bool often = now_ns < in->look_ns + LOOK_NS;
     struct net_event events[NET_EVENTS_MAX];
     int n;
 
@@ -182,13 +181,14 @@ static void watch_turn(struct intake *in)
     in->came = 0;
     for (int i = 0; i < n; i++)
         connection_news(events[i].ctx, events[i].ended);
-    if (in->came > 0)
-        in->looked_ns = now_ns;
-    if (n == NET_EVENTS_MAX || in->came >= LOOK_BYTES)
+    if (n == NET_EVENTS_MAX || in->came >= LOOK_BYTES) {
+        in->look_ns = now_ns;
         in->more = true;
-    else if (often && in->came > 0)
+        return;
+    }
+    if (in->came > 0)
         in->look_ns = now_ns + LOOK_NS;
-    else
+    if (in->came == 0 || !often)
         watch_begin(in);
 }
 

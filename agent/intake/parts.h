@@ -117,9 +117,8 @@ struct intake {
     struct io_op watch_op;
     int watch;                      /* owned; of UNIX connections: which have something new */
     bool watching;                  /* watch_op is under way: it wakes */
-    uint64_t look_ns;               /* else: then it is asked */
-    uint64_t looked_ns;             /* bytes came when it was asked last */
-    size_t came;                    /* by UNIX connections since then */
+    uint64_t look_ns;               /* it is not asked before this */
+    size_t came;                    /* by UNIX connections since it was */
     char default_stream[STREAM_NAME_MAX + 1];
 
     struct connections active;      /* all, the one silent for longest first */

@@ -194,7 +194,7 @@ class Errors(PythonCase):
 
 
 class Full(PythonCase):
-    """Rings of 64 KiB, and no agent: 63 events of 1,000 bytes fit."""
+    """Rings of 64 KiB, and no agent: 64 events of 1,000 bytes fit."""
 
     FIT, EVENT = 65536 // 1016, "x" * 1000
 

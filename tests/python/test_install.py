@@ -32,6 +32,8 @@ class Install(PythonCase):
         extension, = [name for name in os.listdir(os.path.join(target, "hydrant"))
                       if name.endswith(".so")]
         self.assertEqual(extension, "_hydrant.abi3.so")
+        self.assertLess({"py.typed", "_hydrant.pyi"}, set(os.listdir(os.path.dirname(
+            os.path.join(target, "hydrant", extension)))))
         with open(os.path.join(ROOT, "include", "shm_client.h"), encoding="utf-8") as file:
             version = file.read().partition('#define SHMC_VERSION "')[2].partition('"')[0]
         self.assertEqual(self.python(PROGRAM, PYTHONPATH=target),

@@ -3,6 +3,7 @@ import datetime
 import re
 import threading
 import unittest
+from unittest import mock
 
 from python_case import DEADLINE_S, PythonCase, batches, hydrant, in_child, until
 from format_files import files_of, node_install, rows_by_folder
@@ -105,6 +106,24 @@ class Facade(PythonCase):
         self.assertRegex(entry["key"], r"^in/\d{14}-tester-[^/]*\.csv$")
         with open(entry["file"], encoding="utf-8") as file:
             self.assertEqual(file.read(), "n\n1\n")
+        aws.close()
+
+    def test_a_stop_that_waits_says_why(self):
+        aws = Aws(self)
+        aws.script(random=[{"fault": "500", "probability": 1}])
+        self.start()
+        firehose = self.firehose(S3Sink("events", None, "json", s3_config={
+            "access-key": ACCESS_KEY, "secret-key": SECRET_KEY, "endpoint-url": aws.url,
+            "region": "us-east-1"}))
+        firehose.add_message({"n": 1})
+        with mock.patch("hydrant.minifirehose.WARN_S", 0.1), self.assertLogs() as logs:
+            self.assertRaises(hydrant.Timeout, firehose.stop, 0.35)
+            until(lambda: any(sink["waits_because"] for sink in self.agent.status()["sinks"]),
+                  "the sink waits")
+            aws.script(random=[])
+            firehose.stop()
+        self.assertIn("people: not all is delivered yet", logs.output[0])
+        self.finish()
         aws.close()
 
     def test_a_firehose_that_is_there_is_used_by_threads_children_and_other_runs(self):

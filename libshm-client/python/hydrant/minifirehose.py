@@ -18,9 +18,12 @@ import http.client
 import json
 import logging
 import os
+import time
 import urllib.parse
 
-from ._hydrant import Client, Error
+from ._hydrant import Client, Error, Timeout
+
+WARN_S = 10     # how often a stop() that waits says why
 
 _log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False,
@@ -119,7 +122,16 @@ class MiniFirehose:
         """Waits until all is delivered, for so many seconds at most (then hydrant.Timeout)."""
         if self._client is None:
             return
-        self._client.flush("delivered", timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = WARN_S if end is None else max(0, end - time.monotonic())
+            try:
+                self._client.flush("delivered", min(left, WARN_S))
+                break
+            except Timeout:
+                if left < WARN_S:
+                    raise
+                _log.warning("%s: not all is delivered yet: %s", self.name, self._waits_because())
         self._client.close()
         self._client = self._stream = None
 
@@ -162,6 +174,14 @@ class MiniFirehose:
             if "already exists" not in str(error):
                 raise
             _log.info("MiniFirehose %r is there already: its settings are kept", self.name)
+
+    def _waits_because(self):
+        try:
+            sinks = self._ask("GET", "/v1/status")["sinks"]
+        except (Error, ValueError) as error:
+            return str(error)
+        return "; ".join(sink["waits_because"] for sink in sinks if sink.get("waits_because")
+                         and sink["name"].startswith(self.name + "~")) or "the agent is at it"
 
     def _ask(self, method, path, body=None):
         headers = {"Content-Type": "application/json"}

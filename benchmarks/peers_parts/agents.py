@@ -63,6 +63,7 @@ class Place:
         self.receiver = kind(self.folder, *arguments)
 
     def __enter__(self):
+        os.sync()                               # what others have left to be written is theirs
         try:
             return self.receiver.start()
         except BaseException:

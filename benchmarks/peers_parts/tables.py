@@ -233,6 +233,8 @@ def headline(results):
              {"bytes": 64, "producers": 1}),
             ("the same", "transports", "cost_ns", "ring", "lttng", " ns", False, 1.0,
              {"bytes": 64, "producers": 1}),
+            ("64 B events from one producer", "transports", "throughput", "ring", "unix-64k",
+             " M/s", True, 1e-6, {"bytes": 64, "producers": 1}),
             *(("200 B lines into files, " + ours.partition(", ")[2], "agents", "events", ours, peer,
                " M/s", True, 1.0, {"bytes": 200})
               for ours, peer in loggers),
@@ -258,15 +260,23 @@ def headline(results):
 def readme_section(results, folder):
     dates = sorted(part["date"][:10] for part in results.parts.values())
     when = dates[0] if dates[0] == dates[-1] else "%s to %s" % (dates[0], dates[-1])
-    pictures = [name for name in ("agents-rate", "transports-cost", "scaling")
-                if os.path.exists(os.path.join(folder, name + ".svg"))]
+    pictures = {"agents-rate": "Events a second by receiver",
+                "transports-cost": "What an event costs its producer, by transport",
+                "scaling": "CPU of an event by number of streams, partitions, rings, producers"}
+    busy = any(part["load"] > 1 for part in results.parts.values())
+    behind = losses(results)
     return "\n".join([
         BEGIN,
-        "Beside others on the same machine, `make bench-peers`, %s, %s; medians (least–most):\n"
-        % (when, machine_text(results.machine)),
+        "Beside others on the same machine, `make bench-peers`, %s, %s%s; medians (least–most):\n"
+        % (when, machine_text(results.machine),
+           ", **which had other work to do: ratios mean more than figures**" if busy else ""),
         table(["what", "Hydrant", "beside it, same run"], headline(results)),
-        *("![%s](benchmarks/results/%s.svg)\n" % (name, name) for name in pictures),
-        "All tables and plots, and what we lose at: "
+        *("![%s](benchmarks/results/%s.svg)\n" % (text, name) for name, text in pictures.items()
+          if os.path.exists(os.path.join(folder, name + ".svg"))),
+        *("Where others are ahead, by medians: %s.\n" % "; ".join(
+            "%s, %s beside %s: %s" % (theirs, what, ours, better)
+            for what, ours, _, theirs, _, better in behind[:3]) for _ in behind[:1]),
+        "All tables and plots, and all that we lose at: "
         "[benchmarks/results](benchmarks/results/results.md).",
         END])
 

@@ -16,6 +16,7 @@ void ack_add(struct ack_list *all, struct batch *b)
     b->all.next = before ? before->all.next : all->first;
     *(b->all.prev ? &b->all.prev->all.next : &all->first) = b;
     *(b->all.next ? &b->all.next->all.prev : &all->last) = b;
+    all->count++;
 
     before = s->unfinished_last;
     while (before && before->first_lsn > b->first_lsn)
@@ -32,6 +33,7 @@ void ack_remove(struct ack_list *all, struct batch *b)
 
     *(b->all.prev ? &b->all.prev->all.next : &all->first) = b->all.next;
     *(b->all.next ? &b->all.next->all.prev : &all->last) = b->all.prev;
+    all->count--;
     *(b->of_stream.prev ? &b->of_stream.prev->of_stream.next : &s->unfinished_first) =
         b->of_stream.next;
     *(b->of_stream.next ? &b->of_stream.next->of_stream.prev : &s->unfinished_last) =

@@ -17,6 +17,7 @@
 
 struct ack_list {
     struct batch *first, *last;
+    uint32_t count;
 };
 
 /* The batch's stream and first_lsn are set. */

@@ -49,7 +49,7 @@
 enum {
     SEALS_MIN = 1024,               /* batches between full and acknowledged: at least, at most */
     SEALS_MAX = 8192,
-    SEALS_MANY = 256,               /* rooms are not looked for each turn, beyond */
+    BATCHES_MANY = 256,             /* not all are looked at each turn, beyond */
     PIECE_BYTES = 128 * 1024,       /* read, checked and summed while in the cache */
     SPAN_BYTES_MAX = 1088 * 1024,   /* of one ring in one turn; holds the largest frame */
     OUTSIDERS_MAX = 256,            /* ring files not taken that are remembered, half each kind */
@@ -333,7 +333,7 @@ struct shard {
     } abandoned;
     uint64_t batches_due_ns;        /* no open batch is due before */
     struct rebuild rebuild;
-    uint64_t room_ns;               /* where there are many batches, the next look for room */
+    uint64_t room_ns, rebuild_look_ns;      /* where there are many batches, the next looks */
     uint64_t sealed_below;          /* what is open begins beyond, as far as the log is short */
     bool spool_full;                /* a batch waits for room: encode nothing more */
     uint64_t spool_bytes, spool_open_bytes; /* of all files of batches; of those not sealed */
@@ -490,6 +490,8 @@ bool deliver_remote_turn(struct shard *s);          /* true: something came back
 bool room_to_encode(const struct shard *s);
 bool room_at_rest(const struct seal_batch *sb); /* kernel and worker have nothing of its file */
 void room_seal_due(struct shard *s);            /* by time, and under pressure */
+/* Thousands of batches, open ones or such that wait for a service, are not looked at each turn. */
+bool room_look_due(const struct shard *s, uint64_t *look_ns);
 void room_look(struct shard *s);                /* for batches that wait for room */
 /* Its file, at rest, goes; rebuild.c makes it again, not before `after_ns` from now. */
 void room_shed(struct seal_batch *sb, uint64_t after_ns);

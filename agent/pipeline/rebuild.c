@@ -311,7 +311,7 @@ bool rebuild_turn(struct shard *s)
     uint64_t from;
     int n;
 
-    if (!r->batch && !rebuild_begin(s))
+    if (!r->batch && (!room_look_due(s, &s->rebuild_look_ns) || !rebuild_begin(s)))
         return false;
     if (r->parked) {
         rebuild_park(s, r->parked);

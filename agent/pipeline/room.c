@@ -82,16 +82,24 @@ static bool shortage(int err)
  * other, the youngest. The log has their events. So some batch always comes to its end, and what it
  * held of the log becomes room.
  */
+bool room_look_due(const struct shard *s, uint64_t *look_ns)
+{
+    uint64_t now = loop_now_ns(s->loop);
+
+    if (s->unfinished.count > BATCHES_MANY && now < *look_ns)
+        return false;
+    *look_ns = now + s->unfinished.count * LOOK_NS_A_BATCH;
+    return true;
+}
+
 void room_look(struct shard *s)
 {
     struct seal_batch *first = NULL, *youngest = NULL;
     uint64_t now = loop_now_ns(s->loop);
     bool waits = false;
 
-    /* Each batch is looked at: thousands that wait for a service are not to fill the turns. */
-    if (s->seals_count > SEALS_MANY && now < s->room_ns)
+    if (!room_look_due(s, &s->room_ns))
         return;
-    s->room_ns = now + s->seals_count * LOOK_NS_A_BATCH;
     s->spool_bytes = s->spool_open_bytes = 0;
     for (struct batch *b = s->unfinished.first; b; b = b->all.next) {
         struct seal_batch *sb = seal_of(b);

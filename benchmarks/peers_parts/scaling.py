@@ -1,8 +1,9 @@
 """scaling: what an event costs the agent as the log, streams, partitions, rings, producers grow.
 
 200-byte events by ring, as many at each point, in rounds that go through all points in turn. CPU
-and rate are those of the whole way, until all is delivered. Each event goes to another stream or
-partition than the one before; rings get 64 at a time. For the log a batch stays open while the log
+and rate are those of the way from the ring to the log and into the batches, whose files are open by
+then: a file's beginning and end cost the same however many events it has. Each event goes to
+another stream or partition than the one before; rings get 64 at a time. For the log a batch stays open while the log
 grows; at each size the agent is killed, and the start that reads the log is timed until the agent
 is ready. Every event is looked for in the files.
 """
@@ -16,6 +17,7 @@ from .results import row
 SIZE = 200
 POINTS = {"streams": (1, 10, 100, 1000), "partitions": (1, 5, 50, 500), "rings": (1, 10, 100, 1000),
           "producers": (1, 4, 16, 64)}
+WARM_EVENTS = 400               # more than a block: the file of a batch is there
 LOG_MIB = (64, 256, 1024)
 OPEN_BATCH = "[stream *]\nbuffer_size = 4GiB\nbuffer_time = 1h\n"
 PARTITIONED = "[stream *]\npartition_by = p\n"
@@ -32,12 +34,19 @@ def point(folder, kind, n, events):
     options = {"ring_kib": 256, kind: n} if kind == "rings" else \
         {"ring_kib": 4096 if n < 16 else 1024} if kind == "producers" else {kind: n}
     producers, rings = (n if kind == key else 1 for key in ("producers", "rings"))
+    warm = n * WARM_EVENTS if kind in ("streams", "partitions") else 0
     with Place(HydrantRing, folder, PARTITIONED if kind == "partitions" else "") as receiver:
         senders = []
         try:
+            if warm:
+                senders.append(Sender(receiver.target, 300, "--open-end", bytes=SIZE, events=warm,
+                                      **options))
+                senders[0].go()
+                warm = senders.pop().wait()["events"]
             for i in range(producers):
-                senders.append(Sender(receiver.target, 300, bytes=SIZE, name="p%d-" % i, first=i,
-                                      step=producers, events=events // producers, **options))
+                senders.append(Sender(receiver.target, 300, "--open-end", bytes=SIZE,
+                                      name="p%d-" % i, first=warm + i, step=producers,
+                                      events=events // producers, **options))
             until(lambda: len(json.loads(receiver.ask("GET", "/v1/status")[1])["rings"])
                   >= producers * rings, "all rings are attached")
             before, start = receiver.cpu_s(), time.monotonic()
@@ -49,7 +58,7 @@ def point(folder, kind, n, events):
             for sender in senders:
                 sender.close()
         receiver.stop()
-        check(receiver, sent, *(["--partitioned"] if kind == "partitions" else []))
+        check(receiver, warm + sent, *(["--partitioned"] if kind == "partitions" else []))
     return {"cpu": cpu / sent * 1e9, "events": sent / taken / 1e6}
 
 

@@ -1,6 +1,7 @@
 /*
  * lifecycle: starts the shards and the HTTP thread, turns signals into what they mean, ends.
- * Owns:   the configuration (reload.h), shards, HTTP server, intake, relay listener.
+ * Owns:   the configuration (reload.h), shards, HTTP server, intake, relay listener, and what the
+ *         service manager is told by.
  * Thread: main.
  */
 #include "control/lifecycle.h"
@@ -19,6 +20,7 @@
 #include "base/version.h"
 #include "control/address.h"
 #include "control/http_server.h"
+#include "control/notify.h"
 #include "control/reload.h"
 #include "control/routing.h"
 #include "intake/intake.h"
@@ -32,6 +34,7 @@ static volatile sig_atomic_t stop_signal, reload_signal;
 
 /* How long a stop waits for what connections have sent, at most. */
 #define INTAKE_STOP_NS 5000000000ULL
+#define STOP_SPARE_USEC UINT64_C(30000000)     /* for the ends of things */
 
 struct life {
     struct reload *reload;          /* owned */
@@ -42,6 +45,8 @@ struct life {
     struct intake_counters counters;
     struct relay_counters relay_counters;
     int durable_fd;                 /* owned: wakes HTTP when more of its ring is durable */
+    struct notify notify;           /* owned */
+    bool reloading;                 /* as the service manager knows it */
 };
 
 static void on_signal(int number)
@@ -423,6 +428,32 @@ static bool stop_turn(struct life *life, bool *begun)
     return true;
 }
 
+/* How long it may take is in the configuration, not in the unit. */
+static void stop_tell(const struct life *life)
+{
+    uint64_t timeout_ns = (uint64_t)reload_config(life->reload)->agent.shutdown_timeout_ns;
+
+    notify_send(&life->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64
+                "\nSTATUS=Draining rings and delivering", timeout_ns / 1000 + STOP_SPARE_USEC);
+}
+
+static void ready_tell(const struct life *life)
+{
+    notify_send(&life->notify, "READY=1\nSTATUS=Taking events from rings in %s",
+                reload_config(life->reload)->agent.shm_dir);
+}
+
+/* A sign of life only where every shard gives one: the watchdog is for the events' way. */
+static void manager_turn(struct life *life)
+{
+    if (notify_due(&life->notify) && shards_turned(life->shards))
+        notify_alive(&life->notify);
+    if (life->reloading && !reload_busy(life->reload)) {
+        life->reloading = false;
+        ready_tell(life);
+    }
+}
+
 static int turns_run(struct life *life)
 {
     bool stopping = false, begun = false, stopped = false;
@@ -432,11 +463,15 @@ static int turns_run(struct life *life)
     do {
         if (reload_signal) {
             reload_signal = 0;
+            if (!stopping)
+                notify_reloading(&life->notify);
+            life->reloading = !stopping;
             reload_ask(life->reload);
         }
         if (stop_signal && !stopping) {
             stopping = true;
             log_info("%s: stopping", stop_signal == SIGINT ? "SIGINT" : "SIGTERM");
+            stop_tell(life);
         }
         if (stopping && !stopped)
             stopped = stop_turn(life, &begun);
@@ -446,6 +481,7 @@ static int turns_run(struct life *life)
         if (r == 0 && !stopping && life->relay && relay_listener_failed(life->relay))
             r = errmsg_set(&err, -EIO, "nothing is taken of other agents any more");
         reload_turn(life->reload);
+        manager_turn(life);
     } while (r == 0);
     if (r < 0) {
         log_error("%s", err.text);
@@ -462,7 +498,7 @@ static int turns_run(struct life *life)
 int lifecycle_run(const char *path, const struct config_overrides *overrides)
 {
     const struct config *c;
-    struct life life = {.durable_fd = -1};
+    struct life life = {.durable_fd = -1, .notify = NOTIFY_INIT};
     struct errmsg err = {""};
     int code = 1;
 
@@ -475,6 +511,9 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
     cores_choose(c);
     umask(0);       /* file_mode is meant as it is written */
     descriptors_raise();
+    if (notify_open(&life.notify, &err))
+        log_warn("%s; the service manager is told nothing", err.text);
+    notify_send(&life.notify, "STATUS=Reading the log");
     life.durable_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (life.durable_fd < 0) {
         log_error("no event descriptor: %s", strerror(errno));
@@ -497,6 +536,7 @@ int lifecycle_run(const char *path, const struct config_overrides *overrides)
              c->agent.shm_dir, c->agent.data_dir, c->http.listen);
     if (life.http)
         log_debug("HTTP answers on port %d", http_server_port(life.http));
+    ready_tell(&life);
     code = turns_run(&life);
 out:
     signalled_shard = NULL;
@@ -505,6 +545,7 @@ out:
     http_server_stop(life.http);
     shards_close(life.shards);
     reload_close(life.reload);
+    notify_close(&life.notify);
     if (life.durable_fd >= 0)
         (void)close(life.durable_fd);
     return code;

@@ -435,6 +435,11 @@ void reload_ask(struct reload *r)
     r->asked = true;
 }
 
+bool reload_busy(const struct reload *r)
+{
+    return r->asked || r->next.config != NULL;
+}
+
 void reload_turn(struct reload *r)
 {
     if (r->lost)

@@ -46,6 +46,9 @@ void reload_control(struct reload *r, struct shard_request *req);
 /* SIGHUP came. */
 void reload_ask(struct reload *r);
 
+/* Is another configuration on its way? Once not, SIGHUP's has come or been refused. */
+bool reload_busy(const struct reload *r);
+
 /* To be called each turn of the first shard. */
 void reload_turn(struct reload *r);
 

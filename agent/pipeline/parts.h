@@ -253,6 +253,7 @@ struct shard {
     struct io_loop *loop;
     struct mailbox mailbox;
     uint64_t epoch, start_ns, turns;
+    _Atomic bool turned;            /* its own to set, shards_turned() clears it */
     int data_dir, spool_dir;        /* borrowed */
     uint64_t recovered_lsn;         /* where the log ended at the start */
     bool recovered_unsure;          /* and whether a hole behind its last CHECKPOINT is in it */

@@ -412,6 +412,8 @@ int shard_turn(struct shard *s, struct errmsg *err)
     bool busy = false;
 
     s->turns++;
+    if (!atomic_load_explicit(&s->turned, memory_order_relaxed))
+        atomic_store_explicit(&s->turned, true, memory_order_relaxed);
     crash_note_watch(&s->crash);
     if (s->stop == STOP_DONE)
         return stopped_turn(s, err);

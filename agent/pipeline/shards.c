@@ -460,6 +460,17 @@ void shards_stop(struct shards *a, uint64_t timeout_ns)
         mailbox_wake(&a->shard[i]->mailbox);
 }
 
+bool shards_turned(struct shards *a)
+{
+    /* Relaxed: nothing is handed over by it. */
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!atomic_load_explicit(&a->shard[i]->turned, memory_order_relaxed))
+            return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        atomic_store_explicit(&a->shard[i]->turned, false, memory_order_relaxed);
+    return true;
+}
+
 uint64_t shards_pending(const struct shards *a)
 {
     uint64_t sum = 0;

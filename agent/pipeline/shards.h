@@ -73,6 +73,9 @@ bool shards_stream_take(struct shards *a, const char *stream, bool named);
 /* Asks all to stop, as shard_stop(). */
 void shards_stop(struct shards *a, uint64_t timeout_ns);
 
+/* Has each shard begun a turn since this was last true? To one watchdog, in the first's thread. */
+bool shards_turned(struct shards *a);
+
 /* Once all have stopped: events not delivered, which the logs keep. */
 uint64_t shards_pending(const struct shards *a);
 

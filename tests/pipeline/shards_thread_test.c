@@ -272,12 +272,38 @@ static void one_that_fails_ends_all(void **state)
     shards_close(t.shards);
 }
 
+/* Turns of the first alone are no sign of life of all. */
+static void they_have_turned_when_each_has(void **state)
+{
+    struct errmsg err = {""};
+    int r = 0;
+
+    (void)state;
+    agent_open(false);
+    for (int i = 0; r == 0 && i < 10; i++) {
+        r = shards_turn(t.shards, &err);
+        assert_false(shards_turned(t.shards));
+    }
+    assert_int_equal(shards_start(t.shards, &err), 0);
+    for (int i = 0; i < 3; i++)     /* again and again, or the test runs out of its time */
+        do {
+            r = shards_turn(t.shards, &err);
+        } while (r == 0 && !shards_turned(t.shards));
+    assert_int_equal(r, 0);
+    shards_stop(t.shards, 60000000000ULL);
+    while (r == 0)
+        r = shards_turn(t.shards, &err);
+    assert_int_equal(r, 1);
+    shards_close(t.shards);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_is_delivered_once_whatever_is_asked_meanwhile, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(one_that_fails_ends_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(they_have_turned_when_each_has, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("shards_thread", tests, NULL, NULL);

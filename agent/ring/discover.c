@@ -244,6 +244,22 @@ static int bell_open(struct discover *d, const char *shm_dir, struct errmsg *err
     return 0;
 }
 
+/*
+ * Rings are opened by openat2 alone. Where a sandbox hides that, no ring would ever be taken, and
+ * each be tried again for ever: better no start.
+ */
+static int open_probe(int dir, struct errmsg *err)
+{
+    int fd = file_open_beneath(dir, ".");       /* a directory is none: any other error is well */
+
+    if (fd == -ENOSYS || fd == -EPERM)
+        return errmsg_set_errno(err, fd, "openat2, by which rings are opened, is not to be had: a "
+                                "seccomp profile hides it (as RestrictSUIDSGID= of systemd does)");
+    if (fd >= 0)
+        file_close(fd);
+    return 0;
+}
+
 static int discover_begin(const char *shm_dir, const char *shm_group, bool first,
                           struct discover **ret_discover, struct errmsg *err)
 {
@@ -255,6 +271,9 @@ static int discover_begin(const char *shm_dir, const char *shm_group, bool first
         return errmsg_set(err, -ENOMEM, "shm_dir '%s': out of memory", shm_dir);
     d->dir = d->lock = d->watch = d->bell = -1;
     res = dir_open(shm_dir, shm_group, &d->dir, err);
+    if (res < 0)
+        goto fail;
+    res = first ? open_probe(d->dir, err) : 0;
     if (res < 0)
         goto fail;
     res = first ? lock_take(d, err) : 0;

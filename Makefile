@@ -4,16 +4,17 @@
 #   CFLAGS CXXFLAGS CPPFLAGS LDFLAGS   yours, added after ours
 #   WERROR=1 (or CI set)           warnings are errors
 #   V=1                            show the commands
-#   DESTDIR, PREFIX                where `make install` puts things
+#   DESTDIR, PREFIX, SYSCONFDIR    where `make install` puts things
 #
 # Nothing outside a recipe may need a tool that a bare machine lacks: `make run` and `make check`
 # install what is missing first and only then start the build, in a make of its own.
 
 VERSION   := $(shell sed -n 's/^.define HYDRANT_VERSION "\(.*\)"/\1/p' agent/base/version.h)
-SOVERSION := 1.1.0
+SOVERSION := $(shell sed -n 's/^.define SHMC_VERSION "\(.*\)"/\1/p' include/shm_client.h)
 
 MODE    ?= release
 PREFIX  ?= /usr/local
+SYSCONFDIR ?= /etc
 B       := build/$(MODE)
 
 FUZZ_SECONDS ?= 20
@@ -110,6 +111,7 @@ SUPPORT_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(E2E_SRC),$(wildcard tests/
 CLOUDS_PY   := tests/e2e/test_s3_clouds.py
 E2E_PY      := $(filter-out $(CLOUDS_PY),$(wildcard tests/e2e/*.py tests/sink/test_*.py))
 SUPPORT_PY  := $(wildcard tests/aws/test_*.py tests/benchmarks/test_*.py)
+PACKAGING_PY := $(wildcard tests/packaging/test_*.py)
 
 # Disks that fail and fill are slow, and take no path of the agent's own that the simulated ones,
 # which are sanitized, do not. Nor does a browser, beside what tests/control does.
@@ -184,8 +186,8 @@ LIBRARY := $(if $(LIB_SRC),$(B)/libshm-client.a $(B)/libshm-client.so)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
 .PHONY: all deps run check check-full check-built torture simulate mutants lint tests thread-tests \
-        fuzzers fuzz bench bench-peers benchmarks benchmarks-peers python install uninstall clean \
-        help FORCE
+        fuzzers fuzz bench bench-peers benchmarks benchmarks-peers python install uninstall \
+        check-install abi clean help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -328,13 +330,13 @@ check-full:
 # build is enough, the second run is for what the sanitizers see.
 check-built:
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory MODE=release all tests python
+	@$(MAKE) --no-print-directory MODE=release all tests python build/man/.made
 	@$(MAKE) --no-print-directory MODE=asan all tests python
 	@$(MAKE) --no-print-directory MODE=tsan thread-tests
 	@$(MAKE) --no-print-directory MODE=fuzz fuzzers
 	@tests/run $(TEST_SRC:%.c=build/release/%) $(TEST_SRC:%.c=build/asan/%) \
 	  $(TEST_CC:%.cc=build/release/%) $(TEST_CC:%.cc=build/asan/%) \
-	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) $(SUPPORT_PY) \
+	  $(THREAD_TEST_SRC:%.c=build/tsan/%) $(FUZZ_SRC:%.c=build/fuzz/%) $(SUPPORT_PY) $(PACKAGING_PY) \
 	  HYDRANT_BIN=build/release/hydrant $(E2E_PY) $(if $(filter 1,$(HYDRANT_LONG)),$(CLOUDS_PY)) \
 	  $(PY_TESTS) HYDRANT_BIN=build/asan/hydrant HYDRANT_SHORT=1 $(SANITIZED_PY) \
 	  $(PY_ASAN) $(PY_SANITIZED)
@@ -379,33 +381,72 @@ bench-peers:
 
 # ------------------------------------------------------------------------------------ installing
 
+RELEASED   := November 22, 2026
+
 BINDIR     := $(DESTDIR)$(PREFIX)/bin
-LIBDIR     := $(DESTDIR)$(PREFIX)/lib
+LIBDIR     := $(PREFIX)/lib
 INCLUDEDIR := $(DESTDIR)$(PREFIX)/include
-DOCDIR     := $(DESTDIR)$(PREFIX)/share/doc/hydrant
+DATADIR    := $(DESTDIR)$(PREFIX)/share
+MANDIR     := $(DATADIR)/man
+DOCDIR     := $(DATADIR)/doc/hydrant
+SYSTEMDIR  := $(DESTDIR)$(PREFIX)/lib
+CONFDIR    := $(DESTDIR)$(SYSCONFDIR)/hydrant
+LIBTO      := $(DESTDIR)$(LIBDIR)
 
-DOC_FILES  := $(addprefix etc/,hydrant.ini metrics.txt alerts.yml grafana-dashboard.json)
+HEADERS    := $(wildcard include/*.h include/*.hpp)
+DOC_FILES  := README.md LICENSE $(addprefix etc/,metrics.txt alerts.yml \
+              grafana-dashboard.json)
 
-install: all
-	install -d $(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(DOCDIR)
-	install -m 0755 build/hydrant $(BINDIR)/hydrant
-	install -m 0755 build/libshm-client.so.1 $(LIBDIR)/libshm-client.so.$(SOVERSION)
-	ln -sf libshm-client.so.$(SOVERSION) $(LIBDIR)/libshm-client.so.1
-	ln -sf libshm-client.so.1 $(LIBDIR)/libshm-client.so
-	install -m 0644 build/libshm-client.a $(LIBDIR)/libshm-client.a
-	install -m 0644 include/shm_client.h include/shm_wire.h $(INCLUDEDIR)
-	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' etc/shm-client.pc.in \
-	  > $(LIBDIR)/pkgconfig/shm-client.pc
-	chmod 0644 $(LIBDIR)/pkgconfig/shm-client.pc
-	install -m 0644 README.md LICENSE $(DOC_FILES) $(DOCDIR)
+INSTALL_DATA = install -D -m 0644
+FILLED = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' \
+             -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@LIBVERSION@|$(SOVERSION)|g'
+
+# Of the release build, whatever MODE is: the pages are what the program says of itself.
+build/man/.made: build/release/hydrant include/shm_client.h etc/hydrant.ini $(wildcard etc/man/*)
+	@etc/man/pages $< $(@D) '$(RELEASED)'
+	@touch $@
+
+# A configuration that is there stays: it is the user's.
+install: all build/man/.made
+	install -D -m 0755 build/hydrant $(BINDIR)/hydrant
+	install -D -m 0755 build/libshm-client.so.1 $(LIBTO)/libshm-client.so.$(SOVERSION)
+	ln -sf libshm-client.so.$(SOVERSION) $(LIBTO)/libshm-client.so.1
+	ln -sf libshm-client.so.1 $(LIBTO)/libshm-client.so
+	$(INSTALL_DATA) build/libshm-client.a $(LIBTO)/libshm-client.a
+	$(INSTALL_DATA) -t $(INCLUDEDIR) $(HEADERS)
+	install -d $(LIBTO)/pkgconfig $(CONFDIR) $(SYSTEMDIR)/systemd/system $(MANDIR)/man3
+	$(FILLED) etc/shm-client.pc.in > $(LIBTO)/pkgconfig/shm-client.pc
+	$(FILLED) etc/systemd/hydrant.service.in > $(SYSTEMDIR)/systemd/system/hydrant.service
+	$(INSTALL_DATA) etc/systemd/hydrant.sysusers $(SYSTEMDIR)/sysusers.d/hydrant.conf
+	$(INSTALL_DATA) etc/systemd/hydrant.tmpfiles $(SYSTEMDIR)/tmpfiles.d/hydrant.conf
+	$(INSTALL_DATA) etc/completion/hydrant.bash $(DATADIR)/bash-completion/completions/hydrant
+	$(INSTALL_DATA) -t $(MANDIR)/man1 build/man/*.1
+	$(INSTALL_DATA) -t $(MANDIR)/man5 build/man/*.5
+	cp -P build/man/*.3 $(MANDIR)/man3
+	$(INSTALL_DATA) -t $(DOCDIR) $(DOC_FILES)
+	[ -e $(CONFDIR)/hydrant.ini ] || etc/system-ini > $(CONFDIR)/hydrant.ini
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ]; then ldconfig; fi
 
+# The configuration stays.
 uninstall:
-	rm -f $(BINDIR)/hydrant $(LIBDIR)/libshm-client.so.$(SOVERSION) $(LIBDIR)/libshm-client.so.1 \
-	  $(LIBDIR)/libshm-client.so $(LIBDIR)/libshm-client.a $(LIBDIR)/pkgconfig/shm-client.pc \
-	  $(INCLUDEDIR)/shm_client.h $(INCLUDEDIR)/shm_wire.h $(DOCDIR)/README.md \
-	  $(DOCDIR)/LICENSE $(DOC_FILES:etc/%=$(DOCDIR)/%)
+	rm -f $(BINDIR)/hydrant $(LIBTO)/libshm-client.so.$(SOVERSION) $(LIBTO)/libshm-client.so.1 \
+	  $(LIBTO)/libshm-client.so $(LIBTO)/libshm-client.a $(LIBTO)/pkgconfig/shm-client.pc \
+	  $(HEADERS:include/%=$(INCLUDEDIR)/%) $(addprefix $(DOCDIR)/,$(notdir $(DOC_FILES))) \
+	  $(SYSTEMDIR)/systemd/system/hydrant.service $(SYSTEMDIR)/sysusers.d/hydrant.conf \
+	  $(SYSTEMDIR)/tmpfiles.d/hydrant.conf $(DATADIR)/bash-completion/completions/hydrant \
+	  $(MANDIR)/man1/hydrant.1 $(MANDIR)/man1/hydrant-*.1 $(MANDIR)/man3/shm_client.3 \
+	  $(MANDIR)/man3/shmc_*.3 $(MANDIR)/man5/hydrant.ini.5
 	-rmdir $(DOCDIR)
+
+# Into a scratch root: what is there, what compiles against it, what systemd says of the unit.
+check-install:
+	@$(MAKE) --no-print-directory MODE=release all build/man/.made
+	@tests/run $(PACKAGING_PY)
+
+# The symbols and the layout of the library, which check-install compares with this file.
+abi:
+	@$(MAKE) --no-print-directory MODE=release all
+	@etc/abi/dump build/libshm-client.so.1 > etc/abi/libshm-client.abi
 
 clean:
 	rm -rf build
@@ -424,6 +465,8 @@ help:
 	@echo 'make mutants     deliberate faults, each of which the simulation must find: MUTANTS="NAME ..."'
 	@echo 'make bench       every benchmark, in order'
 	@echo 'make bench-peers other transports, agents, encoders beside ours: benchmarks/results'
+	@echo 'make check-install  what make install would install, against the README and systemd'
+	@echo 'make abi         renews etc/abi, on purpose, when the library has changed'
 	@echo 'make install     below DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it away'
 	@echo 'make clean       remove build/'
 	@echo

@@ -20,7 +20,7 @@ static const struct cli_command commands[] = {
     { "flush", cli_flush, "[STREAM]", "seal now and wait for delivery" },
     { "ring", cli_ring, "ls | show NAME", "the rings of this host, with or without an agent" },
     { "check", cli_check, "FILE", "every mistake of a configuration" },
-    { "top", cli_top, "", "the same, live" },
+    { "top", cli_top, "", "what the agent is doing, live" },
     { "wal", cli_wal, "ls | dump | verify", "read a log, also while an agent writes it" },
     { "bench", cli_bench, "[--json]", "this host: ring against Unix socket, TCP, pipe" },
     { "help", cli_help, "[COMMAND]", "this, or a command in full; help metrics: /metrics" },
@@ -96,7 +96,7 @@ int cli_command_unknown(const char *name)
 void cli_help_print(FILE *out)
 {
     fputs("usage: hydrant COMMAND [ARGUMENT...]\n\n"
-          "Carries events from the processes of a host to disk.\n\n", out);
+          "Carries events from the processes of a host to files and to the cloud.\n\n", out);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-7s %-20s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);

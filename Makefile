@@ -394,7 +394,7 @@ CONFDIR    := $(DESTDIR)$(SYSCONFDIR)/hydrant
 LIBTO      := $(DESTDIR)$(LIBDIR)
 
 HEADERS    := $(wildcard include/*.h include/*.hpp)
-DOC_FILES  := README.md LICENSE $(addprefix etc/,metrics.txt alerts.yml \
+DOC_FILES  := README.md LICENSE $(addprefix etc/,OPERATIONS.md metrics.txt alerts.yml \
               grafana-dashboard.json)
 
 INSTALL_DATA = install -D -m 0644

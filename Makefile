@@ -187,7 +187,7 @@ PROGRAM := $(if $(MAIN_SRC),$(B)/hydrant)
 
 .PHONY: all deps run check check-full check-built torture simulate mutants lint tests thread-tests \
         fuzzers fuzz bench bench-peers benchmarks benchmarks-peers python install uninstall \
-        check-install abi clean help FORCE
+        check-install abi deb clean help FORCE
 
 ifeq ($(MODE),release)
 all: $(PROGRAM:$(B)/%=build/%) $(LIBRARY:$(B)/%=build/%)
@@ -448,6 +448,10 @@ abi:
 	@$(MAKE) --no-print-directory MODE=release all
 	@etc/abi/dump build/libshm-client.so.1 > etc/abi/libshm-client.abi
 
+deb:
+	@etc/deps build package
+	@etc/debian/build '$(VERSION)'
+
 clean:
 	rm -rf build
 
@@ -467,6 +471,7 @@ help:
 	@echo 'make bench-peers other transports, agents, encoders beside ours: benchmarks/results'
 	@echo 'make check-install  what make install would install, against the README and systemd'
 	@echo 'make abi         renews etc/abi, on purpose, when the library has changed'
+	@echo 'make deb         Debian packages of HEAD, in build/deb'
 	@echo 'make install     below DESTDIR and PREFIX ($(PREFIX)); make uninstall takes it away'
 	@echo 'make clean       remove build/'
 	@echo

@@ -110,6 +110,12 @@ class Library(unittest.TestCase):
         run(self.compile(source), env=environment)
         self.assertEqual(self.delivered(environment, "payments"), '{"user":"ada","amount":12.5}\n')
 
+    def test_the_example_in_cpp_delivers_its_event(self):
+        environment = self.agent()
+        run(self.compile(readme_code("cpp")[0], "example.cpp", ("g++", "-std=c++17")),
+            env=environment)
+        self.assertEqual(self.delivered(environment, "clicks"), '{"user":"ada"}\n')
+
     def test_the_example_of_records_delivers_its_record(self):
         first, second = readme_code("c")[:2]
         declared, body = second.split("\n\n", 1)

@@ -21,7 +21,9 @@ static struct sim_agent agent;
 
 static void run(struct sim_schedule s)
 {
-    assert_true(sim_schedule_run(s) * sim_schedule_stride(&s) > 200);
+    uint64_t stride = getenv("HYDRANT_LONG") ? 1 : s.stride;
+
+    assert_true(sim_schedule_run(s) * stride > 200);
 }
 
 /* ---- What runs ---- */

@@ -20,12 +20,9 @@
 #define SPOOL SIM_AGENT_DATA "/spool"
 #define WAL   SIM_AGENT_DATA "/wal"
 
-/* How many crashes there were, or would be if the sanitized part of them was all. */
 static unsigned run(struct sim_schedule s)
 {
-    uint64_t stride = sim_schedule_stride(&s);
-
-    return sim_schedule_run(s) * (unsigned)(stride > s.stride ? stride / s.stride : 1);
+    return sim_schedule_run(s);
 }
 
 static bool long_form(void)

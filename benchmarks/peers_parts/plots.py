@@ -31,8 +31,9 @@ def bounds(values, log):
     low, high = min(values), max(values)
     if not log:
         return 0, high * 1.12
-    room = (max(high / low, 3)) ** 0.08
-    return low / room, high * room
+    low = min((value for value in values if value > 0), default=1.0)    # 0 is nowhere on it
+    room = max(high / low, 3) ** 0.08
+    return low / room, max(high, low) * room
 
 
 def apart(wanted, least):
@@ -70,7 +71,7 @@ def lines(title, xlabel, ylabel, series, ticks=None, log=True):
                    "set xtics (%s)" % ", ".join('"{0:,}" {0}'.format(x) for x in xs)]
 
     def place(y):
-        return (math.log(y / low) / math.log(high / low)) if log else (y - low) / (high - low)
+        return (math.log(max(y, low) / low) / math.log(high / low)) if log else (y - low) / (high - low)
 
     labels = apart([place(found[-1][1]) for found in series.values()], 0.045)
     plots = []

@@ -25,7 +25,7 @@ def run(say, command):
 
 
 def transports_command(quick):
-    return [TRANSPORTS, "--quick"] if quick else [TRANSPORTS]
+    return [TRANSPORTS, *(["--quick"] if quick else ["--runs", "7"])]
 
 
 def encoders_command(quick):

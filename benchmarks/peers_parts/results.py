@@ -12,6 +12,7 @@ import statistics
 import time
 
 PERCENTILES = ("p50", "p90", "p99", "p999", "p9999")
+LOAD = round(os.getloadavg()[0], 2)         # as it begins: later it is our own
 SUFFIXES = ("size", "cpu", "syncs")         # metrics of harness lines, behind the last dot
 
 
@@ -86,12 +87,16 @@ class Results:
     def begin(self, part, command, versions=None):
         """A part starts: what an earlier run has said about it goes."""
         self.drop(part)
-        self.parts[part] = {"command": command, "load": round(os.getloadavg()[0], 2),
+        self.parts[part] = {"command": command, "load": LOAD,
                             "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
                             "versions": versions or {}}
 
     def add(self, rows):
         self.rows += rows
+
+    def busy(self):
+        """Was there work for all processors, before anything ran? Building us is less."""
+        return max(part["load"] for part in self.parts.values()) > self.machine["cores"]
 
     def drop(self, part):
         """Nothing of a part that has failed."""

@@ -193,11 +193,9 @@ def document(results, pictures):
             "rows are in results.csv. Medians with least and most of the rounds; rounds go through "
             "all cases in turn, so ratios are those of a round where that is said.\n",
             "Machine: " + machine_text(results.machine) + ".\n"]
-    busy = [name for name, part in results.parts.items() if part["load"] > 1]
-    if busy:
-        text.append("**The machine was not idle at the start of: %s (load average above 1). Ratios "
-                    "mean more than figures there; measure again.**\n" % ", ".join(
-                        "%s, %.2f" % (name, results.parts[name]["load"]) for name in busy))
+    if results.busy():
+        text.append("**The machine was not idle when this began: see the load averages. Ratios mean "
+                    "more than figures there; measure again.**\n")
     for name, maker in MAKERS.items():
         if name not in results.parts:
             continue
@@ -229,10 +227,11 @@ def headline(results):
                for peer in ("rsyslog", "syslog-ng")]
     found = []
     for what, *asked, params in (
-            ("an event of 64 B by ring", "transports", "cost_ns", "ring", "unix", " ns", False, 1.0,
-             {"bytes": 64, "producers": 1}),
-            ("the same", "transports", "cost_ns", "ring", "lttng", " ns", False, 1.0,
-             {"bytes": 64, "producers": 1}),
+            *((what, "transports", "cost_ns", ours, peer, " ns", False, 1.0,
+               {"bytes": 64, "producers": 1})
+              for what, ours in (("64 B by ring, its time that of arrival", "ring-untimed"),
+                                 ("64 B by ring, with the coarse clock", "ring"))
+              for peer in ("unix", "lttng")),
             ("64 B events from one producer", "transports", "throughput", "ring", "unix-64k",
              " M/s", True, 1e-6, {"bytes": 64, "producers": 1}),
             *(("200 B lines into files, " + ours.partition(", ")[2], "agents", "events", ours, peer,
@@ -263,13 +262,12 @@ def readme_section(results, folder):
     pictures = {"agents-rate": "Events a second by receiver",
                 "transports-cost": "What an event costs its producer, by transport",
                 "scaling": "CPU of an event by number of streams, partitions, rings, producers"}
-    busy = any(part["load"] > 1 for part in results.parts.values())
     behind = losses(results)
     return "\n".join([
         BEGIN,
         "Beside others on the same machine, `make bench-peers`, %s, %s%s; medians (least–most):\n"
         % (when, machine_text(results.machine),
-           ", **which had other work to do: ratios mean more than figures**" if busy else ""),
+           ", **which had other work to do: ratios mean more than figures**" if results.busy() else ""),
         table(["what", "Hydrant", "beside it, same run"], headline(results)),
         *("![%s](benchmarks/results/%s.svg)\n" % (text, name) for name, text in pictures.items()
           if os.path.exists(os.path.join(folder, name + ".svg"))),

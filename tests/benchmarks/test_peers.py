@@ -157,8 +157,8 @@ class Tables(unittest.TestCase):
 
     def test_a_busy_machine_is_said(self):
         results = sample()
-        results.parts["agents"]["load"] = 1.5
-        self.assertIn("not idle at the start of: agents, 1.50", tables.document(results, []))
+        results.parts["agents"]["load"] = results.machine["cores"] + 0.5
+        self.assertIn("not idle when this began", tables.document(results, []))
 
     def test_what_is_lost_is_found_out_of_the_rows(self):
         found = tables.losses(sample())

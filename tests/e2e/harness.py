@@ -194,6 +194,11 @@ class Agent:
         """The books of one stream, or None."""
         return next((s for s in self.status()["streams"] if s["name"] == name), None)
 
+    def booked(self, name, what):
+        """So many events of a stream, 0 before its first one is seen."""
+        stream = self.stream(name)
+        return stream[what] if stream else 0
+
     def ring(self, name):
         return next((r for r in self.status()["rings"] if r["name"] == name), None)
 

@@ -141,7 +141,7 @@ class FirehoseSink(Case):
             self.agent.start()
         producer.load_end()
         count = producer.close()
-        until(lambda: self.agent.stream("load")["delivered"] == count,
+        until(lambda: self.agent.booked("load", "delivered") == count,
               lambda: "all of the load: %s" % self.agent.status())
         self.assertEqual(len(set(self.aws.records())), count, "HYDRANT_SEED=%d" % self.seed)
         self.assertEqual(self.agent.terminate(), 0)

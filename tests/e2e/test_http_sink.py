@@ -143,7 +143,7 @@ class HttpSink(Case):
             self.agent.start()
         producer.load_end()
         count = producer.close()
-        until(lambda: self.agent.stream("load")["delivered"] == count,
+        until(lambda: self.agent.booked("load", "delivered") == count,
               lambda: "all of the load: %s" % self.agent.status())
         return count, self.once(header)
 

@@ -586,7 +586,7 @@ class Strangers(Sockets):
         thread.start()
         try:
             self.in_threads(8, work)
-            until(lambda: self.agent.stream("load")["accepted"] == 8 * lines, "the others are through")
+            until(lambda: self.agent.booked("load", "accepted") == 8 * lines, "the others are through")
             self.assertEqual(self.intake()["connections"]["tcp"], 3)
         finally:
             stop.set()
@@ -628,7 +628,7 @@ class Strangers(Sockets):
             s.sendall(b"load x\n")
         for s in sockets:
             self.assertTrue(self.close(s))
-        until(lambda: self.agent.stream("load")["accepted"] == 270, "all")
+        until(lambda: self.agent.booked("load", "accepted") == 270, "all")
         self.agent.stop()
 
     def test_the_silent_and_the_slow_are_closed(self):
@@ -699,10 +699,10 @@ class Send(Sockets):
         data = b"".join(b'{"n": %d, "pad": "%s"}\n' % (n, b"x" * 100) for n in range(lines))
         for i, place in enumerate(self.places()):
             for how in ((), ("--gzip",)):
-                before = (self.agent.stream("load") or {"accepted": 0})["accepted"]
+                before = self.agent.booked("load", "accepted")
                 err = self.by_socket(data, *place, *how)
                 self.assertRegex(err, r"^%d events, %d bytes" % (lines, len(data) - lines))
-                until(lambda: self.agent.stream("load")["accepted"] == before + lines, "all")
+                until(lambda: self.agent.booked("load", "accepted") == before + lines, "all")
         self.agent.stop()
         self.assertEqual([e["n"] for e in self.events()], 4 * list(range(lines)))
 
@@ -739,7 +739,7 @@ class Send(Sockets):
         data = b"".join(b'{"n":%d,"pad":"%s"}\n' % (n, pad) for n in range(lines))
         thread = threading.Thread(target=lambda: answers.append(child.communicate(data)))
         thread.start()
-        until(lambda: (self.agent.stream("load") or {"accepted": 0})["accepted"] > lines / 10, "some")
+        until(lambda: self.agent.booked("load", "accepted") > lines / 10, "some")
         self.agent.kill()
         self.agent.start()
         thread.join(DEADLINE_S)

@@ -91,7 +91,7 @@ class Streams(Rest):
                          (200, "250ms", "json"))
         self.send("a", b"1\n2\n")
         self.send("other", b"1\n")
-        until(lambda: self.agent.stream("a")["delivered"] == 2, "it is sealed by the new time")
+        until(lambda: self.agent.booked("a", "delivered") == 2, "it is sealed by the new time")
         self.agent.flush()
         self.assertEqual([(s["name"], s["source"]) for s in self.ask("GET", "/v1/streams")[1]],
                          [("a", "rest"), ("file", "file"), ("other", "auto")])

@@ -89,7 +89,7 @@ class ByHttp(Case):
         data = b"".join(b'{"n": %d, "pad": "%s"}\n' % (i, b"x" * 500) for i in range(LINES))
         child = self.popen([self.hydrant, "send", "s", "--http", agent.http(), "--durable",
                             self.write_file("lines", data)], stdout=-1, stderr=-1)
-        until(lambda: (agent.stream("s") or {"accepted": 0})["accepted"] > LINES / 10, "it sends")
+        until(lambda: agent.booked("s", "accepted") > LINES / 10, "it sends")
         agent.kill()
         agent.start()
         err = child.communicate(timeout=DEADLINE_S)[1].decode()

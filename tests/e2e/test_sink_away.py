@@ -38,8 +38,8 @@ class SinkAway(Case):
         self.delivers()
 
     def delivers(self):
-        before = (self.agent.stream("load") or {"delivered": 0})["delivered"]
-        until(lambda: (self.agent.stream("load") or {"delivered": 0})["delivered"] > before + 1000,
+        before = self.agent.booked("load", "delivered")
+        until(lambda: self.agent.booked("load", "delivered") > before + 1000,
               lambda: "deliveries: %s" % self.agent.status()["sinks"])
 
     def waits(self, words):
@@ -65,7 +65,7 @@ class SinkAway(Case):
         self.delivers()
         self.producer.load_end()
         count = self.producer.close()
-        until(lambda: self.agent.stream("load")["delivered"] == count,
+        until(lambda: self.agent.booked("load", "delivered") == count,
               lambda: "all of the load: %s" % self.agent.status())
         until(lambda: not any(k["waits_because"] for k in self.agent.status()["sinks"]),
               "nothing waits")
@@ -105,7 +105,7 @@ class SinkAway(Case):
         self.begin(self.path("out"))
         self.producer.load_end()
         count = self.producer.do("write 0")[0]
-        until(lambda: self.agent.stream("load")["delivered"] == count, "all is delivered")
+        until(lambda: self.agent.booked("load", "delivered") == count, "all is delivered")
         first = self.agent.events(out=self.out)
         shutil.rmtree(self.out)
         self.producer.tell("load 2000")

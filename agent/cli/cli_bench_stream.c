@@ -103,7 +103,7 @@ static int stream_reader_open(struct wire *w, const char *ring_name, struct errm
     return chunk_open(w, err);
 }
 
-static int write_whole(int fd, const uint8_t *data, size_t len)
+int wire_write_whole(int fd, const uint8_t *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(fd, data, len);
@@ -123,7 +123,7 @@ static int stream_put_end(struct wire *w)
     uint64_t len = w->chunk_len;
 
     w->chunk_len = 0;
-    return write_whole(w->write_fd, w->chunk, len);
+    return wire_write_whole(w->write_fd, w->chunk, len);
 }
 
 static int stream_put(struct wire *w, const void *data, uint32_t count)
@@ -133,7 +133,7 @@ static int stream_put(struct wire *w, const void *data, uint32_t count)
 
     for (uint32_t i = 0; rc == 0 && i < count; i++) {
         if (!w->batch) {
-            rc = write_whole(w->write_fd, data, bytes);
+            rc = wire_write_whole(w->write_fd, data, bytes);
             continue;
         }
         if (w->chunk_len + bytes > WIRE_BATCH_BYTES)

@@ -169,28 +169,13 @@ static int fd_writer_make(struct lane_writer *w, struct errmsg *err)
     return 0;
 }
 
-static int write_whole(int fd, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static int fd_put(struct lane_writer *w, uint32_t count)
 {
     const struct fd_writer *own = w->state;
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < count; i++)
-        rc = write_whole(own->fd, serials_next(&w->serials), w->serials.bytes);
+        rc = wire_write_whole(own->fd, serials_next(&w->serials), w->serials.bytes);
     return rc;
 }
 
@@ -200,7 +185,7 @@ static int batch_flush(struct lane_writer *w)
     uint32_t len = own->len;
 
     own->len = 0;
-    return write_whole(own->fd, own->batch, len);
+    return wire_write_whole(own->fd, own->batch, len);
 }
 
 static int batch_put(struct lane_writer *w, uint32_t count)

@@ -90,7 +90,11 @@ class Receiver:
                 pass
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # its sender was killed before the end
+                    self.close_connection = True
+                    return
                 receiver.take(self, body)
 
             do_PUT = do_POST

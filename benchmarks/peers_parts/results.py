@@ -1,9 +1,9 @@
 """results: the rows that all parts yield, read and written as JSON lines and CSV.
 
-A row is a dict: part, name, metric, params (a dict), unit, runs, min, median, max; with values, one
-a round, where the driver itself has measured; latencies have p50 to p9999 besides. In a file the
-first line is the machine, then one line a part (when, by which command, under which load), then
-the rows.
+A row is a dict: part, name, metric, params (a dict), unit, runs, values (one a round), and their
+min, median and max; latencies have p50 to p9999 besides, medians of those of the turns. In a file
+the first line is the machine, then one line a part (when it began, by which command, under which
+load), then the rows.
 """
 import csv
 import json
@@ -17,10 +17,23 @@ SUFFIXES = ("size", "cpu", "syncs")         # metrics of harness lines, behind t
 
 
 def row(part, name, metric, unit, values, **params):
-    """One result of our own rounds."""
+    """One result."""
     return {"part": part, "name": name, "metric": metric, "params": params, "unit": unit,
-            "runs": len(values), "min": min(values), "median": statistics.median(values),
+            **of_rounds(values)}
+
+
+def of_rounds(values):
+    return {"runs": len(values), "min": min(values), "median": statistics.median(values),
             "max": max(values), "values": list(values)}
+
+
+def merged(turns):
+    """One row of what the turns have found of it."""
+    if len(turns) == 1:
+        return turns[0]
+    return {**turns[0], **of_rounds([value for turn in turns for value in turn["values"]]),
+            **{key: statistics.median(turn[key] for turn in turns)
+               for key in PERCENTILES if key in turns[0]}}
 
 
 def words(text):
@@ -32,7 +45,7 @@ def words(text):
 
 
 def from_harness(part, text):
-    """Rows out of the JSON lines of benchmarks/report.c. p99 of so few values is their largest."""
+    """Rows out of the JSON lines of benchmarks/report.c, of one round."""
     rows = []
     for line in map(json.loads, filter(None, text.splitlines())):
         if "median" not in line:
@@ -42,9 +55,9 @@ def from_harness(part, text):
             name, suffix = line["name"], "rate"
         if "versus" in line:
             params, suffix = {**params, "versus": line["versus"]}, suffix + " ratio"
-        rows.append({"part": part, "name": name, "metric": suffix, "params": params,
-                     "unit": line["unit"], "runs": line["runs"], "min": line["min"],
-                     "median": line["median"], "max": line.get("max", line["p99"])})
+        if line["runs"] != 1:
+            raise ValueError("a line of %d rounds does not say what each has found" % line["runs"])
+        rows.append(row(part, name, suffix, line["unit"], [line["median"]], **params))
     return rows
 
 
@@ -80,27 +93,41 @@ def machine_text(of):
         of["kernel"], of["system"])
 
 
+def agree(a, b):
+    """Do the spreads of two rows meet?"""
+    return a["min"] <= b["max"] and b["min"] <= a["max"]
+
+
+def identity(r):
+    return r["part"], r["name"], r["metric"], tuple(sorted(r["params"].items()))
+
+
 class Results:
     def __init__(self):
-        self.machine, self.parts, self.rows = machine(), {}, []
+        self.machine, self.parts, self.turns = machine(), {}, {}
+
+    @property
+    def rows(self):
+        return [merged(turns) for turns in self.turns.values()]
 
     def begin(self, part, command, versions=None):
-        """A part starts: what an earlier run has said about it goes."""
-        self.drop(part)
-        self.parts[part] = {"command": command, "load": LOAD,
-                            "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-                            "versions": versions or {}}
+        """A part starts, or goes on with another turn."""
+        self.parts.setdefault(part, {
+            "command": command, "load": LOAD, "versions": versions or {},
+            "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())})
 
     def add(self, rows):
-        self.rows += rows
+        """What one turn has found."""
+        for r in rows:
+            self.turns.setdefault(identity(r), []).append(r)
 
     def busy(self):
         """Was there work for all processors, before anything ran? Building us is less."""
         return max(part["load"] for part in self.parts.values()) > self.machine["cores"]
 
     def drop(self, part):
-        """Nothing of a part that has failed."""
-        self.rows = [r for r in self.rows if r["part"] != part]
+        """Nothing of a part that is measured again, or has failed."""
+        self.turns = {key: turns for key, turns in self.turns.items() if key[0] != part}
         self.parts.pop(part, None)
 
     def find(self, part, metric, **params):
@@ -113,6 +140,11 @@ class Results:
     def one(self, part, metric, **params):
         """The first such row, or None."""
         return next(iter(self.find(part, metric, **params)), None)
+
+    def pairs(self, others):
+        """Our rows with those of others that are of the same."""
+        found = {identity(r): r for r in others.rows}
+        return [(r, found[identity(r)]) for r in self.rows if identity(r) in found]
 
     def write(self, folder):
         with open(os.path.join(folder, "results.jsonl"), "w", encoding="utf-8") as file:
@@ -137,7 +169,7 @@ class Results:
                 if "machine" in line:
                     results.machine = line["machine"]
                 elif "metric" in line:
-                    results.rows.append(line)
+                    results.add([line])
                 else:
                     results.parts[line.pop("part")] = line
         return results
@@ -162,8 +194,8 @@ def spread(r):
 
 
 def ratios(ours, theirs):
-    """Ours over theirs: by round where both have rounds, else of medians with the bounds."""
-    if "values" in ours and len(ours["values"]) == len(theirs.get("values", ())):
+    """Ours over theirs: by round where both have as many, else of medians with the bounds."""
+    if len(ours["values"]) == len(theirs["values"]):
         values = [a / b for a, b in zip(ours["values"], theirs["values"]) if b > 0]
         if values:
             return {"median": statistics.median(values), "min": min(values), "max": max(values)}

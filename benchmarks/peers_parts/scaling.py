@@ -1,11 +1,11 @@
 """scaling: what an event costs the agent as the log, streams, partitions, rings, producers grow.
 
-200-byte events by ring, as many at each point, in rounds that go through all points in turn. CPU
-and rate are those of the way from the ring to the log and into the batches, whose files are open by
-then: a file's beginning and end cost the same however many events it has. Each event goes to
-another stream or partition than the one before; rings get 64 at a time. For the log a batch stays open while the log
-grows; at each size the agent is killed, and the start that reads the log is timed until the agent
-is ready. Every event is looked for in the files.
+200-byte events by ring, as many at each point. CPU and rate are those of the way from the ring to
+the log and into the batches, whose files are open by then: a file's beginning and end cost the same
+however many events it has. Each event goes to another stream or partition than the one before;
+rings get 64 at a time. For the log a batch stays open while the log grows; at each size the agent
+is killed, and the start that reads the log is timed until the agent is ready. Every event is looked
+for in the files.
 """
 import json
 import time
@@ -91,21 +91,16 @@ def log_sizes(folder, sizes_mib):
     return found
 
 
-def measure(say, folder, rounds, events, quick):
-    values, log = {}, {}
-    for number in range(rounds):
-        for kind, points in POINTS.items():
-            for n in points[:2] if quick else points:
-                say("scaling: round %d of %d, %d %s" % (number + 1, rounds, n, kind))
-                for metric, value in point(folder, kind, n, events).items():
-                    values.setdefault((kind, n, metric), []).append(value)
-        say("scaling: round %d of %d, size of the log" % (number + 1, rounds))
-        for mib, metrics in log_sizes(folder, LOG_MIB[:1] if quick else LOG_MIB).items():
-            for metric, value in metrics.items():
-                log.setdefault((mib, metric), []).append(value)
+def measure(say, folder, events, quick):
     units = {"cpu": "ns/event", "events": "M events/s", "running": "ns/event",
              "recovery": "ns/event", "start": "s"}
-    return [row("scaling", kind, metric, units[metric], found, n=n)
-            for (kind, n, metric), found in values.items()] + \
-           [row("scaling", "log", metric, units[metric], found, n=mib)
-            for (mib, metric), found in log.items()]
+    found = []
+    for kind, points in POINTS.items():
+        for n in points[:2] if quick else points:
+            say("scaling: %d %s" % (n, kind))
+            found.append((kind, n, point(folder, kind, n, events)))
+    say("scaling: size of the log")
+    found += [("log", mib, metrics) for mib, metrics in
+              log_sizes(folder, LOG_MIB[:1] if quick else LOG_MIB).items()]
+    return [row("scaling", kind, metric, units[metric], [value], n=n)
+            for kind, n, metrics in found for metric, value in metrics.items()]

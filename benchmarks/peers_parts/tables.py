@@ -191,7 +191,8 @@ def document(results, pictures):
     text = ["# Hydrant beside others, measured\n",
             "Written by `benchmarks/peers` (`make bench-peers`) out of results.jsonl; the same "
             "rows are in results.csv. Medians with least and most of the rounds; rounds go through "
-            "all cases in turn, so ratios are those of a round where that is said.\n",
+            "all cases in turn and are spread over the whole run; ratios are those of a round "
+            "where that is said.\n",
             "Machine: " + machine_text(results.machine) + ".\n"]
     if results.busy():
         text.append("**The machine was not idle when this began: see the load averages. Ratios mean "

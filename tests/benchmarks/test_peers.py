@@ -13,26 +13,26 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "benchmarks"))
 
 from peers_parts import plots, receivers, tables                                # noqa: E402
-from peers_parts.results import (Results, from_harness, from_transports, number,  # noqa: E402
-                                 ratios, row, spread, words)
+from peers_parts.results import (Results, agree, from_harness, from_transports,   # noqa: E402
+                                 number, ratios, row, spread, words)
 
 
-def harness_line(name, least, median, most, **more):
-    return json.dumps({"program": "x", "name": name, "params": "rows=500", "runs": 3, "min": least,
-                       "median": median, "p99": most, "unit": "any", **more})
+def harness_line(name, value, runs=1, **more):
+    return json.dumps({"program": "x", "name": name, "params": "rows=500", "runs": runs,
+                       "min": value, "median": value, "p99": value, "unit": "any", **more})
 
 
 HARNESS = "\n".join([
     '{"program":"x","machine":{"cpu":"some","cores":2}}',
-    harness_line("table/csv.duckdb", 1, 2, 3), harness_line("table/csv.duckdb.size", 80, 80, 80),
-    harness_line("records/csv", 5, 6, 7),
-    harness_line("records/csv", 2.5, 3, 4, versus="table/csv.duckdb rows=500")])
+    harness_line("table/csv.duckdb", 2), harness_line("table/csv.duckdb.size", 80),
+    harness_line("records/csv", 6),
+    harness_line("records/csv", 3, versus="table/csv.duckdb rows=500")])
 
 
 def transport(metric, name, value, **more):
     return json.dumps({"bench": "transports", "metric": metric, "name": name, "runs": 3,
                        "params": {"bytes": 64, "producers": 1, **more.pop("params", {})},
-                       "min": value * 0.9, "median": value, "max": value * 1.2, "unit": "ns",
+                       "values": [value * 1.2, value, value * 0.9], "min": value * 0.9, "median": value, "max": value * 1.2, "unit": "ns",
                        **more})
 
 
@@ -81,7 +81,7 @@ class Rows(unittest.TestCase):
         self.assertEqual([("table/csv.duckdb", "rate"), ("table/csv.duckdb", "size"),
                           ("records/csv", "rate"), ("records/csv", "rate ratio")],
                          [(r["name"], r["metric"]) for r in rows])
-        self.assertEqual(3, rows[0]["max"])
+        self.assertEqual([2], rows[0]["values"])
         self.assertEqual({"rows": 500, "versus": "table/csv.duckdb rows=500"}, rows[3]["params"])
 
     def test_parameters_that_are_words_stay_words(self):
@@ -97,6 +97,38 @@ class Rows(unittest.TestCase):
         with self.assertRaises(ValueError):
             from_harness("log", "log/writer 1.2 GB/s\n")
 
+    def test_a_harness_line_of_several_rounds_is_refused(self):
+        with self.assertRaises(ValueError):
+            from_harness("log", harness_line("log/writer", 1, runs=3))
+
+    def test_turns_become_one_row_of_all_their_rounds(self):
+        results = sample()
+        results.add(from_transports(transport("latency_ns", "ring", 700, p50=700, p90=800, p99=901,
+                                              p999=4100, p9999=10000)))
+        found = results.find("transports", "latency_ns")
+        self.assertEqual(1, len(found))
+        self.assertEqual([600, 500, 450, 840, 700, 630], [round(v) for v in found[0]["values"]])
+        self.assertEqual((6, 450, 615, 840, 50000), tuple(
+            round(found[0][key]) for key in ("runs", "min", "median", "max", "p9999")))
+
+    def test_another_turn_keeps_when_the_part_began(self):
+        results = sample()
+        results.begin("agents", "measure agents again")
+        self.assertEqual("2026-11-22 12:00 UTC", results.parts["agents"]["date"])
+        self.assertEqual(3, len(results.find("agents", "events")))
+
+    def test_rows_of_two_runs_agree_where_their_spreads_meet(self):
+        ours, theirs = sample(), sample()
+        self.assertTrue(all(agree(a, b) for a, b in ours.pairs(theirs)))
+        self.assertEqual(len(ours.rows), len(ours.pairs(theirs)))
+        theirs.drop("kill")
+        theirs.drop("transports")
+        theirs.add(from_transports(transport("cost_ns", "ring", 13.3)))
+        theirs.add(from_transports(transport("cost_ns", "unix", 600)))
+        pairs = ours.pairs(theirs)
+        self.assertEqual(["unix"], [a["name"] for a, b in pairs if not agree(a, b)])
+        self.assertNotIn("kill", {a["part"] for a, _ in pairs})
+
     def test_results_are_read_as_they_were_written(self):
         results = sample()
         with tempfile.TemporaryDirectory() as folder:
@@ -111,6 +143,7 @@ class Rows(unittest.TestCase):
 
     def test_a_part_that_is_measured_again_drops_its_old_rows_alone(self):
         results = sample()
+        results.drop("transports")
         results.begin("transports", "measure again")
         self.assertEqual([], results.find("transports", "cost_ns"))
         self.assertEqual("measure again", results.parts["transports"]["command"])
@@ -135,13 +168,14 @@ class Numbers(unittest.TestCase):
         self.assertAlmostEqual(4.888, found["median"], 2)
         self.assertAlmostEqual(5.0, found["max"])
 
-    def test_ratios_of_rows_without_rounds_are_bounded_by_their_ends(self):
+    def test_ratios_of_rows_with_other_rounds_are_bounded_by_their_ends(self):
         self.assertEqual({"median": 2, "min": 1, "max": 4}, ratios(
-            {"min": 2, "median": 4, "max": 4}, {"min": 1, "median": 2, "max": 2}))
+            {"min": 2, "median": 4, "max": 4, "values": [2, 4, 4]},
+            {"min": 1, "median": 2, "max": 2, "values": [1, 2]}))
 
     def test_nothing_is_set_against_zero(self):
-        self.assertIsNone(ratios({"min": 1, "median": 1, "max": 1},
-                                 {"min": 0, "median": 0, "max": 0}))
+        self.assertIsNone(ratios({"min": 1, "median": 1, "max": 1, "values": [1]},
+                                 {"min": 0, "median": 0, "max": 0, "values": [0]}))
 
 
 class Tables(unittest.TestCase):

@@ -122,11 +122,6 @@ static bool texts_read(const struct pair *p, struct texts *ret_texts)
     return ok;
 }
 
-static bool has(const struct schema *names, const struct column *c)
-{
-    return schema_find(names, c->name, c->name_len) >= 0;
-}
-
 static void check_compression(const struct pair *p)
 {
     const struct output_config *o = p->output;
@@ -185,18 +180,18 @@ static void check_fields(const struct pair *p, const struct texts *t)
                  p->output->format == CONFIG_FORMAT_PARQUET;
 
     for (uint32_t i = 0; i < t->drop.count; i++)
-        if (has(&t->fields, &t->drop.columns[i]))
+        if (schema_has(&t->fields, &t->drop.columns[i]))
             pair_fail(p, OPTION_output_drop_fields, "'%.60s' stands in fields too; keep it in one",
                       t->drop.columns[i].name);
     if (!table || t->columns.count == 0)
         return;
     /* A field outside declared columns sends its event to the error output. */
     for (uint32_t i = 0; i < t->fields.count; i++)
-        if (!has(&t->columns, &t->fields.columns[i]))
+        if (!schema_has(&t->columns, &t->fields.columns[i]))
             pair_fail(p, OPTION_output_fields, "'%.60s' is not among columns",
                       t->fields.columns[i].name);
     for (uint32_t i = 0; i < t->add.count; i++)
-        if (!has(&t->columns, &t->add.columns[i]))
+        if (!schema_has(&t->columns, &t->add.columns[i]))
             pair_fail(p, OPTION_output_add_fields, "'%.60s' is not among columns",
                       t->add.columns[i].name);
 }
@@ -210,12 +205,12 @@ static void check_partitions(const struct pair *p, const struct texts *t)
     for (uint32_t i = 0; i < t->partitions.count; i++) {
         const struct column *c = &t->partitions.columns[i];
 
-        declared += has(&t->columns, c);
-        if (t->columns.count > 0 && !has(&t->columns, c))
+        declared += schema_has(&t->columns, c);
+        if (t->columns.count > 0 && !schema_has(&t->columns, c))
             pair_fail(p, OPTION_output_partition_by, "'%.60s' is not among columns", c->name);
-        else if (!has(&t->add, c) && t->fields.count > 0 && !has(&t->fields, c))
+        else if (!schema_has(&t->add, c) && t->fields.count > 0 && !schema_has(&t->fields, c))
             pair_fail(p, OPTION_output_partition_by, "'%.60s' is not among fields", c->name);
-        else if (!has(&t->add, c) && has(&t->drop, c))
+        else if (!schema_has(&t->add, c) && schema_has(&t->drop, c))
             pair_fail(p, OPTION_output_partition_by, "'%.60s' stands in drop_fields; partition "
                       "columns leave the data anyway", c->name);
     }

@@ -17,8 +17,6 @@
 #include "encode/json_check.h"
 #include "encode/text.h"
 
-enum { MISSING = INT32_MIN, ADDED = -1 };       /* the k-th added column is ADDED - k */
-
 const char *const encoding_error_names[ENCODING_ERROR_COUNT] = {
     [ENCODING_PROCESSING_FAILED] = "processing-failed",
     [ENCODING_FORMAT_FAILED] = "format-conversion-failed",
@@ -56,11 +54,6 @@ const char *encoding_extension(const struct output_settings *set)
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static bool has(const struct schema *s, const struct column *c)
-{
-    return schema_find(s, c->name, c->name_len) >= 0;
-}
-
 static int add_all(struct schema *to, const struct schema *from)
 {
     for (uint32_t i = 0; i < from->count; i++) {
@@ -89,7 +82,7 @@ static int declared_make(struct encoding *e, const struct schema *columns)
     for (uint32_t i = 0; !err && i < columns->count; i++) {
         const struct column *c = &columns->columns[i];
 
-        if (!has(&e->declared, c) && transform_keeps(&e->transform, c->name, c->name_len))
+        if (!schema_has(&e->declared, c) && transform_keeps(&e->transform, c->name, c->name_len))
             err = schema_add(&e->declared, c->name, c->name_len, (enum column_type)c->type);
     }
     return err ? err : add_all(&e->declared, &e->transform.add);
@@ -102,9 +95,9 @@ static int fixed_find(struct encoding *e, struct errmsg *err)
     uint32_t named = 0;
 
     for (uint32_t i = 0; i < add->count; i++)
-        e->reserved += !has(&e->hidden, &add->columns[i]);
+        e->reserved += !schema_has(&e->hidden, &add->columns[i]);
     for (uint32_t i = 0; i < fields->count; i++)
-        named += !has(&e->skip, &fields->columns[i]);
+        named += !schema_has(&e->skip, &fields->columns[i]);
     if (e->reserved + named > SCHEMA_COLUMNS_MAX)
         return errmsg_set(err, -EINVAL, "more than %d columns", SCHEMA_COLUMNS_MAX);
     e->fixed = e->reserved + named > 0;
@@ -163,7 +156,7 @@ static int edit_open(struct encoding *e)
     for (uint32_t i = 0; !r && i < add->count; i++) {
         const struct column *c = &add->columns[i];
 
-        if (has(&e->hidden, c))
+        if (schema_has(&e->hidden, c))
             continue;
         r = schema_add(&written, c->name, c->name_len, (enum column_type)c->type);
         e->additions_from[e->additions_count++] = i;
@@ -242,15 +235,6 @@ out:
     return 0;
 }
 
-static void projection_clear(struct projection *p)
-{
-    json_out_fini(&p->json);
-    record_text_fini(&p->text);
-    schema_fini(&p->schema);
-    free(p->from);
-    memset(p, 0, sizeof(*p));
-}
-
 void encoding_close(struct encoding *e)
 {
     if (!e)
@@ -264,7 +248,7 @@ void encoding_close(struct encoding *e)
     json_checker_close(e->checker);
     if (e->probe_ready)
         infer_fini(&e->probe);
-    projection_clear(&e->record);
+    projection_fini(&e->record);
     bytes_free(&e->text);
     bytes_free(&e->edited);
     free(e->additions);
@@ -281,7 +265,7 @@ int encoding_infer(const struct encoding *e, const struct schema *from, struct i
     for (uint32_t i = 0; !r && i < fields->count; i++) {
         const struct column *c = &fields->columns[i];
 
-        if (has(&e->skip, c))
+        if (schema_has(&e->skip, c))
             continue;
         r = infer_column(ret_infer, c->name, c->name_len);
         r = r == -EEXIST ? 0 : r;
@@ -293,182 +277,14 @@ int encoding_infer(const struct encoding *e, const struct schema *from, struct i
     return r;
 }
 
-/* --- records ------------------------------------------------------------------------------ */
-
-/* May a record's field of one type stand in a declared column of another? No value changes. */
-static bool fits(enum column_type from, enum column_type to)
-{
-    if (from == to)
-        return true;
-    switch (to) {
-    case COLUMN_I64:
-        return from == COLUMN_I32;
-    case COLUMN_F64:
-        return from == COLUMN_F32 || from == COLUMN_I32;
-    default:
-        return false;
-    }
-}
-
-static int projection_add(struct projection *p, const struct column *c, enum column_type type,
-                          int32_t from)
-{
-    int r = schema_add(&p->schema, c->name, c->name_len, type);
-
-    if (!r)
-        p->from[p->schema.count - 1] = from;
-    return r;
-}
-
-/* Where the value of this column comes from, in a record of the type. */
-static int32_t source_of(const struct encoding *e, const struct schema *type,
-                         const struct column *c)
-{
-    int at = schema_find(&e->transform.add, c->name, c->name_len);
-
-    if (at >= 0)
-        return ADDED - at;
-    if (schema_find(&e->transform.drop, c->name, c->name_len) >= 0)
-        return MISSING;
-    at = schema_find(type, c->name, c->name_len);
-    return at >= 0 ? at : MISSING;
-}
-
-static int refuse(struct encoding *e, enum encoding_error error, const char *what,
-                  const char *name)
+int encoding_refuse(struct encoding *e, enum encoding_error error, const char *what,
+                    const char *name)
 {
     e->error = error;
     return errmsg_set(&e->why, -EBADMSG, what, name);
 }
 
-static int projection_declared(struct encoding *e, const struct schema *type,
-                               struct projection *p)
-{
-    int r = 0;
-
-    for (uint32_t i = 0; !r && i < e->declared.count; i++) {
-        const struct column *c = &e->declared.columns[i];
-        int32_t from = source_of(e, type, c);
-
-        if (from >= 0 && !fits((enum column_type)type->columns[from].type,
-                               (enum column_type)c->type))
-            return refuse(e, ENCODING_FORMAT_FAILED,
-                          "field '%s' of the record has not the type of its column", c->name);
-        r = projection_add(p, c, (enum column_type)c->type, from);
-    }
-    for (uint32_t i = 0; !r && i < type->count; i++) {
-        const struct column *c = &type->columns[i];
-
-        if (!has(&e->declared, c) && transform_keeps(&e->transform, c->name, c->name_len))
-            return refuse(e, ENCODING_FORMAT_FAILED, "field '%s' of the record is no column",
-                          c->name);
-    }
-    p->schema.hidden = e->declared.hidden;
-    return r;
-}
-
-static int projection_found(struct encoding *e, const struct schema *type, struct projection *p)
-{
-    const struct schema *fields = &e->transform.fields, *order = fields->count > 0 ? fields : type;
-    int r = 0;
-
-    for (uint32_t i = 0; !r && i < e->hidden.count; i++) {
-        const struct column *c = &e->hidden.columns[i];
-        int32_t from = source_of(e, type, c);
-        uint8_t known = from >= 0 ? type->columns[from].type
-                        : from != MISSING ? e->transform.add.columns[ADDED - from].type
-                                          : (uint8_t)COLUMN_STRING;
-
-        r = projection_add(p, c, (enum column_type)known, from);
-    }
-    p->schema.hidden = p->schema.count;
-    for (uint32_t i = 0; !r && i < order->count; i++) {
-        const struct column *c = &order->columns[i];
-        int at = schema_find(type, c->name, c->name_len);
-
-        if (at < 0 || has(&p->schema, c) || has(&e->transform.add, c)
-            || !transform_keeps(&e->transform, c->name, c->name_len))
-            continue;
-        r = projection_add(p, c, (enum column_type)type->columns[at].type, at);
-    }
-    for (uint32_t i = 0; !r && i < e->transform.add.count; i++) {
-        const struct column *c = &e->transform.add.columns[i];
-
-        if (!has(&p->schema, c))
-            r = projection_add(p, c, (enum column_type)c->type, ADDED - (int32_t)i);
-    }
-    return r;
-}
-
-static bool projection_same(const struct projection *p, const struct schema *type)
-{
-    if (p->schema.count != type->count)
-        return false;
-    for (uint32_t i = 0; i < type->count; i++)
-        if (p->from[i] != (int32_t)i || p->schema.columns[i].type != type->columns[i].type)
-            return false;
-    return true;
-}
-
-/* Are its columns fields as they are? A row of one column may be empty, which csv_row() minds. */
-static bool projection_direct(const struct encoding *e, const struct projection *p,
-                              const struct schema *type)
-{
-    if (p->schema.hidden > 0)
-        return false;
-    if (e->format == ENCODING_PARQUET)
-        return p->same && e->declared.count == 0;
-    for (uint32_t i = 0; i < p->schema.count; i++)
-        if (p->from[i] < 0 || p->schema.columns[i].type != type->columns[p->from[i]].type)
-            return false;
-    return p->schema.count > (e->format == ENCODING_CSV);
-}
-
-static int projection_make(struct encoding *e, const struct record_type *type)
-{
-    struct projection *p = &e->record;
-    uint32_t cap = type->schema.count + e->declared.count + e->hidden.count
-                   + e->transform.add.count + 1;
-    int r;
-
-    projection_clear(p);
-    p->from = calloc(cap, sizeof(*p->from));
-    if (!p->from)
-        return -ENOMEM;
-    if (cap > e->cells_cap) {
-        struct cell *more = realloc(e->cells, cap * sizeof(*more));
-
-        if (!more)
-            return -ENOMEM;
-        e->cells = more;
-        e->cells_cap = cap;
-    }
-    r = e->declared.count > 0 ? projection_declared(e, &type->schema, p)
-                              : projection_found(e, &type->schema, p);
-    if (!r && p->schema.count == p->schema.hidden
-        && (e->format == ENCODING_CSV || e->format == ENCODING_PARQUET))
-        r = refuse(e, ENCODING_FORMAT_FAILED, "%s", "no field of the record is left to be written");
-    if (!r)
-        r = json_out_init(&p->json, &p->schema);
-    if (r == -ENOMEM)
-        return r;
-    if (r && r != -EBADMSG)
-        r = refuse(e, ENCODING_FORMAT_FAILED, "%s", "too many columns");
-    p->err = r;
-    p->same = projection_same(p, &type->schema);
-    p->direct = r == 0 && projection_direct(e, p, &type->schema);
-    if (p->direct && e->format != ENCODING_PARQUET
-        && record_text_init(&p->text, &type->plan, p->from, p->schema.count))
-        return -ENOMEM;
-    p->type_id = type->id;
-    return 0;
-}
-
-static void cell_widen(struct cell *cell, enum column_type to)
-{
-    if (cell->type == CELL_I64 && to == COLUMN_F64)
-        *cell = (struct cell){.u.f = (double)cell->u.i, .type = CELL_F64};
-}
+/* --- records ------------------------------------------------------------------------------ */
 
 static __attribute__((noinline)) int record_refused(struct encoding *e, const struct event *ev,
                                                     struct record_fault fault)
@@ -491,28 +307,6 @@ static int refused_look(struct encoding *e, const struct event *ev)
     return errmsg_set(&e->why, -EBADMSG, "%.*s", (int)cells[0].len, (const char *)cells[0].u.s);
 }
 
-static __attribute__((noinline)) int record_row(const struct encoding *e, const struct event *ev,
-                                                struct record_fault *ret_fault)
-{
-    const struct projection *p = &e->record;
-
-    if (record_cells(&ev->record->plan, ev->data, ev->len, p->same ? e->cells : ev->record->cells,
-                     ret_fault))
-        return -EBADMSG;
-    for (uint32_t i = 0; !p->same && i < p->schema.count; i++) {
-        int32_t from = p->from[i];
-
-        if (from >= 0) {
-            e->cells[i] = ev->record->cells[from];
-            cell_widen(&e->cells[i], (enum column_type)p->schema.columns[i].type);
-        } else {
-            e->cells[i] = from == MISSING ? (struct cell){.type = CELL_NULL}
-                                          : e->transform.cells[ADDED - from];
-        }
-    }
-    return 0;
-}
-
 static int record_look(struct encoding *e, const struct event *ev)
 {
     struct projection *p = &e->record;
@@ -520,7 +314,8 @@ static int record_look(struct encoding *e, const struct event *ev)
     int r;
 
     if (!ev->record)
-        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "the record's type is not known");
+        return encoding_refuse(e, ENCODING_PROCESSING_FAILED, "%s",
+                               "the record's type is not known");
     if (ev->record->refused)
         return refused_look(e, ev);
     /* Where its records are refused: the text may be of another event by now, it is made again. */
@@ -533,7 +328,7 @@ static int record_look(struct encoding *e, const struct event *ev)
     if (p->direct)
         fault = record_check(&ev->record->plan, ev->data, ev->len);
     else
-        (void)record_row(e, ev, &fault);
+        (void)projection_row(e, ev, &fault);
     return fault.what == RECORD_GOOD ? 0 : record_refused(e, ev, fault);
 }
 
@@ -541,7 +336,7 @@ void encoding_cells(const struct encoding *e, const struct event *ev)
 {
     struct record_fault fault;
 
-    INVARIANT(record_row(e, ev, &fault) == 0);      /* the look has checked it */
+    INVARIANT(projection_row(e, ev, &fault) == 0);      /* the look has checked it */
 }
 
 /* --- objects ------------------------------------------------------------------------------ */
@@ -660,7 +455,7 @@ static int object_look(struct encoding *e, const struct event *ev, bool first)
     }
     if (e->checker && ev->kind == SHM_KIND_JSON && !rows
         && json_classify(e->checker, (const char *)ev->data, ev->len) != JSON_CLASS_OBJECT)
-        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "it is no JSON object");
+        return encoding_refuse(e, ENCODING_PROCESSING_FAILED, "%s", "it is no JSON object");
     if (e->row) {
         enum json_row_result result = json_row_take(e->row, e->object, e->object_len, e->cells);
 
@@ -683,7 +478,8 @@ static int frame_look(struct encoding *e, const struct event *ev)
     if (ev->kind != SHM_KIND_RECORD)
         return 0;
     if (!ev->record)
-        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "the record's type is not known");
+        return encoding_refuse(e, ENCODING_PROCESSING_FAILED, "%s",
+                               "the record's type is not known");
     fault = record_check(&ev->record->plan, ev->data, ev->len);
     return fault.what == RECORD_GOOD ? 0 : record_refused(e, ev, fault);
 }
@@ -704,8 +500,8 @@ int encoding_look(struct encoding *e, const struct event *ev, bool first)
     if (e->set->framing == SETTINGS_FRAMING_FRAMES)
         return frame_look(e, ev);
     if (e->set->framing == SETTINGS_FRAMING_REFUSED)
-        return refuse(e, ENCODING_PROCESSING_FAILED, "%s", "its stream is not configured, and "
-                      "auto_create_streams is no");
+        return encoding_refuse(e, ENCODING_PROCESSING_FAILED, "%s", "its stream is not configured, "
+                               "and auto_create_streams is no");
     r = record ? record_look(e, ev) : object_look(e, ev, first);
     if (!r && e->hidden.count > 0)
         r = partition_key(record ? &e->record.schema : e->row_schema, e->cells,

@@ -25,11 +25,10 @@
 #include "encode/encoder.h"
 #include "encode/infer.h"
 #include "encode/json_edit.h"
-#include "encode/json_out.h"
 #include "encode/json_row.h"
 #include "encode/parquet.h"
 #include "encode/partition.h"
-#include "encode/record_type.h"
+#include "encode/projection.h"
 #include "encode/transform.h"
 #include "flow/settings.h"
 
@@ -42,18 +41,6 @@ enum encoding_error {
     ENCODING_ERROR_COUNT
 };
 extern const char *const encoding_error_names[ENCODING_ERROR_COUNT];
-
-/* Where the columns of a row come from: those of a record, or what is added. */
-struct projection {
-    uint64_t type_id;           /* of the record; 0: none yet */
-    int err;                    /* its records cannot be written so: encoding.why says it */
-    struct schema schema;       /* hidden columns first */
-    int32_t *from;              /* owned; column of the record, ADDED - index, or MISSING */
-    bool same;                  /* the record's columns and no others */
-    bool direct;                /* rows out of the records themselves: there are no cells */
-    struct json_out json;       /* of the schema */
-    struct record_text text;    /* of lines that are made so */
-};
 
 struct encoding {
     const struct output_settings *set;  /* borrowed */
@@ -110,6 +97,10 @@ int encoding_look(struct encoding *e, const struct event *ev, bool first);
 
 /* Of a record whose look found no cells to be needed, which are needed now: into encoding.cells. */
 void encoding_cells(const struct encoding *e, const struct event *ev);
+
+/* Says why the event cannot be written: `what` has one %s, for the name. Returns -EBADMSG. */
+int encoding_refuse(struct encoding *e, enum encoding_error error, const char *what,
+                    const char *name);
 
 /* Keys of the last event that would widen found columns leave these out too. */
 int encoding_infer(const struct encoding *e, const struct schema *from, struct infer *ret_infer);

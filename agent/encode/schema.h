@@ -58,6 +58,12 @@ int schema_add(struct schema *s, const char *name, size_t len, enum column_type 
 /* Index of the column, or -1. */
 int schema_find(const struct schema *s, const char *name, size_t len);
 
+/* Is there a column of this one's name? */
+static inline bool schema_has(const struct schema *s, const struct column *c)
+{
+    return schema_find(s, c->name, c->name_len) >= 0;
+}
+
 /*
  * `columns = ts timestamp, user string, amount f64`: types bool i32 i64 u64 f32 f64 string bytes
  * timestamp; names with other than [A-Za-z0-9_.-] stand in double quotes, a quote in them doubled.

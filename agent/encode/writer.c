@@ -57,11 +57,6 @@ struct writer {
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static bool has_column(const struct schema *s, const struct column *c)
-{
-    return schema_find(s, c->name, c->name_len) >= 0;
-}
-
 static bool rows(const struct encoding *e)
 {
     return e->format == ENCODING_CSV || e->format == ENCODING_PARQUET;
@@ -269,7 +264,7 @@ static int columns_find(struct writer *w)
     w->cells_found = found.count;
     r = json_row_open(&found, &w->enc->skip, flags, &w->row);
     for (uint32_t i = 0; !r && i < add->count; i++)
-        if (!has_column(&w->enc->hidden, &add->columns[i]))
+        if (!schema_has(&w->enc->hidden, &add->columns[i]))
             r = schema_add(&found, add->columns[i].name, add->columns[i].name_len,
                            (enum column_type)add->columns[i].type);
     if (!r)
@@ -290,7 +285,7 @@ static enum json_row_result object_read(struct writer *w, const uint8_t *object,
     uint32_t at = w->cells_found;
 
     for (uint32_t i = 0; i < add->count; i++)
-        if (!has_column(&w->enc->hidden, &add->columns[i]))
+        if (!schema_has(&w->enc->hidden, &add->columns[i]))
             w->cells[at++] = w->enc->transform.cells[i];
     return result;
 }

@@ -1,13 +1,10 @@
 /*
- * loop: io_uring behind loop.h. No other file includes liburing.
+ * loop: io_uring behind loop.h.
  *
- * An operation is described in its own arg[] when it is prepared and waits in the `prepared` queue;
- * it becomes an SQE when the submission queue and the bound on operations in the kernel have room.
- * So nothing is ever dropped, the completion queue cannot overflow, and preparing cannot fail.
- *
- *   arg[0] code    arg[1] descriptor    arg[2] buffer or name    arg[3] length or second directory
- *   arg[4] offset, second name, or the buffer received
- *   arg[5] result; while a poll or a receive is under way: the one before it
+ * An operation is described in its own arg[] (op.h) when it is prepared and waits in the `prepared`
+ * queue; it becomes an SQE when the submission queue and the bound on operations in the kernel have
+ * room. So nothing is ever dropped, the completion queue cannot overflow, and preparing cannot
+ * fail.
  *
  * Owns:   the io_uring, the eventfd of loop_wake(); borrows operations, buffers, descriptors.
  * Thread: the one that opened it; loop_wake() from any.
@@ -16,39 +13,22 @@
 #include "io/loop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <liburing.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/invariant.h"
 #include "io/clock.h"
 #include "io/fixed.h"
+#include "io/op.h"
 #include "io/provided.h"
+#include "io/uring.h"
 #include "io/worker.h"
 
 #define NS_PER_S 1000000000ULL
-
-enum op_code {
-    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL,
-    OP_RECEIVE, OP_COUNT,
-    OP_WORK                     /* the worker's, not the kernel's */
-};
-
-static const int opcodes[] = {
-    [OP_READ] = IORING_OP_READ,         [OP_WRITE] = IORING_OP_WRITE,
-    [OP_SYNC] = IORING_OP_FSYNC,        [OP_DATASYNC] = IORING_OP_FSYNC,
-    [OP_RENAME] = IORING_OP_RENAMEAT,   [OP_LINK] = IORING_OP_LINKAT,
-    [OP_UNLINK] = IORING_OP_UNLINKAT,   [OP_POLL] = IORING_OP_POLL_ADD,
-    [OP_RECEIVE] = IORING_OP_RECV,
-};
-_Static_assert(sizeof(opcodes) / sizeof(opcodes[0]) == OP_COUNT, "one opcode per code");
 
 /* One read(2) or write(2) takes less than 2 GiB; what is longer completes short. */
 #define TRANSFER_BYTES_MAX (1U << 30)
@@ -109,12 +89,6 @@ static struct io_op *queue_pop(struct op_queue *queue)
     return op;
 }
 
-/* May it never end by itself? */
-static bool op_waits(const struct io_op *op)
-{
-    return op->arg[0] == OP_POLL || op->arg[0] == OP_RECEIVE;
-}
-
 static void polls_add(struct io_loop *loop, struct io_op *op)
 {
     op->next = loop->polls;
@@ -136,96 +110,10 @@ static void polls_remove(struct io_loop *loop, struct io_op *op)
         op->next->arg[5] = (uint64_t)(uintptr_t)before;
 }
 
-/* kernel.io_uring_disabled: '1' and '2' forbid; kernels before 6.6 don't have it. */
-static int disabled_level(void)
-{
-    FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-    int c = f != NULL ? fgetc(f) : EOF;
-
-    if (f != NULL)
-        fclose(f);
-    return c == EOF ? '0' : c;
-}
-
-/* Why this host does not let us have a ring, and what to do about it. */
-static int explain_refusal(int err, struct errmsg *msg)
-{
-    if (err == -ENOSYS)
-        return errmsg_set(msg, err, "io_uring is not to be had: this kernel lacks it or a sandbox "
-                          "hides it; run on Linux 6.1 or later with CONFIG_IO_URING");
-    if (err == -EPERM && disabled_level() != '0')
-        return errmsg_set(msg, err, "io_uring is not to be had: kernel.io_uring_disabled is %c; "
-                          "run `sysctl kernel.io_uring_disabled=0` (at 1, members of "
-                          "kernel.io_uring_group may use it too)", disabled_level());
-    if (err == -EPERM)
-        return errmsg_set(msg, err, "io_uring is not to be had: a seccomp profile forbids it (as "
-                          "Docker's default does); allow io_uring_setup, io_uring_enter and "
-                          "io_uring_register, for instance with --security-opt seccomp=PROFILE");
-    if (err == -ENOMEM) {
-        struct rlimit lim = {0, 0};
-
-        if (getrlimit(RLIMIT_MEMLOCK, &lim) != 0)
-            lim.rlim_cur = 0;
-        return errmsg_set(msg, err, "io_uring is not to be had: no memory for its queues under the "
-                          "locked-memory limit of %llu bytes; raise it (`ulimit -l`, "
-                          "LimitMEMLOCK=) to 8 MiB or more",
-                          (unsigned long long)lim.rlim_cur);
-    }
-    return errmsg_set(msg, err, "io_uring is not to be had: %s", strerror(-err));
-}
-
-/*
- * The newest set-up this kernel takes; older kernels refuse flags they don't know by -EINVAL. The
- * ring is made disabled, for it belongs to the thread that enables it, not to its maker.
- */
-static int setup_ring(struct io_loop *loop, unsigned entries)
-{
-    static const unsigned flags[] = {
-        IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-            IORING_SETUP_TASKRUN_FLAG,
-        0,
-    };
-    int rc = -EINVAL;
-
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && rc == -EINVAL; i++) {
-        struct io_uring_params params;
-
-        memset(&params, 0, sizeof(params));
-        params.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-                       IORING_SETUP_R_DISABLED;
-        params.cq_entries = 4 * entries;
-        rc = io_uring_queue_init_params(entries, &loop->ring, &params);
-        if (rc == 0) {
-            loop->deferred = (params.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
-            loop->entries = params.sq_entries;
-            loop->kernel_max = params.cq_entries - RESERVED_CQES;
-            if (!(params.features & IORING_FEAT_EXT_ARG) ||
-                !(params.features & IORING_FEAT_NODROP)) {
-                io_uring_queue_exit(&loop->ring);
-                return -ENOSYS;
-            }
-        }
-    }
-    return rc;
-}
-
-static int probe_opcodes(struct io_loop *loop)
-{
-    struct io_uring_probe *probe = io_uring_get_probe_ring(&loop->ring);
-
-    if (probe == NULL)
-        return -ENOMEM;
-    /* The others are older than what setup_ring() asks for. */
-    for (int i = 0; i < OP_COUNT; i++)
-        loop->supported[i] = i < OP_RENAME || i > OP_UNLINK ||
-                             io_uring_opcode_supported(probe, opcodes[i]);
-    io_uring_free_probe(probe);
-    return 0;
-}
-
 int loop_open(unsigned entries, struct io_loop **ret_loop, struct errmsg *err)
 {
     struct io_loop *loop = calloc(1, sizeof(*loop));
+    struct io_uring_params params;
     int rc;
 
     INVARIANT(entries >= 1);
@@ -233,12 +121,15 @@ int loop_open(unsigned entries, struct io_loop **ret_loop, struct errmsg *err)
         return errmsg_set(err, -ENOMEM, "out of memory");
     queue_init(&loop->prepared);
     queue_init(&loop->completed);
-    rc = setup_ring(loop, entries);
+    rc = uring_open(entries, &loop->ring, &params, err);
     if (rc < 0) {
         free(loop);
-        return explain_refusal(rc, err);
+        return rc;
     }
-    rc = probe_opcodes(loop);
+    loop->deferred = (params.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+    loop->entries = params.sq_entries;
+    loop->kernel_max = params.cq_entries - RESERVED_CQES;
+    rc = op_probe(&loop->ring, loop->supported);
     if (rc < 0) {
         errmsg_set(err, rc, "io_uring: the probe of its operations failed: %s", strerror(-rc));
         goto fail;
@@ -299,73 +190,6 @@ void loop_wake(struct io_loop *loop)
     errno = saved;
 }
 
-static void sqe_fill(const struct io_loop *loop, struct io_uring_sqe *sqe, const struct io_op *op)
-{
-    int fd = (int)op->arg[1], slot;
-    void *first = (void *)(uintptr_t)op->arg[2];
-    const char *second = (const char *)(uintptr_t)op->arg[4];
-
-    switch ((enum op_code)op->arg[0]) {
-    case OP_READ:
-        io_uring_prep_read(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
-        break;
-    case OP_WRITE:
-        slot = fixed_find(&loop->fixed, first, (size_t)op->arg[3]);
-        if (slot >= 0)
-            io_uring_prep_write_fixed(sqe, fd, first, (unsigned)op->arg[3], op->arg[4], slot);
-        else
-            io_uring_prep_write(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
-        break;
-    case OP_SYNC:
-    case OP_DATASYNC:
-        io_uring_prep_fsync(sqe, fd, op->arg[0] == OP_SYNC ? 0 : IORING_FSYNC_DATASYNC);
-        break;
-    case OP_RENAME:
-        io_uring_prep_renameat(sqe, fd, first, (int)op->arg[3], second, RENAME_NOREPLACE);
-        break;
-    case OP_LINK:
-        io_uring_prep_linkat(sqe, fd, first, (int)op->arg[3], second, 0);
-        break;
-    case OP_UNLINK:
-        io_uring_prep_unlinkat(sqe, fd, first, 0);
-        break;
-    case OP_POLL:
-        io_uring_prep_poll_add(sqe, fd, POLLIN);
-        break;
-    case OP_RECEIVE:
-        if (loop->provided.ring == NULL) {
-            io_uring_prep_poll_add(sqe, fd, POLLIN);
-            break;
-        }
-        io_uring_prep_recv(sqe, fd, NULL, loop->provided.bytes, 0);
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = PROVIDED_GROUP;
-        break;
-    case OP_COUNT:
-    case OP_WORK:
-        INVARIANT(false);
-    }
-    io_uring_sqe_set_data(sqe, (void *)(uintptr_t)op);
-}
-
-/* The younger operations by a plain call, where this kernel's io_uring doesn't have them. */
-static int op_perform(const struct io_op *op)
-{
-    int fd = (int)op->arg[1], to_dir = (int)op->arg[3], rc;
-    const char *from = (const char *)(uintptr_t)op->arg[2];
-    const char *to = (const char *)(uintptr_t)op->arg[4];
-
-    INVARIANT(op->arg[0] >= OP_RENAME && op->arg[0] <= OP_UNLINK);
-    if (op->arg[0] == OP_RENAME)
-        rc = renameat2(fd, from, to_dir, to, RENAME_NOREPLACE);
-    else if (op->arg[0] == OP_LINK)
-        rc = linkat(fd, from, to_dir, to, 0);
-    else
-        rc = unlinkat(fd, from, 0);
-    return rc < 0 ? -errno : 0;
-}
-
 /* The present thread becomes the ring's, once. */
 static int ring_enable(struct io_loop *loop)
 {
@@ -406,7 +230,7 @@ static void fill_submission(struct io_loop *loop)
         queue_pop(&loop->prepared);
         loop->prepared_ops--;
         loop->kernel_ops++;
-        sqe_fill(loop, sqe, op);
+        op_fill(op, &loop->fixed, &loop->provided, sqe);
         if (op_waits(op))
             polls_add(loop, op);
     }

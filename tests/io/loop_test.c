@@ -1,101 +1,22 @@
 /*
- * loop_test: loop.h over the kernel: its contract, and what only real processes can show: refusals
- * of io_uring, wakes from threads and signal handlers, an unprivileged user's limits.
+ * loop_test: loop.h over the kernel: its contract, and what only real processes can show: wakes
+ * from threads and signal handlers, an unprivileged user's limits.
  *
  * Owns:   nothing.
  * Thread: the test's, and one that wakes it.
  */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "io/in_child.h"
 #include "io/loop_contract.h"
 #include "io/real_dirs.h"
 
 #define HOUR_NS (3600ULL * 1000000000ULL)
-
-/* Runs check in a process of its own: 0 when it returned true, else what went wrong with it. */
-static int in_child(bool (*check)(void))
-{
-    int status = -1;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(check() ? 0 : 1);
-    assert_true(pid > 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
-
-static bool forbid_io_uring(uint32_t err)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = {sizeof(filter) / sizeof(filter[0]), filter};
-
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
-}
-
-static bool is_refused(uint32_t forbidden_by, int want, const char *reason)
-{
-    struct io_loop *loop = NULL;
-    struct errmsg err = {""};
-    int rc;
-
-    if (!forbid_io_uring(forbidden_by)) {
-        fprintf(stderr, "no seccomp filter: %s\n", strerror(errno));
-        return false;
-    }
-    rc = loop_open(8, &loop, &err);
-    if (rc == want && strstr(err.text, reason) != NULL)
-        return true;
-    fprintf(stderr, "refused by %u: %d, '%s'\n", forbidden_by, rc, err.text);
-    return false;
-}
-
-static bool refused_by_seccomp(void)
-{
-    return is_refused(EPERM, -EPERM, "seccomp");
-}
-
-static bool refused_by_kernel(void)
-{
-    return is_refused(ENOSYS, -ENOSYS, "6.1");
-}
-
-static bool refused_by_memlock(void)
-{
-    return is_refused(ENOMEM, -ENOMEM, "ulimit -l");
-}
-
-static void a_refusal_names_its_reason_and_remedy(void **state)
-{
-    char level = '0';
-    FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-
-    (void)state;
-    if (f != NULL) {
-        level = (char)fgetc(f);
-        fclose(f);
-    }
-    /* With the sysctl set every other test here fails first, with its name in the text. */
-    assert_int_equal(level, '0');
-    assert_int_equal(in_child(refused_by_seccomp), 0);
-    assert_int_equal(in_child(refused_by_kernel), 0);
-    assert_int_equal(in_child(refused_by_memlock), 0);
-}
 
 static bool writes_unprivileged(void)
 {
@@ -246,7 +167,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_CONTRACT_TESTS(real_dirs_setup, real_dirs_teardown),
-        REAL(a_refusal_names_its_reason_and_remedy),
         REAL(works_for_an_ordinary_user_with_8_mib_of_locked_memory),
         REAL(another_thread_ends_the_wait),
         REAL(a_signal_handler_ends_the_wait_and_keeps_errno),

@@ -9,20 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include <openssl/evp.h>
 
 #include "base/crc32c.h"
 #include "base/invariant.h"
-#include "sink/sigv4.h"
 #include "sink/xml.h"
+#include "support/s3_asked.h"
 
 enum {
     UPLOADS_MAX = 256,
     PARTS_MAX = 10000,
-    META_MAX = 10,
-    SKEW_S_MAX = 15 * 60
+    META_MAX = 10
 };
 
 struct meta {
@@ -61,19 +57,6 @@ struct s3_model {
         bool always;
     } fails[S3_MODEL_OP_COUNT];
     char trace[1024], told[1024];
-};
-
-/* A request, taken apart. */
-struct ask {
-    enum s3_model_op op;
-    char key[S3_MODEL_KEY_MAX], upload_id[64];
-    uint32_t part;
-    bool conditional;
-    const struct request *r;
-    const uint8_t *body;
-    size_t len;
-    uint64_t utc_s;
-    struct s3_model_answer *a;
 };
 
 static uint64_t random_next(struct s3_model *m)
@@ -175,63 +158,18 @@ static void append(struct bytes *to, const void *data, size_t len)
     INVARIANT(r == 0);
 }
 
-/* --- answers -------------------------------------------------------------------------------- */
-
-static void answer_header(struct s3_model_answer *a, const char *name, const char *value)
-{
-    char *at = a->text + a->text_len;
-    size_t len = strlen(name) + strlen(value) + 2;
-
-    INVARIANT(a->text_len + len <= sizeof(a->text) && a->reply.headers_count < 24);
-    memcpy(at, name, strlen(name) + 1);
-    memcpy(at + strlen(name) + 1, value, strlen(value) + 1);
-    a->headers[a->reply.headers_count++] = (struct request_header){at, at + strlen(name) + 1};
-    a->text_len += len;
-}
-
-static void answer_status(struct ask *q, unsigned status)
-{
-    struct s3_model_answer *a = q->a;
-    time_t utc_s = (time_t)q->utc_s;
-    char date[64];
-    struct tm tm;
-
-    bytes_clear(&a->body);
-    a->text_len = 0;
-    a->reply = (struct reply){.status = status, .headers = a->headers};
-    (void)gmtime_r(&utc_s, &tm);
-    (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    answer_header(a, "Date", date);
-}
-
-static void answer_text(struct ask *q, unsigned status, const char *text)
-{
-    answer_status(q, status);
-    if (q->op != S3_MODEL_HEAD)
-        append(&q->a->body, text, strlen(text));
-}
-
-static void answer_error(struct ask *q, unsigned status, const char *code)
-{
-    char text[256];
-
-    (void)snprintf(text, sizeof(text), "<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>"
-                   "m</Message><RequestId>R</RequestId></Error>", code);
-    answer_text(q, status, text);
-}
-
 /* --- operations ----------------------------------------------------------------------------- */
 
-static void store_refuse(struct s3_model *m, struct ask *q, bool *ret_refused)
+static void store_refuse(struct s3_model *m, struct s3_asked *q, bool *ret_refused)
 {
     *ret_refused = q->conditional && (!m->conditional || object_find(m, q->key));
     if (*ret_refused && !m->conditional)
-        answer_error(q, 501, "NotImplemented");
+        s3_asked_error(q, 501, "NotImplemented");
     else if (*ret_refused)
-        answer_error(q, 412, "PreconditionFailed");
+        s3_asked_error(q, 412, "PreconditionFailed");
 }
 
-static void on_put(struct s3_model *m, struct ask *q)
+static void on_put(struct s3_model *m, struct s3_asked *q)
 {
     struct object *o;
     bool refused;
@@ -242,37 +180,37 @@ static void on_put(struct s3_model *m, struct ask *q)
     o = object_make(m, q->key);
     append(&o->data, q->body, q->len);
     o->meta_count = meta_keep(q->r, o->meta);
-    answer_text(q, 200, "");
-    answer_header(q->a, "ETag", "\"put\"");
+    s3_asked_text(q, 200, "");
+    s3_asked_header(q, "ETag", "\"put\"");
 }
 
-static void on_head(struct s3_model *m, struct ask *q)
+static void on_head(struct s3_model *m, struct s3_asked *q)
 {
     struct object *o = object_find(m, q->key);
     char len[24];
 
-    answer_status(q, o ? 200 : 404);
+    s3_asked_status(q, o ? 200 : 404);
     if (!o)
         return;
     (void)snprintf(len, sizeof(len), "%zu", o->data.len);
-    answer_header(q->a, "Content-Length", len);
+    s3_asked_header(q, "Content-Length", len);
     for (uint32_t i = 0; i < o->meta_count; i++)
-        answer_header(q->a, o->meta[i].name, o->meta[i].value);
+        s3_asked_header(q, o->meta[i].name, o->meta[i].value);
 }
 
-static void list_append(struct ask *q, const char *key, const char *id)
+static void list_append(struct s3_asked *q, const char *key, const char *id)
 {
     char text[512];
 
     (void)snprintf(text, sizeof(text), "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>",
                    key, id);
-    append(&q->a->body, text, strlen(text));
+    s3_asked_append(q, text, strlen(text));
 }
 
 /* The prefix is in q->key. */
-static void on_list(struct s3_model *m, struct ask *q)
+static void on_list(struct s3_model *m, struct s3_asked *q)
 {
-    answer_text(q, 200, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>");
+    s3_asked_text(q, 200, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>");
     if (m->list_stale && m->aborted[0] != '\0')
         list_append(q, q->key, m->aborted);
     for (size_t i = 0; i < UPLOADS_MAX; i++) {
@@ -281,10 +219,10 @@ static void on_list(struct s3_model *m, struct ask *q)
         if (u->id[0] != '\0' && strncmp(u->key, q->key, strlen(q->key)) == 0)
             list_append(q, u->key, u->id);
     }
-    append(&q->a->body, "</ListMultipartUploadsResult>", 29);
+    s3_asked_append(q, "</ListMultipartUploadsResult>", 29);
 }
 
-static void on_create(struct s3_model *m, struct ask *q)
+static void on_create(struct s3_model *m, struct s3_asked *q)
 {
     struct upload *u = upload_make(m, q->key);
     char text[256];
@@ -292,10 +230,10 @@ static void on_create(struct s3_model *m, struct ask *q)
     u->meta_count = meta_keep(q->r, u->meta);
     (void)snprintf(text, sizeof(text), "<InitiateMultipartUploadResult><UploadId>%s</UploadId>"
                    "</InitiateMultipartUploadResult>", u->id);
-    answer_text(q, 200, text);
+    s3_asked_text(q, 200, text);
 }
 
-static void on_part(struct ask *q, struct upload *u)
+static void on_part(struct s3_asked *q, struct upload *u)
 {
     struct part *part;
 
@@ -306,8 +244,8 @@ static void on_part(struct ask *q, struct upload *u)
     bytes_clear(&part->data);
     append(&part->data, q->body, q->len);
     (void)snprintf(part->etag, sizeof(part->etag), "\"%08x\"", crc32c(0, q->body, q->len));
-    answer_text(q, 200, "");
-    answer_header(q->a, "ETag", part->etag);
+    s3_asked_text(q, 200, "");
+    s3_asked_header(q, "ETag", part->etag);
 }
 
 struct completion {
@@ -334,7 +272,7 @@ static int on_listed_part(void *ctx)
     return 0;
 }
 
-static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
+static void on_complete(struct s3_model *m, struct s3_asked *q, struct upload *u)
 {
     struct completion c = {.u = u, .part_bytes_min = m->part_bytes_min,
                            .checksums = m->checksums};
@@ -353,7 +291,8 @@ static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
     r = xml_read((const char *)q->body, q->len, fields, 3, "CompleteMultipartUpload/Part",
                  on_listed_part, &c);
     if (r != 0 || c.count == 0) {
-        answer_error(q, 400, r == 2 ? "EntityTooSmall" : r == 1 ? "InvalidPart" : "MalformedXML");
+        s3_asked_error(q, 400, r == 2 ? "EntityTooSmall"
+                               : r == 1 ? "InvalidPart" : "MalformedXML");
         return;
     }
     o = object_make(m, q->key);
@@ -362,16 +301,16 @@ static void on_complete(struct s3_model *m, struct ask *q, struct upload *u)
     memcpy(o->meta, u->meta, sizeof(o->meta));
     o->meta_count = u->meta_count;
     upload_drop(u);
-    answer_text(q, 200, "<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag>"
-                "</CompleteMultipartUploadResult>");
+    s3_asked_text(q, 200, "<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag>"
+                  "</CompleteMultipartUploadResult>");
 }
 
-static void on_upload_op(struct s3_model *m, struct ask *q)
+static void on_upload_op(struct s3_model *m, struct s3_asked *q)
 {
     struct upload *u = upload_find(m, q->key, q->upload_id);
 
     if (q->upload_id[0] == '\0' || !u) {
-        answer_error(q, 404, "NoSuchUpload");
+        s3_asked_error(q, 404, "NoSuchUpload");
     } else if (q->op == S3_MODEL_PART) {
         on_part(q, u);
     } else if (q->op == S3_MODEL_COMPLETE) {
@@ -379,11 +318,11 @@ static void on_upload_op(struct s3_model *m, struct ask *q)
     } else {
         (void)snprintf(m->aborted, sizeof(m->aborted), "%s", u->id);
         upload_drop(u);
-        answer_text(q, 204, "");
+        s3_asked_text(q, 204, "");
     }
 }
 
-static void effect(struct s3_model *m, struct ask *q)
+static void effect(struct s3_model *m, struct s3_asked *q)
 {
     switch (q->op) {
     case S3_MODEL_PUT:
@@ -403,55 +342,9 @@ static void effect(struct s3_model *m, struct ask *q)
     }
 }
 
-/* --- what is refused ------------------------------------------------------------------------ */
-
-static uint64_t signed_at(const struct request *r)
-{
-    const char *date = request_header_find(r, "x-amz-date");
-    struct tm tm = {0};
-
-    INVARIANT(date && request_header_find(r, "authorization") && request_header_find(r, "host"));
-    INVARIANT(sscanf(date, "%4d%2d%2dT%2d%2d%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec) == 6);
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    return (uint64_t)timegm(&tm);
-}
-
-/* What is said of the body is true. */
-static bool body_is(const struct ask *q)
-{
-    const char *crc = request_header_find(q->r, "x-amz-checksum-crc32c");
-    const char *sha = request_header_find(q->r, "x-amz-content-sha256");
-    uint32_t value = crc32c(0, q->body, q->len);
-    uint8_t big[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-                      (uint8_t)value};
-    char text[SIGV4_HEX_BYTES];
-
-    INVARIANT(sha);
-    (void)EVP_EncodeBlock((uint8_t *)text, big, 4);
-    if (crc && strcmp(crc, text) != 0)
-        return false;
-    return strcmp(sha, SIGV4_UNSIGNED_PAYLOAD) == 0
-           || (sigv4_hash(q->body, q->len, text) == 0 && strcmp(sha, text) == 0);
-}
-
-static bool is_refused(struct ask *q)
-{
-    int64_t skew_s = (int64_t)signed_at(q->r) - (int64_t)q->utc_s;
-
-    if (skew_s > SKEW_S_MAX || skew_s < -SKEW_S_MAX)
-        answer_error(q, 403, "RequestTimeTooSkewed");
-    else if (!body_is(q))
-        answer_error(q, 400, "BadDigest");
-    else
-        return false;
-    return true;
-}
-
 /* --- faults --------------------------------------------------------------------------------- */
 
-static bool makes_sense(const struct ask *q, enum s3_model_fault fault)
+static bool makes_sense(const struct s3_asked *q, enum s3_model_fault fault)
 {
     switch (fault) {
     case S3_MODEL_DIGEST:
@@ -470,7 +363,7 @@ static bool makes_sense(const struct ask *q, enum s3_model_fault fault)
     }
 }
 
-static enum s3_model_fault fault_choose(struct s3_model *m, const struct ask *q)
+static enum s3_model_fault fault_choose(struct s3_model *m, const struct s3_asked *q)
 {
     enum s3_model_fault fault = m->fails[q->op].fault;
 
@@ -488,7 +381,7 @@ static enum s3_model_fault fault_choose(struct s3_model *m, const struct ask *q)
 }
 
 /* Instead of what the request would do. True: there is an answer. */
-static bool fault_answer(struct s3_model *m, struct ask *q, enum s3_model_fault fault)
+static bool fault_answer(struct s3_model *m, struct s3_asked *q, enum s3_model_fault fault)
 {
     static const struct {
         unsigned status;
@@ -511,82 +404,21 @@ static bool fault_answer(struct s3_model *m, struct ask *q, enum s3_model_fault 
         upload_drop(u);
     if (!errors[fault].code)
         return false;
-    answer_error(q, errors[fault].status, errors[fault].code);
+    s3_asked_error(q, errors[fault].status, errors[fault].code);
     if (fault == S3_MODEL_MOVED)
-        answer_header(q->a, "x-amz-bucket-region", "eu-west-3");
+        s3_asked_header(q, "x-amz-bucket-region", "eu-west-3");
     if (fault == S3_MODEL_SLOW_DOWN)
-        answer_header(q->a, "Retry-After", "7");
+        s3_asked_header(q, "Retry-After", "7");
     return true;
 }
 
 /* --- asking --------------------------------------------------------------------------------- */
 
-static void decode(const char *from, size_t len, char *to, size_t cap)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        char hex[3] = {0};
-        char c = from[i];
-
-        if (c == '%') {
-            memcpy(hex, from + i + 1, 2);
-            c = (char)strtoul(hex, NULL, 16);
-            i += 2;
-        }
-        INVARIANT(n + 1 < cap);
-        to[n++] = c;
-    }
-    to[n] = '\0';
-}
-
-static bool query_find(const char *query, const char *name, char *to, size_t cap)
-{
-    const char *at = query;
-
-    while ((at = strstr(at, name)) != NULL) {
-        const char *value = at + strlen(name);
-
-        if (at > query && (at[-1] == '?' || at[-1] == '&')) {
-            if (*value == '=')
-                decode(value + 1, strcspn(value + 1, "&"), to, cap);
-            return true;
-        }
-        at = value;
-    }
-    return false;
-}
-
-/* "http://host/bucket/key?query" */
-static void ask_read(struct ask *q)
-{
-    const char *path = strchr(strstr(q->r->url, "//") + 2, '/');
-    const char *key = strchr(path + 1, '/'), *query = strchr(path, '?');
-    const char *method = q->r->method;
-    char part[16] = "0", none[8];
-
-    query = query ? query : path + strlen(path);
-    if (key && key < query)
-        decode(key + 1, (size_t)(query - key - 1), q->key, sizeof(q->key));
-    (void)query_find(query, "uploadId", q->upload_id, sizeof(q->upload_id));
-    (void)query_find(query, "partNumber", part, sizeof(part));
-    (void)query_find(query, "prefix", q->key, sizeof(q->key));
-    q->part = (uint32_t)strtoul(part, NULL, 10);
-    q->conditional = request_header_find(q->r, "if-none-match") != NULL;
-    if (strcmp(method, "PUT") == 0)
-        q->op = q->part > 0 ? S3_MODEL_PART : S3_MODEL_PUT;
-    else if (strcmp(method, "POST") == 0)
-        q->op = query_find(query, "uploads", none, 8) ? S3_MODEL_CREATE : S3_MODEL_COMPLETE;
-    else
-        q->op = strcmp(method, "HEAD") == 0 ? S3_MODEL_HEAD
-                : strcmp(method, "GET") == 0 ? S3_MODEL_LIST : S3_MODEL_ABORT;
-}
-
 void s3_model_key(const struct request *r, char ret_key[static S3_MODEL_KEY_MAX])
 {
-    struct ask q = {.r = r};
+    struct s3_asked q = {.r = r};
 
-    ask_read(&q);
+    s3_asked_read(&q);
     memcpy(ret_key, q.key, S3_MODEL_KEY_MAX);
 }
 
@@ -602,10 +434,10 @@ static void trace(struct s3_model *m, enum s3_model_op op)
 bool s3_model_ask(struct s3_model *m, const struct request *r, const void *body, size_t len,
                   uint64_t utc_s, struct s3_model_answer *ret_answer)
 {
-    struct ask q = {.r = r, .body = body, .len = len, .utc_s = utc_s, .a = ret_answer};
+    struct s3_asked q = {.r = r, .body = body, .len = len, .utc_s = utc_s, .a = ret_answer};
     enum s3_model_fault fault;
 
-    ask_read(&q);
+    s3_asked_read(&q);
     trace(m, q.op);
     fault = fault_choose(m, &q);
     ret_answer->sent = len;
@@ -613,14 +445,14 @@ bool s3_model_ask(struct s3_model *m, const struct request *r, const void *body,
         ret_answer->sent = random_next(m) % (len + 1);
         return false;
     }
-    if (!fault_answer(m, &q, fault) && !is_refused(&q))
+    if (!fault_answer(m, &q, fault) && !s3_asked_refused(&q))
         effect(m, &q);
     if (fault == S3_MODEL_LOST_AFTER)
         return false;
     if (fault == S3_MODEL_500_AFTER)
-        answer_error(&q, 500, "InternalError");
+        s3_asked_error(&q, 500, "InternalError");
     if (fault == S3_MODEL_GARBAGE_AFTER)
-        answer_text(&q, 200, "<html>Welcome</html>");
+        s3_asked_text(&q, 200, "<html>Welcome</html>");
     ret_answer->reply.body = (const char *)ret_answer->body.data;
     ret_answer->reply.body_len = ret_answer->body.len;
     return true;

@@ -67,6 +67,27 @@ struct world {
 
 static const uint8_t world_uuid[16] = {1, 2, 3};
 
+/* A host on which nothing has happened yet. */
+static BUILT_UNUSED void world_init(struct world *world, uint64_t seed)
+{
+    sim_reset(seed);
+    memset(world, 0, sizeof(*world));
+    world->seed = seed;
+    world->spans_per_life = 8;
+    world->len_min = 8;
+    world->len_max = 9000;
+    world->segment_size = 2 << 20;
+}
+
+/* Spans of which two or three fill a segment. */
+static BUILT_UNUSED void world_rolls(struct world *world)
+{
+    world->spans_per_life = 4;
+    world->len_min = 1 << 20;
+    world->len_max = WAL_CHUNK_BYTES;
+    world->segment_size = 5 << 20;
+}
+
 /* The byte at a ring position. */
 static inline uint8_t world_byte(uint64_t pos)
 {

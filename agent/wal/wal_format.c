@@ -287,6 +287,56 @@ static void code_version_totals(struct codec *c, struct wal_item *it)
     code_u64s(c, it->u.version_totals.sealed_lsn, it->u.version_totals.outputs);
 }
 
+/* CHECKPOINT, and what else says how things stand, not what has happened. */
+static void code_totals(struct codec *c, struct wal_item *it)
+{
+    switch (it->type) {
+    case WAL_CHECKPOINT:
+        code_u64(c, &it->u.checkpoint.trim_lsn);
+        code_u64(c, &it->u.checkpoint.last_name_time_ns);
+        code_u32(c, &it->u.checkpoint.next_ring);
+        code_u32(c, &it->u.checkpoint.next_stream);
+        code_u64s(c, it->u.checkpoint.lost_bytes, WAL_LOST_REASON_COUNT);
+        break;
+    case WAL_CHECKPOINT_END:
+        break;
+    case WAL_STREAM_TOTALS:
+        code_u32(c, &it->u.stream_totals.stream);
+        code_u64(c, &it->u.stream_totals.accepted);
+        code_u64(c, &it->u.stream_totals.accepted_bytes);
+        code_u64(c, &it->u.stream_totals.delivered);
+        code_u64s(c, it->u.stream_totals.dropped, WAL_DROP_REASON_COUNT);
+        code_u64s(c, it->u.stream_totals.lost, WAL_LOST_REASON_COUNT);
+        break;
+    case WAL_STREAM_SOURCES:
+        code_u32(c, &it->u.stream_sources.stream);
+        code_u64s(c, it->u.stream_sources.accepted + 1, WAL_SOURCE_COUNT - 1);
+        break;
+    case WAL_PARTITION:
+        code_u32(c, &it->u.partition.stream);
+        code_u32(c, &it->u.partition.version);
+        code_count(c, &it->u.partition.output, WAL_OUTPUTS_MAX - 1);
+        code_u64(c, &it->u.partition.sealed_lsn);
+        code_partition(c, &it->u.partition.partition);
+        if (!c->err && it->u.partition.partition.len == 0)
+            c->err = -EBADMSG;
+        break;
+    case WAL_SINK_TOTALS:
+        code_u32(c, &it->u.sink_totals.stream);
+        code_str(c, &it->u.sink_totals.sink);
+        code_u64(c, &it->u.sink_totals.events);
+        code_u64(c, &it->u.sink_totals.bytes);
+        code_u64(c, &it->u.sink_totals.batches);
+        break;
+    case WAL_INTAKE_DROPS:
+        code_u32(c, &it->u.intake.ring);
+        code_u64s(c, it->u.intake.drops, SHM_DROP_COUNT);
+        break;
+    default:
+        c->err = -EBADMSG;
+    }
+}
+
 static void code_small(struct codec *c, struct wal_item *it)
 {
     switch (it->type) {
@@ -355,49 +405,8 @@ static void code_small(struct codec *c, struct wal_item *it)
     case WAL_TRIM:
         code_u64(c, &it->u.trim.lsn);
         break;
-    case WAL_CHECKPOINT:
-        code_u64(c, &it->u.checkpoint.trim_lsn);
-        code_u64(c, &it->u.checkpoint.last_name_time_ns);
-        code_u32(c, &it->u.checkpoint.next_ring);
-        code_u32(c, &it->u.checkpoint.next_stream);
-        code_u64s(c, it->u.checkpoint.lost_bytes, WAL_LOST_REASON_COUNT);
-        break;
-    case WAL_CHECKPOINT_END:
-        break;
-    case WAL_STREAM_TOTALS:
-        code_u32(c, &it->u.stream_totals.stream);
-        code_u64(c, &it->u.stream_totals.accepted);
-        code_u64(c, &it->u.stream_totals.accepted_bytes);
-        code_u64(c, &it->u.stream_totals.delivered);
-        code_u64s(c, it->u.stream_totals.dropped, WAL_DROP_REASON_COUNT);
-        code_u64s(c, it->u.stream_totals.lost, WAL_LOST_REASON_COUNT);
-        break;
-    case WAL_STREAM_SOURCES:
-        code_u32(c, &it->u.stream_sources.stream);
-        code_u64s(c, it->u.stream_sources.accepted + 1, WAL_SOURCE_COUNT - 1);
-        break;
-    case WAL_PARTITION:
-        code_u32(c, &it->u.partition.stream);
-        code_u32(c, &it->u.partition.version);
-        code_count(c, &it->u.partition.output, WAL_OUTPUTS_MAX - 1);
-        code_u64(c, &it->u.partition.sealed_lsn);
-        code_partition(c, &it->u.partition.partition);
-        if (!c->err && it->u.partition.partition.len == 0)
-            c->err = -EBADMSG;
-        break;
-    case WAL_SINK_TOTALS:
-        code_u32(c, &it->u.sink_totals.stream);
-        code_str(c, &it->u.sink_totals.sink);
-        code_u64(c, &it->u.sink_totals.events);
-        code_u64(c, &it->u.sink_totals.bytes);
-        code_u64(c, &it->u.sink_totals.batches);
-        break;
-    case WAL_INTAKE_DROPS:
-        code_u32(c, &it->u.intake.ring);
-        code_u64s(c, it->u.intake.drops, SHM_DROP_COUNT);
-        break;
     default:
-        c->err = -EBADMSG;
+        code_totals(c, it);
     }
 }
 

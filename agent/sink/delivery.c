@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "io/clock.h"
 #include "sink/delivery_job.h"
+#include "sink/delivery_sink.h"
 #include "sink/remote_settings.h"
 
 #define FAILING_NS (10 * RETRY_SECOND_NS)
@@ -69,103 +70,11 @@ static void unlock(struct delivery *d)
 
 /* --- sinks ---------------------------------------------------------------------------------- */
 
-static const struct remote_kind *kind_of(enum target_type type)
-{
-    switch (type) {
-    case TARGET_S3:
-        return &s3_kind;
-    case TARGET_FIREHOSE:
-        return &firehose_kind;
-    default:
-        INVARIANT(type == TARGET_HTTP);
-        return &web_kind;
-    }
-}
-
 static struct remote_sink *sink_find(struct remote_sink *sinks, const char *name)
 {
     while (sinks && strcmp(sinks->set.name, name) != 0)
         sinks = sinks->next;
     return sinks;
-}
-
-/* Its jobs go on in another one, or nowhere. */
-static void sink_close(struct remote_sink *sink, uint64_t now_ns)
-{
-    for (struct remote_job *job = sink->jobs; job; job = job->next)
-        delivery_job_drop(job, now_ns);
-    http_call_cancel(&sink->ask);
-    http_call_fini(&sink->ask);
-    if (sink->kind->close)
-        sink->kind->close(sink);
-    credentials_close(sink->credentials);
-    sigv4_fini(&sink->sign);
-    remote_settings_free(sink->settings);
-    free(sink);
-}
-
-static struct remote_sink *sink_open(struct delivery *d, const struct remote_settings *set,
-                                     uint64_t now_ns, struct errmsg *err)
-{
-    struct retry_limits limits = {set->backoff_max_ns, set->in_flight_max};
-    struct remote_sink *sink = calloc(1, sizeof(*sink));
-    int r = sink ? remote_settings_copy(set, 1, &sink->settings) : -ENOMEM;
-
-    if (r) {
-        free(sink);
-        errmsg_set(err, r, "no memory");
-        return NULL;
-    }
-    memcpy(&sink->set, remote_settings_get(sink->settings, 0), sizeof(sink->set));
-    sink->kind = kind_of(set->type);
-    sink->delivery = d;
-    retry_init(&sink->retry, &limits, now_ns);
-    if (sink->kind->signs) {
-        struct credentials_config config = sink->set.cloud;
-
-        /* A service of one's own has no region that the instance metadata could know. */
-        config.region_wanted = sink->kind->region_wanted && sink->set.s3.set.endpoint[0] == '\0';
-        r = credentials_open(&config, now_ns, &sink->credentials, err);
-    }
-    if (!r && sink->kind->open)
-        r = sink->kind->open(sink, err);
-    if (!r)
-        return sink;
-    credentials_close(sink->credentials);
-    remote_settings_free(sink->settings);
-    free(sink);
-    return NULL;
-}
-
-static bool sink_bad(const struct remote_sink *sink, uint64_t now_ns)
-{
-    struct credentials_status keys;
-
-    if (sink->jobs_count == 0)
-        return false;
-    if (sink->credentials) {
-        credentials_look(sink->credentials, now_ns, &keys);
-        if (!keys.usable && keys.error[0])
-            return true;
-    }
-    return sink->retry.failures >= 2 || sink->retry.open || sink->retry.rejected > 0;
-}
-
-/* Jobs of the old one begin anew in the new one: an earlier attempt may have got anywhere. */
-static void jobs_move(struct remote_sink *from, struct remote_sink *to, uint64_t now_ns)
-{
-    for (struct remote_job *job = from->jobs; job; job = job->next) {
-        job->resumed |= job->begun;
-        delivery_job_drop(job, now_ns);
-        job->at = to;
-    }
-    to->jobs = from->jobs;
-    to->jobs_count = from->jobs_count;
-    to->duplicates = from->duplicates;
-    to->retry.retries = from->retry.retries;
-    to->failing = from->failing;
-    from->jobs = NULL;
-    from->jobs_count = 0;
 }
 
 /* What has not changed, and works, is not disturbed. */
@@ -184,18 +93,19 @@ static void sinks_configure(struct delivery *d, const struct remote_settings_cop
             ;
         if (before)
             *at = before->next;
-        if (before && (!remote_settings_equal(&before->set, set) || sink_bad(before, now_ns))) {
-            sink = sink_open(d, set, now_ns, &err);
+        if (before && (!remote_settings_equal(&before->set, set)
+                       || delivery_sink_bad(before, now_ns))) {
+            sink = delivery_sink_open(d, set, now_ns, &err);
             if (sink) {
-                jobs_move(before, sink, now_ns);
-                sink_close(before, now_ns);
+                delivery_sink_inherit(sink, before, now_ns);
+                delivery_sink_close(before, now_ns);
             } else {
                 log_error("sink '%s': %s; it goes on as it was configured before", set->name,
                           err.text);
                 sink = before;
             }
         } else if (!before) {
-            sink = sink_open(d, set, now_ns, &err);
+            sink = delivery_sink_open(d, set, now_ns, &err);
             if (!sink)
                 log_error("sink '%s': %s", set->name, err.text);
         }
@@ -217,130 +127,23 @@ static void sinks_configure(struct delivery *d, const struct remote_settings_cop
             job->next = d->lost;
             d->lost = job;
         }
-        sink_close(sink, now_ns);
-    }
-}
-
-/* --- credentials ---------------------------------------------------------------------------- */
-
-static void on_ask(struct http_call *call)
-{
-    struct remote_sink *sink = call->ctx;
-
-    sink->asking = REMOTE_ASK_ANSWERED;
-    sink->delivery->look = true;
-}
-
-static void ask_take(struct remote_sink *sink, const struct credentials_turn *turn)
-{
-    struct http_call *call = &sink->ask;
-    struct reply reply = {
-        .status = call->status,
-        .body = (const char *)call->answer.data,
-        .body_len = call->answer.len,
-    };
-
-    sink->asking = REMOTE_ASK_NO;
-    if (call->result == 0)
-        credentials_reply(sink->credentials, turn, &reply);
-    else
-        credentials_no_reply(sink->credentials, turn, call->err.text);
-    if (call->answer.len > 0)
-        explicit_bzero(call->answer.data, call->answer.len);
-    http_call_fini(call);
-}
-
-static void ask_send(struct delivery *d, struct remote_sink *sink,
-                     const struct credentials_ask *ask, const struct credentials_turn *turn)
-{
-    uint32_t count = ask->request.headers_count;
-
-    for (uint32_t i = 0; i < count; i++)
-        sink->ask_headers[i] = (struct http_header){ask->request.headers[i].name,
-                                                    ask->request.headers[i].value};
-    sink->ask = (struct http_call){
-        .method = ask->request.method,
-        .url = ask->request.url,
-        .headers = sink->ask_headers,
-        .headers_count = count,
-        .body = ask->body_len > 0 ? ask->body : NULL,
-        .body_fd = -1,
-        .body_len = ask->body_len,
-        .connect_timeout_ms = ask->connect_timeout_ms,
-        .stall_timeout_ms = ask->timeout_ms,
-        .answer_bytes_max = ask->reply_bytes_max,
-        .direct = ask->direct,
-        .done = on_ask,
-        .ctx = sink,
-    };
-    if (http_call_start(d->pool, &sink->ask) == 0)
-        sink->asking = REMOTE_ASK_OUT;
-    else
-        credentials_no_reply(sink->credentials, turn, sink->ask.err.text);
-}
-
-static void credentials_turn_do(struct delivery *d, struct remote_sink *sink,
-                                const struct delivery_turn *now)
-{
-    struct credentials_turn turn = {now->now_ns, now->utc_ns, delivery_random64()};
-    const struct credentials_ask *ask;
-
-    if (sink->asking == REMOTE_ASK_ANSWERED)
-        ask_take(sink, &turn);
-    /* What cannot even be sent is an answer, and has another step. */
-    for (int i = 0; i < 2 && sink->asking == REMOTE_ASK_NO; i++) {
-        ask = credentials_step(sink->credentials, &turn);
-        if (!ask)
-            break;
-        ask_send(d, sink, ask, &turn);
+        delivery_sink_close(sink, now_ns);
     }
 }
 
 /* --- what others see ------------------------------------------------------------------------ */
-
-static void status_make(const struct remote_sink *sink, uint64_t now_ns,
-                        struct delivery_status *to)
-{
-    struct retry_status retry;
-    struct credentials_status keys = {.usable = true, .source = "", .error = ""};
-
-    retry_look(&sink->retry, now_ns, &retry);
-    if (sink->credentials)
-        credentials_look(sink->credentials, now_ns, &keys);
-    *to = (struct delivery_status){
-        .state = retry.state,
-        .retries = retry.retries,
-        .duplicates = sink->duplicates,
-        .jobs = sink->jobs_count,
-        .in_flight = retry.in_flight,
-        .window = retry.window,
-        .rejected = retry.rejected,
-        .credentials_expire_utc_ns = keys.expires_utc_ns,
-    };
-    snprintf(to->credentials, sizeof(to->credentials), "%s", keys.source);
-    if (sink->jobs_count == 0)
-        return;
-    if (!keys.usable)
-        snprintf(to->waits_because, sizeof(to->waits_because), "%s",
-                 keys.error[0] ? keys.error : "credentials are being fetched");
-    else if (retry.failures > 0 || retry.rejected > 0 || retry.state >= RETRY_STATE_FAILING)
-        snprintf(to->waits_because, sizeof(to->waits_because), "%s", retry.error);
-    else if (retry.next_ns > now_ns)
-        snprintf(to->waits_because, sizeof(to->waits_because), "the service asks to wait %.0f s",
-                 (double)(retry.next_ns - now_ns) / 1e9);
-}
 
 /* Says so once each way: what comes and goes within FAILING_NS is one trouble. */
 static void say_failing(struct delivery *d, struct remote_sink *sink, uint64_t now_ns)
 {
     struct delivery_status status;
 
-    if (sink_bad(sink, now_ns)) {
+    if (delivery_sink_bad(sink, now_ns)) {
         sink->failing_ns = now_ns;
         if (sink->failing)
             return;
         sink->failing = true;
-        status_make(sink, now_ns, &status);
+        delivery_sink_status(sink, now_ns, &status);
         log_warn("back pressure: sink_error: sink '%s': %s; what waits is tried again",
                  sink->set.name, status.waits_because);
     } else if (sink->failing && now_ns - sink->failing_ns >= FAILING_NS) {
@@ -371,7 +174,7 @@ static void statuses_publish(struct delivery *d, uint64_t now_ns)
         if (i >= d->statuses_count)
             continue;
         snprintf(d->statuses[i].name, sizeof(d->statuses[i].name), "%s", sink->set.name);
-        status_make(sink, now_ns, &d->statuses[i].status);
+        delivery_sink_status(sink, now_ns, &d->statuses[i].status);
     }
     unlock(d);
     atomic_store_explicit(&d->failing, failing, memory_order_relaxed);
@@ -483,6 +286,14 @@ static void posted_take(struct delivery *d, uint64_t now_ns)
 
 /* --- the turn ------------------------------------------------------------------------------- */
 
+static void on_ask(struct http_call *call)
+{
+    struct remote_sink *sink = call->ctx;
+
+    sink->asking = REMOTE_ASK_ANSWERED;
+    sink->delivery->look = true;
+}
+
 static void on_answer(struct http_call *call)
 {
     struct remote_lane *lane = call->ctx;
@@ -491,13 +302,13 @@ static void on_answer(struct http_call *call)
     lane->job->at->delivery->look = true;
 }
 
-static void sink_turn(struct delivery *d, struct remote_sink *sink, struct delivery_turn *turn)
+static void sink_turn(struct remote_sink *sink, struct delivery_turn *turn)
 {
     struct remote_job **at = &sink->jobs, *job;
     uint64_t keys_ns;
 
     if (sink->credentials)
-        credentials_turn_do(d, sink, turn);
+        delivery_sink_keys(sink, turn);
     while ((job = *at)) {
         /* In order; but what has not begun waits for a place in the window. */
         bool over = (job->begun || sink->lanes_planned < sink->retry.window)
@@ -528,11 +339,12 @@ static void sinks_turn(struct delivery *d, uint64_t now_ns)
         .buffer = d->buffer,
         .next_ns = RETRY_NEVER_NS,
         .on_answer = on_answer,
+        .on_ask = on_ask,
     };
 
     d->look = false;
     for (struct remote_sink *sink = d->sinks; sink; sink = sink->next)
-        sink_turn(d, sink, &turn);
+        sink_turn(sink, &turn);
     while (d->lost) {
         struct remote_job *job = d->lost;
 
@@ -662,7 +474,7 @@ void delivery_close(struct delivery *d)
         struct remote_sink *sink = d->sinks;
 
         d->sinks = sink->next;
-        sink_close(sink, clock_boot_ns());
+        delivery_sink_close(sink, clock_boot_ns());
     }
     http_pool_close(d->pool);
     remote_settings_free(d->fresh);

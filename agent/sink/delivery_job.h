@@ -17,7 +17,8 @@ struct delivery_turn {
     struct http_pool *pool;
     uint8_t *buffer;                        /* DELIVERY_READ_BYTES */
     uint64_t next_ns;                       /* out: the earliest time to look again */
-    void (*on_answer)(struct http_call *call);
+    void (*on_answer)(struct http_call *call);  /* of a lane's request */
+    void (*on_ask)(struct http_call *call);     /* of one for keys; sink is its context */
 };
 
 uint64_t delivery_random64(void);

@@ -153,4 +153,5 @@ def kills(say, folder, size):
 
 
 def versions():
-    return {kind.name: kind.version() for kind in receivers.receivers() if hasattr(kind, "version")}
+    found = {kind.name: kind.version() for kind in receivers.receivers()}
+    return {name: version for name, version in found.items() if version}

@@ -56,6 +56,7 @@ class UnixHttp(http.client.HTTPConnection):
 class Receiver:
     """Lines by the Unix socket "in" to the file "out", both in the receiver's folder."""
     name = what = program = None
+    version_option = "--version"
 
     def __init__(self, folder):
         self.folder, self.process = folder, None
@@ -67,8 +68,19 @@ class Receiver:
     def there(cls):
         return cls.program is None or shutil.which(cls.program) is not None
 
+    @classmethod
+    def version(cls):
+        """Of another's program; None: it is ours, or does not run."""
+        return cls.program and version_of([cls.program, cls.version_option])
+
     def command(self):
         raise NotImplementedError
+
+    def configured(self, text):
+        """The path of its configuration, which says so."""
+        path = os.path.join(self.folder, "conf")
+        write(path, text)
+        return path
 
     def listens(self):
         # The socket of an earlier life, which was killed, is still there: only a connection tells.
@@ -140,11 +152,10 @@ class Hydrant(Receiver):
         self.settings = settings
 
     def command(self):
-        config = os.path.join(self.folder, "ini")
-        write(config, "[agent]\ndata_dir = %s/data\nshm_dir = %s\nlog_level = warn\n[intake]\n"
-              "unix = %s\n[http]\nlisten = unix:%s\n%s"
-              % (self.folder, self.shm, self.socket, self.http, self.settings))
-        return [HYDRANT, "agent", "-c", config]
+        return [HYDRANT, "agent", "-c", self.configured(
+            "[agent]\ndata_dir = %s/data\nshm_dir = %s\nlog_level = warn\n[intake]\n"
+            "unix = %s\n[http]\nlisten = unix:%s\n%s"
+            % (self.folder, self.shm, self.socket, self.http, self.settings))]
 
     def ask(self, method, path):
         connection = UnixHttp(self.http)
@@ -182,22 +193,18 @@ class HydrantRing(Hydrant):
 class Rsyslog(Receiver):
     """imptcp by a Unix socket into a queue of the ruleset's own, omfile in large batches."""
     name, what, program = "rsyslog", "imptcp, Unix stream socket, to omfile", "rsyslogd"
+    version_option = "-v"
 
     def command(self):
-        config = os.path.join(self.folder, "conf")
-        write(config, 'global(workDirectory="%s" maxMessageSize="64k")\n'
-              'module(load="imptcp" threads="1" processOnPoller="on")\n'
-              'input(type="imptcp" path="%s" unlink="on" ruleset="lines")\n'
-              'template(name="raw" type="string" string="%%rawmsg%%\\n")\n'
-              'ruleset(name="lines" queue.type="FixedArray" queue.size="100000"\n'
-              '        queue.dequeueBatchSize="4096" queue.workerThreads="1") {\n'
-              '  action(type="omfile" file="%s" template="raw" ioBufferSize="256k")\n}\n'
-              % (self.folder, self.socket, self.out))
-        return ["rsyslogd", "-n", "-f", config, "-i", os.path.join(self.folder, "pid")]
-
-    @staticmethod
-    def version():
-        return version_of(["rsyslogd", "-v"])
+        return [self.program, "-n", "-i", os.path.join(self.folder, "pid"), "-f", self.configured(
+            'global(workDirectory="%s" maxMessageSize="64k")\n'
+            'module(load="imptcp" threads="1" processOnPoller="on")\n'
+            'input(type="imptcp" path="%s" unlink="on" ruleset="lines")\n'
+            'template(name="raw" type="string" string="%%rawmsg%%\\n")\n'
+            'ruleset(name="lines" queue.type="FixedArray" queue.size="100000"\n'
+            '        queue.dequeueBatchSize="4096" queue.workerThreads="1") {\n'
+            '  action(type="omfile" file="%s" template="raw" ioBufferSize="256k")\n}\n'
+            % (self.folder, self.socket, self.out))]
 
 
 class SyslogNg(Receiver):
@@ -227,14 +234,14 @@ class SyslogNg(Receiver):
         return self.base()[1]
 
     def command(self):
-        config = os.path.join(self.folder, "conf")
-        write(config, '@version: 3.38\noptions { stats-freq(0); use-dns(no); };\n'
-              'source s { unix-stream("%s" flags(no-parse) max-connections(16)\n'
-              '  log-fetch-limit(1000) log-iw-size(160000) log-msg-size(65536)); };\n'
-              'destination d { file("%s" template("${MESSAGE}\\n") flush-lines(1000)\n'
-              '  log-fifo-size(200000)); };\n'
-              'log { source(s); destination(d); flags(flow-control); };\n'
-              % (self.socket, self.out))
+        config = self.configured(
+            '@version: 3.38\noptions { stats-freq(0); use-dns(no); };\n'
+            'source s { unix-stream("%s" flags(no-parse) max-connections(16)\n'
+            '  log-fetch-limit(1000) log-iw-size(160000) log-msg-size(65536)); };\n'
+            'destination d { file("%s" template("${MESSAGE}\\n") flush-lines(1000)\n'
+            '  log-fifo-size(200000)); };\n'
+            'log { source(s); destination(d); flags(flow-control); };\n'
+            % (self.socket, self.out))
         return [*self.base()[0], "-F", "--no-caps", "-f", config,
                 *("--%s=%s" % (option, os.path.join(self.folder, option))
                   for option in ("persist-file", "pidfile", "control"))]
@@ -261,16 +268,11 @@ class FluentBit(Receiver):
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
     def command(self):
-        config = os.path.join(self.folder, "conf")
-        write(config, "[SERVICE]\n  flush 0.2\n  log_level error\n[INPUT]\n  name tcp\n"
-              "  listen 127.0.0.1\n  port %d\n  format none\n  chunk_size 64\n  buffer_size 1024\n"
-              "  mem_buf_limit 256M\n[OUTPUT]\n  name file\n  match *\n  path %s\n  file out\n"
-              "  format template\n  template {log}\n" % (self.port, self.folder))
-        return ["fluent-bit", "-c", config]
-
-    @staticmethod
-    def version():
-        return version_of(["fluent-bit", "--version"])
+        return [self.program, "-c", self.configured(
+            "[SERVICE]\n  flush 0.2\n  log_level error\n[INPUT]\n  name tcp\n"
+            "  listen 127.0.0.1\n  port %d\n  format none\n  chunk_size 64\n  buffer_size 1024\n"
+            "  mem_buf_limit 256M\n[OUTPUT]\n  name file\n  match *\n  path %s\n  file out\n"
+            "  format template\n  template {log}\n" % (self.port, self.folder))]
 
 
 class Vector(Receiver):
@@ -278,15 +280,10 @@ class Vector(Receiver):
     name, what, program = "vector", "socket, unix_stream, to file", "vector"
 
     def command(self):
-        config = os.path.join(self.folder, "vector.toml")
-        write(config, 'data_dir = "%s"\n[sources.s]\ntype = "socket"\nmode = "unix_stream"\n'
-              'path = "%s"\n[sinks.d]\ntype = "file"\ninputs = ["s"]\npath = "%s"\n'
-              '[sinks.d.encoding]\ncodec = "text"\n' % (self.folder, self.socket, self.out))
-        return ["vector", "--quiet", "--config", config]
-
-    @staticmethod
-    def version():
-        return version_of(["vector", "--version"])
+        return [self.program, "--quiet", "--config-toml", self.configured(
+            'data_dir = "%s"\n[sources.s]\ntype = "socket"\nmode = "unix_stream"\n'
+            'path = "%s"\n[sinks.d]\ntype = "file"\ninputs = ["s"]\npath = "%s"\n'
+            '[sinks.d.encoding]\ncodec = "text"\n' % (self.folder, self.socket, self.out))]
 
 
 class Loop(Receiver):

@@ -139,25 +139,17 @@ MAKERS = {"transports": transports, "agents": agents, "kill": kill, "encoders": 
 
 # (what, metric's part, metric, ours, theirs, parameters, more is better)
 RIVALS = (
-    ("one producer, 64 B, events/s", "transports", "throughput", "ring", "unix-64k",
-     {"producers": 1, "bytes": 64}, True),
-    ("one producer, 64 B, events/s", "transports", "throughput", "ring", "boost-spsc",
-     {"producers": 1, "bytes": 64}, True),
-    ("an event of 64 B, ns", "transports", "cost_ns", "ring", "unix-64k",
-     {"producers": 1, "bytes": 64}, False),
-    ("an event of 64 B, ns", "transports", "cost_ns", "ring", "boost-spsc",
-     {"producers": 1, "bytes": 64}, False),
-    ("an event of 256 B, ns", "transports", "cost_ns", "ring", "boost-spsc",
-     {"producers": 1, "bytes": 256}, False),
-    ("an event of 1,024 B, ns", "transports", "cost_ns", "ring", "boost-spsc",
-     {"producers": 1, "bytes": 1024}, False),
-    ("latency, p50, ns", "transports", "latency_ns", "ring", "boost-spsc", {}, False),
-    ("latency, p50, ns", "transports", "latency_ns", "ring", "pipe", {}, False),
-    *(("%d B lines into files, events/s" % size, "agents", "events", ours, theirs, {"bytes": size},
-       True) for size in (200, 1023) for ours in ("hydrant, ring", "hydrant, socket")
-      for theirs in ("recv-write loop", "no agent", "rsyslog", "syslog-ng")),
-    *(("%d B lines into files, CPU" % size, "agents", "cpu", ours, theirs, {"bytes": size},
-       False) for size in (200, 1023) for ours in ("hydrant, ring", "hydrant, socket")
+    *(("one producer, 64 B, events/s", "transports", "throughput", "ring", theirs,
+       {"producers": 1, "bytes": 64}, True) for theirs in ("unix-64k", "boost-spsc")),
+    *(("an event of {:,} B, ns".format(size), "transports", "cost_ns", "ring", theirs,
+       {"producers": 1, "bytes": size}, False)
+      for size, theirs in ((64, "unix-64k"), (64, "boost-spsc"), (256, "boost-spsc"),
+                           (1024, "boost-spsc"))),
+    *(("latency, p50, ns", "transports", "latency_ns", "ring", theirs, {}, False)
+      for theirs in ("boost-spsc", "pipe")),
+    *(("%d B lines into files, %s" % (size, what), "agents", metric, ours, theirs, {"bytes": size},
+       more) for what, metric, more in (("events/s", "events", True), ("CPU", "cpu", False))
+      for size in (200, 1023) for ours in ("hydrant, ring", "hydrant, socket")
       for theirs in ("recv-write loop", "no agent", "rsyslog", "syslog-ng")),
     ("JSON lines passed through, rows/s", "encoders", "rate", "json/json", "json/copy", {}, True),
     ("direct writes, GB/s", "log", "rate", "log/writer", "log/fio", {}, True),

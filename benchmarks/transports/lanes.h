@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/errmsg.h"
 #include "benchmarks/transports/serial.h"
@@ -49,7 +50,8 @@ struct lane_writer {
 struct lane_reader {
     const struct lanes *lanes;
     struct tally tally;
-    void *state; /* of the ops */
+    uint8_t message[SERIAL_BYTES_MAX]; /* the last one, where receive() takes them */
+    void *state;                       /* of the ops */
 };
 
 struct lanes_ops {
@@ -59,7 +61,7 @@ struct lanes_ops {
     bool sleeps;         /* a look waits for events */
     bool roams;          /* has threads of its own: the kernel places them and ours as it likes */
 
-    /* NULL, but for reader_open, put and take: there is nothing to do. */
+    /* NULL, but for put and take: there is nothing to do. */
     int (*prepare)(struct lanes *l, struct errmsg *err);
     int (*writer_make)(struct lane_writer *w, struct errmsg *err);
     int (*writer_open)(struct lane_writer *w, struct errmsg *err);
@@ -71,6 +73,12 @@ struct lanes_ops {
 
     /* Looks once, at each lane, and adds what is there to the tally. 0 or -errno. */
     int (*take)(struct lane_reader *r);
+
+    /*
+     * With lanes_take_messages as take: the next message's length, its bytes in r->message.
+     * -EAGAIN: nothing is there; where the first one may be waited for, for LANES_WAIT_MS.
+     */
+    ssize_t (*receive)(struct lane_reader *r, bool first);
     void (*release)(struct lanes *l); /* after prepare(), whether it failed or not */
 };
 
@@ -80,6 +88,9 @@ struct lanes_ops {
  * faster.
  */
 enum { LANES_RELAXES_SOCKET = 400 };
+
+/* Looks for messages, an event each, until there is none or there were LANES_TAKE_MAX. */
+int lanes_take_messages(struct lane_reader *r);
 
 extern const struct lanes_ops lanes_ring, lanes_ring_untimed, lanes_ring_mapped;
 extern const struct lanes_ops lanes_unix, lanes_unix_batch, lanes_unix_sleeping, lanes_dgram,

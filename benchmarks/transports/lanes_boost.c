@@ -123,18 +123,12 @@ static int mq_put(struct lane_writer *w, uint32_t count)
     return done ? 0 : -EIO;
 }
 
-static int mq_take(struct lane_reader *r)
+static ssize_t mq_receive_one(struct lane_reader *r, bool first)
 {
-    long len = 1;
-    int rc = 0;
+    long len = boost_mq_take(r->lanes->prepared, r->message, sizeof(r->message));
 
-    for (uint32_t i = 0; rc == 0 && i < LANES_TAKE_MAX; i++) {
-        len = boost_mq_take(r->lanes->prepared, r->state, LANES_BATCH_BYTES);
-        if (len <= 0)
-            return len == 0 ? 0 : -EIO;
-        rc = len == (long)r->tally.bytes ? tally_add(&r->tally, r->state) : -EBADMSG;
-    }
-    return rc;
+    (void)first;
+    return len > 0 ? len : len == 0 ? -EAGAIN : -EIO;
 }
 
 const struct lanes_ops lanes_boost_spsc = {
@@ -152,7 +146,7 @@ const struct lanes_ops lanes_boost_mq = {
     .relaxes = LANES_RELAXES_SOCKET,
     .prepare = mq_prepare,
     .release = mq_release,
-    .reader_open = chunk_open,
     .put = mq_put,
-    .take = mq_take,
+    .take = lanes_take_messages,
+    .receive = mq_receive_one,
 };

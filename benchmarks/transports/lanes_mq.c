@@ -71,25 +71,13 @@ static int mq_put(struct lane_writer *w, uint32_t count)
     return 0;
 }
 
-static int mq_reader_open(struct lane_reader *r, struct errmsg *err)
-{
-    r->state = malloc(SERIAL_BYTES_MAX);
-    return r->state != NULL ? 0 : errmsg_set_errno(err, -ENOMEM, "message");
-}
-
-static int mq_take(struct lane_reader *r)
+static ssize_t mq_receive_one(struct lane_reader *r, bool first)
 {
     mqd_t mq = ((const struct mq_ends *)r->lanes->prepared)->read_mq;
-    int rc = 0;
+    ssize_t n = mq_receive(mq, (char *)r->message, sizeof(r->message), NULL);
 
-    for (uint32_t i = 0; rc == 0 && i < LANES_TAKE_MAX; i++) {
-        ssize_t n = mq_receive(mq, r->state, SERIAL_BYTES_MAX, NULL);
-
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        rc = n == (ssize_t)r->tally.bytes ? tally_add(&r->tally, r->state) : -EBADMSG;
-    }
-    return rc;
+    (void)first;
+    return n >= 0 ? n : -errno;
 }
 
 const struct lanes_ops lanes_mq = {
@@ -97,7 +85,7 @@ const struct lanes_ops lanes_mq = {
     .relaxes = LANES_RELAXES_SOCKET,
     .prepare = mq_prepare,
     .release = mq_release,
-    .reader_open = mq_reader_open,
     .put = mq_put,
-    .take = mq_take,
+    .take = lanes_take_messages,
+    .receive = mq_receive_one,
 };

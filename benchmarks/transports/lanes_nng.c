@@ -15,11 +15,6 @@
 
 enum { MESSAGES_WAITING = 1000 }; /* as many as ZeroMQ has by default; nng has room for none */
 
-struct nng_reader {
-    nng_socket socket;
-    uint8_t message[SERIAL_BYTES_MAX];
-};
-
 /* Codes below NNG_EINTERNAL are the library's own, not errno's. */
 static int failed(struct errmsg *err, int code, const char *what)
 {
@@ -34,18 +29,18 @@ static char *endpoint(const struct lanes *l, char text[static LANES_NAME_MAX])
 
 static int nng_reader_open(struct lane_reader *r, struct errmsg *err)
 {
-    struct nng_reader *own = malloc(sizeof(*own));
+    nng_socket *socket = malloc(sizeof(*socket));
     char text[LANES_NAME_MAX];
     int code;
 
-    r->state = own;
-    if (own == NULL)
-        return errmsg_set_errno(err, -ENOMEM, "message");
-    code = nng_pull0_open(&own->socket);
+    r->state = socket;
+    if (socket == NULL)
+        return errmsg_set_errno(err, -ENOMEM, "socket");
+    code = nng_pull0_open(socket);
     if (code == 0)
-        code = nng_socket_set_ms(own->socket, NNG_OPT_RECVTIMEO, LANES_WAIT_MS);
+        code = nng_socket_set_ms(*socket, NNG_OPT_RECVTIMEO, LANES_WAIT_MS);
     if (code == 0)
-        code = nng_listen(own->socket, endpoint(r->lanes, text), NULL, 0);
+        code = nng_listen(*socket, endpoint(r->lanes, text), NULL, 0);
     return code == 0 ? 0 : failed(err, code, "pull socket");
 }
 
@@ -77,20 +72,15 @@ static int nng_put(struct lane_writer *w, uint32_t count)
     return code == 0 ? 0 : -EIO;
 }
 
-static int nng_take(struct lane_reader *r)
+static ssize_t nng_receive(struct lane_reader *r, bool first)
 {
-    struct nng_reader *own = r->state;
-    int rc = 0;
+    size_t len = sizeof(r->message);
+    int code = nng_recv(*(const nng_socket *)r->state, r->message, &len,
+                        first ? 0 : NNG_FLAG_NONBLOCK);
 
-    for (uint32_t i = 0; rc == 0 && i < LANES_TAKE_MAX; i++) {
-        size_t len = sizeof(own->message);
-        int code = nng_recv(own->socket, own->message, &len, i == 0 ? 0 : NNG_FLAG_NONBLOCK);
-
-        if (code != 0)
-            return code == NNG_EAGAIN || code == NNG_ETIMEDOUT || code == NNG_EINTR ? 0 : -EIO;
-        rc = len == r->tally.bytes ? tally_add(&r->tally, own->message) : -EBADMSG;
-    }
-    return rc;
+    if (code != 0)
+        return code == NNG_EAGAIN || code == NNG_ETIMEDOUT || code == NNG_EINTR ? -EAGAIN : -EIO;
+    return (ssize_t)len;
 }
 
 const struct lanes_ops lanes_nng = {
@@ -100,5 +90,6 @@ const struct lanes_ops lanes_nng = {
     .writer_open = nng_writer_open,
     .reader_open = nng_reader_open,
     .put = nng_put,
-    .take = nng_take,
+    .take = lanes_take_messages,
+    .receive = nng_receive,
 };

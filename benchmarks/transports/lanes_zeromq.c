@@ -7,15 +7,9 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <zmq.h>
 
 #include "benchmarks/transports/lanes.h"
-
-struct zeromq_reader {
-    void *socket;
-    uint8_t message[SERIAL_BYTES_MAX];
-};
 
 static int failed(struct errmsg *err, const char *what)
 {
@@ -40,18 +34,14 @@ static void *socket_make(int type)
 
 static int zeromq_reader_open(struct lane_reader *r, struct errmsg *err)
 {
-    struct zeromq_reader *own = malloc(sizeof(*own));
     char text[LANES_NAME_MAX];
     int wait_ms = LANES_WAIT_MS;
 
-    r->state = own;
-    if (own == NULL)
-        return errmsg_set_errno(err, -ENOMEM, "message");
-    own->socket = socket_make(ZMQ_PULL);
-    if (own->socket == NULL)
+    r->state = socket_make(ZMQ_PULL);
+    if (r->state == NULL)
         return failed(err, "PULL socket");
-    if (zmq_setsockopt(own->socket, ZMQ_RCVTIMEO, &wait_ms, sizeof(wait_ms)) != 0 ||
-        zmq_bind(own->socket, endpoint(r->lanes, text)) != 0)
+    if (zmq_setsockopt(r->state, ZMQ_RCVTIMEO, &wait_ms, sizeof(wait_ms)) != 0 ||
+        zmq_bind(r->state, endpoint(r->lanes, text)) != 0)
         return failed(err, text);
     return 0;
 }
@@ -78,20 +68,11 @@ static int zeromq_put(struct lane_writer *w, uint32_t count)
     return 0;
 }
 
-static int zeromq_take(struct lane_reader *r)
+static ssize_t zeromq_receive(struct lane_reader *r, bool first)
 {
-    struct zeromq_reader *own = r->state;
-    int rc = 0;
+    int n = zmq_recv(r->state, r->message, sizeof(r->message), first ? 0 : ZMQ_DONTWAIT);
 
-    for (uint32_t i = 0; rc == 0 && i < LANES_TAKE_MAX; i++) {
-        int n = zmq_recv(own->socket, own->message, sizeof(own->message),
-                         i == 0 ? 0 : ZMQ_DONTWAIT);
-
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        rc = n == (int)r->tally.bytes ? tally_add(&r->tally, own->message) : -EBADMSG;
-    }
-    return rc;
+    return n >= 0 ? n : -errno;
 }
 
 const struct lanes_ops lanes_zeromq = {
@@ -101,5 +82,6 @@ const struct lanes_ops lanes_zeromq = {
     .writer_open = zeromq_writer_open,
     .reader_open = zeromq_reader_open,
     .put = zeromq_put,
-    .take = zeromq_take,
+    .take = lanes_take_messages,
+    .receive = zeromq_receive,
 };

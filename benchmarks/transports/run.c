@@ -317,7 +317,7 @@ static int consumer_run(struct peer_page *page, void *ctx, struct errmsg *err)
         return errmsg_set_errno(err, -ENOMEM, "consumer");
     r->lanes = &run->lanes;
     tally_init(&r->tally, run->opt->event_bytes, run->opt->producers);
-    rc = run->lanes.ops->reader_open(r, err);
+    rc = run->lanes.ops->reader_open != NULL ? run->lanes.ops->reader_open(r, err) : 0;
     if (rc != 0)
         return rc;
     peer_ready(page);

@@ -92,20 +92,31 @@ int ring_failed(struct ring *r, int rc);
 int ring_sleep(struct ring *r, enum shmc_pos pos, uint64_t ns);
 uint64_t ring_clock_ns(void);
 
-/* ---- stream.c, record.c ---- */
+/* ---- writer.c ---- */
 
-struct stream {
+/* What writes by a client: a stream; a record type begins with one. */
+struct writer {
     PyObject_HEAD
     struct client *client; /* owned */
-    PyObject *name;        /* owned */
+    PyObject *label;       /* owned: a stream's name, a record type's fields */
     size_t def;
 };
+
+/* Puts a type of writers into the module, "hydrant.NAME"; NULL: an exception is set. */
+PyTypeObject *writer_type_add(PyObject *module, const char *name, int size, const char *doc,
+                              PyMethodDef *methods, PyGetSetDef *getset);
+/* Declares the definition in this thread's ring first. NULL: an exception is set. */
+PyObject *writer_new(PyTypeObject *type, struct client *c, PyObject *label, size_t def);
+/* A getter. */
+PyObject *writer_label(PyObject *self, void *ignored);
+
+/* ---- stream.c, record.c ---- */
 
 int stream_module_init(PyObject *module);
 PyObject *stream_new(struct client *c, PyObject *name);
 
 int record_module_init(PyObject *module);
-PyObject *record_type_new(struct stream *s, PyObject *schema);
+PyObject *record_type_new(struct writer *stream, PyObject *schema);
 
 /* ---- json.c ---- */
 

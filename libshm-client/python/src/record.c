@@ -34,10 +34,7 @@ struct cell {
 _Static_assert(sizeof(struct cell) == 16 && offsetof(struct cell, extra) == 8, "client.c");
 
 struct record_type {
-    PyObject_HEAD
-    struct client *client; /* owned */
-    PyObject *names;       /* owned: tuple of interned str */
-    size_t def;
+    struct writer writer; /* its label: tuple of interned str */
     unsigned int count;
 };
 
@@ -177,7 +174,7 @@ static PyObject *member_get(const struct record_type *t, PyObject *record, unsig
 
     if (PyTuple_Check(record))
         return Py_NewRef(PyTuple_GetItem(record, (Py_ssize_t)i));
-    name = PyTuple_GetItem(t->names, (Py_ssize_t)i);
+    name = PyTuple_GetItem(t->writer.label, (Py_ssize_t)i);
     if (PyDict_Check(record))
         return Py_XNewRef(PyDict_GetItemWithError(record, name));
     return PyObject_GetAttr(record, name);
@@ -186,7 +183,7 @@ static PyObject *member_get(const struct record_type *t, PyObject *record, unsig
 static int fields_get(const struct record_type *t, PyObject *record, struct held *held,
                       struct cell *cells)
 {
-    const struct shmc_field *fields = t->client->defs[t->def].fields;
+    const struct shmc_field *fields = t->writer.client->defs[t->writer.def].fields;
     Py_ssize_t found = 0;
 
     if (PyTuple_Check(record) && PyTuple_Size(record) != (Py_ssize_t)t->count) {
@@ -211,7 +208,8 @@ static int fields_get(const struct record_type *t, PyObject *record, struct held
         }
     }
     if (PyDict_Check(record) && PyDict_Size(record) != found) {
-        PyErr_Format(PyExc_ValueError, "%R has keys that are no fields of %R", record, t->names);
+        PyErr_Format(PyExc_ValueError, "%R has keys that are no fields of %R", record,
+                     t->writer.label);
         return -1;
     }
     return 0;
@@ -223,13 +221,13 @@ static PyObject *cells_write(struct record_type *t, const struct cell *cells, bo
     struct ring_wait wait = {0};
 
     for (;;) {
-        struct ring *r = ring_of(t->client);
+        struct ring *r = ring_of(t->writer.client);
         uint16_t number;
         int rc;
 
         if (r == NULL)
             return NULL;
-        rc = ring_number(r, t->def, &number);
+        rc = ring_number(r, t->writer.def, &number);
         if (rc == 0)
             rc = at ? shmc_write_struct_at(r->handle, number, time_ns, cells)
                     : shmc_write_struct(r->handle, number, cells);
@@ -310,51 +308,21 @@ static PyObject *names_of(PyObject *fields)
     return names;
 }
 
-PyObject *record_type_new(struct stream *s, PyObject *schema)
+PyObject *record_type_new(struct writer *stream, PyObject *schema)
 {
     PyObject *fields = PyObject_CallFunctionObjArgs(describe, schema, NULL);
-    Py_ssize_t def = fields != NULL ? client_def(s->client, s->name, fields) : -1;
+    struct client *c = stream->client;
+    Py_ssize_t def = fields != NULL ? client_def(c, stream->label, fields) : -1;
     PyObject *names = def >= 0 ? names_of(fields) : NULL;
-    allocfunc alloc = (allocfunc)PyType_GetSlot(record_type_type, Py_tp_alloc);
     struct record_type *t = NULL;
 
-    if (names != NULL && ring_declare(s->client, (size_t)def) == 0)
-        t = (void *)alloc(record_type_type, 0);
-    if (t != NULL) {
-        t->client = (struct client *)(void *)Py_NewRef((PyObject *)s->client);
-        t->names = Py_NewRef(names);
-        t->def = (size_t)def;
+    if (names != NULL)
+        t = (void *)writer_new(record_type_type, c, names, (size_t)def);
+    if (t != NULL)
         t->count = (unsigned int)PyTuple_Size(names);
-    }
     Py_XDECREF(names);
     Py_XDECREF(fields);
     return (PyObject *)t;
-}
-
-static PyObject *record_type_names(PyObject *self, void *ignored)
-{
-    (void)ignored;
-    return Py_NewRef(((struct record_type *)(void *)self)->names);
-}
-
-static int record_type_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT((PyObject *)((struct record_type *)(void *)self)->client);
-    return 0;
-}
-
-static void record_type_dealloc(PyObject *self)
-{
-    struct record_type *t = (void *)self;
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-
-    PyObject_GC_UnTrack(self);
-    Py_XDECREF((PyObject *)t->client);
-    Py_XDECREF(t->names);
-    release(self);
-    Py_DECREF(type);
 }
 
 static PyMethodDef record_type_methods[] = {
@@ -365,29 +333,18 @@ static PyMethodDef record_type_methods[] = {
 };
 
 static PyGetSetDef record_type_getset[] = {
-    {"fields", record_type_names, NULL, NULL, NULL},
+    {"fields", writer_label, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 int record_module_init(PyObject *module)
 {
-    static PyType_Slot slots[] = {
-        {Py_tp_doc, (void *)(uintptr_t) "Typed records of a stream, which makes it."},
-        {Py_tp_dealloc, (void *)record_type_dealloc},
-        {Py_tp_traverse, (void *)record_type_traverse},
-        {Py_tp_methods, record_type_methods},
-        {Py_tp_getset, record_type_getset},
-        {0, NULL},
-    };
-    static PyType_Spec spec = {"hydrant.RecordType", sizeof(struct record_type), 0,
-                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-                                   Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                               slots};
-
     describe = function_get("hydrant._records", "describe");
     microseconds = describe != NULL ? function_get("hydrant._records", "microseconds") : NULL;
     if (microseconds == NULL)
         return -1;
-    record_type_type = type_add(module, &spec, "RecordType");
+    record_type_type = writer_type_add(module, "hydrant.RecordType", sizeof(struct record_type),
+                                       "Typed records of a stream, which makes it.",
+                                       record_type_methods, record_type_getset);
     return record_type_type == NULL ? -1 : 0;
 }

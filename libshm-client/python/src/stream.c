@@ -22,7 +22,7 @@ struct event {
 };
 
 /* Nothing of Python runs between ring_of() and the write, so the ring is still this thread's. */
-static PyObject *event_write(struct stream *s, const struct event *e)
+static PyObject *event_write(struct writer *s, const struct event *e)
 {
     struct ring_wait wait = {0};
 
@@ -45,13 +45,13 @@ static PyObject *event_write(struct stream *s, const struct event *e)
     }
 }
 
-static PyObject *text_write(struct stream *s, PyObject *text, struct event *e)
+static PyObject *text_write(struct writer *s, PyObject *text, struct event *e)
 {
     e->data = PyUnicode_AsUTF8AndSize(text, &e->len);
     return e->data != NULL ? event_write(s, e) : NULL;
 }
 
-static PyObject *bytes_write(struct stream *s, PyObject *bytes, struct event *e)
+static PyObject *bytes_write(struct writer *s, PyObject *bytes, struct event *e)
 {
     PyObject *written;
     Py_buffer view;
@@ -70,7 +70,7 @@ static PyObject *bytes_write(struct stream *s, PyObject *bytes, struct event *e)
     return written;
 }
 
-static PyObject *encoded_write(struct stream *s, PyObject *dict, struct event *e)
+static PyObject *encoded_write(struct writer *s, PyObject *dict, struct event *e)
 {
     PyObject *json = PyObject_CallFunctionObjArgs(s->client->encode, dict, NULL);
     PyObject *written = NULL;
@@ -87,7 +87,7 @@ static PyObject *encoded_write(struct stream *s, PyObject *dict, struct event *e
     return written;
 }
 
-static PyObject *dict_write(struct stream *s, PyObject *dict, struct event *e)
+static PyObject *dict_write(struct writer *s, PyObject *dict, struct event *e)
 {
     PyObject *written = NULL;
     struct json_text text;
@@ -155,7 +155,7 @@ static int write_options(PyObject *const *args, Py_ssize_t nargs, PyObject *name
 static PyObject *stream_write(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                               PyObject *names)
 {
-    struct stream *s = (void *)self;
+    struct writer *s = (void *)self;
     struct event e = {0};
 
     if ((nargs != 1 || names != NULL) && write_options(args, nargs, names, &e) < 0)
@@ -182,7 +182,6 @@ static PyObject *stream_write(PyObject *self, PyObject *const *args, Py_ssize_t 
 
 PyObject *stream_new(struct client *c, PyObject *name)
 {
-    struct stream *s;
     Py_ssize_t def;
 
     if (!PyUnicode_Check(name)) {
@@ -190,46 +189,12 @@ PyObject *stream_new(struct client *c, PyObject *name)
         return NULL;
     }
     def = client_def(c, name, NULL);
-    if (def < 0 || ring_declare(c, (size_t)def) < 0)
-        return NULL;
-    s = (void *)((allocfunc)PyType_GetSlot(stream_type, Py_tp_alloc))(stream_type, 0);
-    if (s == NULL)
-        return NULL;
-    s->client = (struct client *)(void *)Py_NewRef((PyObject *)c);
-    s->name = Py_NewRef(name);
-    s->def = (size_t)def;
-    return (PyObject *)s;
+    return def >= 0 ? writer_new(stream_type, c, name, (size_t)def) : NULL;
 }
 
 static PyObject *stream_record_type(PyObject *self, PyObject *schema)
 {
-    return record_type_new((struct stream *)(void *)self, schema);
-}
-
-static PyObject *stream_name(PyObject *self, void *ignored)
-{
-    (void)ignored;
-    return Py_NewRef(((struct stream *)(void *)self)->name);
-}
-
-static int stream_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT((PyObject *)((struct stream *)(void *)self)->client);
-    return 0;
-}
-
-static void stream_dealloc(PyObject *self)
-{
-    struct stream *s = (void *)self;
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-
-    PyObject_GC_UnTrack(self);
-    Py_XDECREF((PyObject *)s->client);
-    Py_XDECREF(s->name);
-    release(self);
-    Py_DECREF(type);
+    return record_type_new((struct writer *)(void *)self, schema);
 }
 
 static PyMethodDef stream_methods[] = {
@@ -243,29 +208,18 @@ static PyMethodDef stream_methods[] = {
 };
 
 static PyGetSetDef stream_getset[] = {
-    {"name", stream_name, NULL, NULL, NULL},
+    {"name", writer_label, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 int stream_module_init(PyObject *module)
 {
-    static PyType_Slot slots[] = {
-        {Py_tp_doc, (void *)(uintptr_t) "A stream of a Client, which makes it."},
-        {Py_tp_dealloc, (void *)stream_dealloc},
-        {Py_tp_traverse, (void *)stream_traverse},
-        {Py_tp_methods, stream_methods},
-        {Py_tp_getset, stream_getset},
-        {0, NULL},
-    };
-    static PyType_Spec spec = {"hydrant.Stream", sizeof(struct stream), 0,
-                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-                                   Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                               slots};
-
     kind_key = PyUnicode_InternFromString("kind");
     time_key = PyUnicode_InternFromString("time_ns");
     if (kind_key == NULL || time_key == NULL)
         return -1;
-    stream_type = type_add(module, &spec, "Stream");
+    stream_type = writer_type_add(module, "hydrant.Stream", sizeof(struct writer),
+                                  "A stream of a Client, which makes it.", stream_methods,
+                                  stream_getset);
     return stream_type == NULL ? -1 : 0;
 }

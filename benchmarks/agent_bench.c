@@ -22,6 +22,7 @@
 #include "benchmarks/agent_process.h"
 #include "benchmarks/numbered.h"
 #include "cli/cli_bench_peer.h"
+#include "cli/cli_write.h"
 #include "shm_client.h"
 
 #include <errno.h>
@@ -346,6 +347,7 @@ static int file_write_for(struct bench *b, int fd, const struct load *load, doub
     uint64_t start = bench_ticks(&b->clock), length = bench_seconds_ticks(&b->clock, seconds);
     uint64_t line = load->bytes + 1, max = bytes_max / load->bytes;
     struct numbered event;
+    int rc;
 
     numbered_init(&event, load->bytes, 0);
     for (*ret_events = 0; *ret_events < max && bench_ticks(&b->clock) - start < length;) {
@@ -357,13 +359,9 @@ static int file_write_for(struct bench *b, int fd, const struct load *load, doub
             numbered_next(&event);
         }
         *ret_events += len / line;
-        for (uint64_t at = 0; at < len;) {
-            ssize_t n = write(fd, batch + at, len - at);
-
-            if (n < 0 && errno != EINTR)
-                return -errno;
-            at += n > 0 ? (uint64_t)n : 0;
-        }
+        rc = cli_write(fd, batch, len);
+        if (rc != 0)
+            return rc;
     }
     return fdatasync(fd) == 0 ? 0 : -errno;
 }

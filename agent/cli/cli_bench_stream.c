@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/cli_bench_wire.h"
+#include "cli/cli_write.h"
 #include "io/file.h"
 
 /* A connection over loopback, as socketpair() would make it. 0 or -errno. */
@@ -103,27 +104,12 @@ static int stream_reader_open(struct wire *w, const char *ring_name, struct errm
     return chunk_open(w, err);
 }
 
-int wire_write_whole(int fd, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static int stream_put_end(struct wire *w)
 {
     uint64_t len = w->chunk_len;
 
     w->chunk_len = 0;
-    return wire_write_whole(w->write_fd, w->chunk, len);
+    return cli_write(w->write_fd, w->chunk, len);
 }
 
 static int stream_put(struct wire *w, const void *data, uint32_t count)
@@ -133,7 +119,7 @@ static int stream_put(struct wire *w, const void *data, uint32_t count)
 
     for (uint32_t i = 0; rc == 0 && i < count; i++) {
         if (!w->batch) {
-            rc = wire_write_whole(w->write_fd, data, bytes);
+            rc = cli_write(w->write_fd, data, bytes);
             continue;
         }
         if (w->chunk_len + bytes > WIRE_BATCH_BYTES)

@@ -114,9 +114,6 @@ int wire_ring_make(struct wire *w, struct errmsg *err);
 
 int wire_writer_open(struct wire *w, struct errmsg *err);
 
-/* To a blocking descriptor. 0 or -errno. */
-int wire_write_whole(int fd, const uint8_t *data, size_t len);
-
 /* ring_name: of the writer's wire; looked at where there is a ring. */
 int wire_reader_open(struct wire *w, const char *ring_name, struct errmsg *err);
 void wire_close(struct wire *w); /* after wire_prepare(), or zeroed */

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "cli/cli_write.h"
 
 #define ENTER "\033[?1049h\033[?25l\033[?7l" /* alternate screen, no cursor, no wrapping */
 #define LEAVE "\033[?7h\033[?25h\033[?1049l"
@@ -49,22 +50,6 @@ static void on_signal(int number)
         ended = number;
 }
 
-/* All of it, or -errno. */
-static int say(const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(STDOUT_FILENO, text, len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            text += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 bool cli_terminal_there(void)
 {
     const char *term = getenv("TERM");
@@ -82,13 +67,13 @@ static int screen_enter(void)
     raw.c_cc[VTIME] = 0;
     if (terminal.keys && tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0)
         return -errno;
-    return say(ENTER, strlen(ENTER));
+    return cli_write(STDOUT_FILENO, ENTER, strlen(ENTER));
 }
 
 /* What a terminal that is gone answers does not matter any more. */
 static void screen_leave(void)
 {
-    (void)say(LEAVE, strlen(LEAVE));
+    (void)cli_write(STDOUT_FILENO, LEAVE, strlen(LEAVE));
     if (terminal.keys)
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
 }
@@ -168,7 +153,7 @@ int cli_terminal_draw(const char *text, size_t len, const char *footer)
     if (res == 0)
         res = bytes_printf(&out, "\033[J\033[%u;1H%s\033[0m", rows, footer);
     if (res == 0)
-        res = say((const char *)out.data, out.len);
+        res = cli_write(STDOUT_FILENO, out.data, out.len);
     bytes_free(&out);
     return res;
 }

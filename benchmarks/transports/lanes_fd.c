@@ -22,6 +22,7 @@
 
 #include "benchmarks/transports/lanes.h"
 #include "cli/cli_bench_wire.h"
+#include "cli/cli_write.h"
 #include "io/file.h"
 
 enum fd_kind { FD_UNIX, FD_DGRAM, FD_SEQPACKET, FD_TCP, FD_UDP, FD_PIPE };
@@ -175,7 +176,7 @@ static int fd_put(struct lane_writer *w, uint32_t count)
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < count; i++)
-        rc = wire_write_whole(own->fd, serials_next(&w->serials), w->serials.bytes);
+        rc = cli_write(own->fd, serials_next(&w->serials), w->serials.bytes);
     return rc;
 }
 
@@ -185,7 +186,7 @@ static int batch_flush(struct lane_writer *w)
     uint32_t len = own->len;
 
     own->len = 0;
-    return wire_write_whole(own->fd, own->batch, len);
+    return cli_write(own->fd, own->batch, len);
 }
 
 static int batch_put(struct lane_writer *w, uint32_t count)

@@ -205,15 +205,17 @@ int bench_measure(const char *shm_dir, double seconds, bench_stop_fn stop,
     bench_clock_open(&w.clock);
     machine_read(&ret_result->machine);
     jitter_measure(&w.clock, JITTER_SECONDS, &ret_result->jitter);
-    rc = sched_getaffinity(0, sizeof(cpus), &cpus) == 0
-             ? cpus_choose(&cpus, &w.reader_cpu, err)
-             : errmsg_set_errno(err, -errno, "processors");
-    if (rc == 0)
-        rc = rounds_run(&w, rounds, err);
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) {
+        rc = cpus_choose(&cpus, &w.reader_cpu, err);
+        if (rc == 0)
+            rc = rounds_run(&w, rounds, err);
+        if (sched_setaffinity(0, sizeof(cpus), &cpus) != 0 && rc == 0)
+            rc = errmsg_set_errno(err, -errno, "processors");
+    } else {
+        rc = errmsg_set_errno(err, -errno, "processors");
+    }
     if (rc == 0)
         medians_take(rounds, ret_result);
-    if (rc == 0 && sched_setaffinity(0, sizeof(cpus), &cpus) != 0)
-        rc = errmsg_set_errno(err, -errno, "processors");
     free(w.values);
     return rc;
 }

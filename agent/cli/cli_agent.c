@@ -76,11 +76,8 @@ int cli_agent(int argc, char **argv)
         case OPT_HTTP:
             over.http = optarg;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     if (optind < argc)
         return cli_usage_error("agent", "unexpected argument '%s'", argv[optind]);

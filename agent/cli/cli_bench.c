@@ -279,11 +279,8 @@ int cli_bench(int argc, char **argv)
         case OPTION_SHM_DIR:
             base = optarg;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     }
     if (optind < argc)

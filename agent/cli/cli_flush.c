@@ -63,11 +63,8 @@ int cli_flush(int argc, char **argv)
         case OPTION_HTTP:
             http = optarg;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     }
     if (argc - optind > 1)

@@ -6,7 +6,8 @@
  */
 #include "cli/cli_options.h"
 
-#include "base/invariant.h"
+#include <stdio.h>
+
 #include "cli/cli_exit.h"
 
 void cli_options_begin(void)
@@ -47,4 +48,12 @@ int cli_options_next(int argc, char **argv, const struct option *longs)
     else
         (void)cli_usage_error(argv[0], "unknown option %s", argv[optind - 1]);
     return CLI_OPTION_BAD;
+}
+
+int cli_options_end(int option, const char *usage)
+{
+    if (option != CLI_OPTION_HELP)
+        return CLI_USAGE;
+    fputs(usage, stdout);
+    return CLI_OK;
 }

@@ -3,7 +3,7 @@
  *
  *     cli_options_begin();
  *     while ((c = cli_options_next(argc, argv, longs)) != -1)
- *         switch (c) { ... case CLI_OPTION_BAD: return CLI_USAGE; }
+ *         switch (c) { ... default: return cli_options_end(c, usage); }
  *     ... argv[optind] and on are the arguments
  *
  * Owns:   nothing; getopt's state is the process's.
@@ -27,5 +27,8 @@ void cli_options_begin(void);
 
 /* The `val` of the next option's row, -1 at the end, CLI_OPTION_BAD after it has said why. */
 int cli_options_next(int argc, char **argv, const struct option *longs);
+
+/* For what is no option of the command's own: prints the usage if asked for; the exit code. */
+int cli_options_end(int option, const char *usage);
 
 #endif

@@ -391,11 +391,8 @@ int cli_ring(int argc, char **argv)
         case OPTION_EVENTS:
             events = true;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     }
     dir = cli_shm_dir(dir_option, buf, sizeof(buf));

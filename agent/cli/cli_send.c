@@ -142,11 +142,8 @@ static int options_parse(int argc, char **argv, struct send_options *options)
         case OPTION_HTTP:
             options->http = optarg;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     }
     return options_check(argc, argv, options);

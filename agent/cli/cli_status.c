@@ -383,11 +383,8 @@ int cli_status(int argc, char **argv)
         case OPTION_HTTP:
             http = optarg;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     }
     if (optind < argc)

@@ -211,11 +211,8 @@ static int options_parse(int argc, char **argv, struct top *t)
         case OPTION_HTTP:
             http = optarg;
             break;
-        case CLI_OPTION_HELP:
-            fputs(usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, usage);
         }
     }
     if (optind < argc)

@@ -248,11 +248,8 @@ static int wal_run(const struct wal_command *command, int argc, char **argv)
         case OPTION_TYPE: ok = types_parse(argv[0], optarg, &args.types); break;
         case OPTION_FROM: ok = lsn_parse(argv[0], "--from", optarg, &args.from_lsn); break;
         case OPTION_TO: ok = lsn_parse(argv[0], "--to", optarg, &args.to_lsn); break;
-        case CLI_OPTION_HELP:
-            fputs(command->usage, stdout);
-            return CLI_OK;
         default:
-            return CLI_USAGE;
+            return cli_options_end(c, command->usage);
         }
         if (!ok)
             return CLI_USAGE;

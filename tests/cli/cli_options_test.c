@@ -29,12 +29,12 @@ static int echo(int argc, char **argv)
 
     cli_options_begin();
     while ((c = cli_options_next(argc, argv, longs)) != -1) {
-        if (c == CLI_OPTION_BAD)
-            return CLI_USAGE;
-        if (c == 256)
-            printf("level=%s ", optarg);
-        else
-            printf("%c=%s ", c, c == 'c' ? optarg : "");
+        switch (c) {
+        case 256: printf("level=%s ", optarg); break;
+        case 'c': printf("c=%s ", optarg); break;
+        case 'q': printf("q= "); break;
+        default: return cli_options_end(c, "usage: x\n");
+        }
     }
     for (int i = optind; i < argc; i++)
         printf("[%s]", argv[i]);
@@ -55,9 +55,18 @@ static void options_are_long_and_short_and_anywhere(void **state)
     expect("x a -c f b --quiet", CLI_OK, "c=f q= [a][b]", "");
     expect("x --config f -q", CLI_OK, "c=f q= ", "");
     expect("x -qcf --level=3", CLI_OK, "q= c=f level=3 ", "");
-    expect("x --lev 3 -h", CLI_OK, "level=3 h= ", "");
     expect("x -- -c --what", CLI_OK, "[-c][--what]", "");
     expect("x - a", CLI_OK, "[-][a]", "");
+}
+
+static void help_is_the_usage_and_ends_it(void **state)
+{
+    (void)state;
+    expect("x --help", CLI_OK, "usage: x\n", "");
+    expect("x --lev 3 -h --zzz", CLI_OK, "level=3 usage: x\n", "");
+    assert_string_equal(capture.err, "");
+    expect("x --zzz -h", CLI_USAGE, "", "unknown option --zzz;");
+    assert_string_equal(capture.out, "");
 }
 
 static void mistakes_are_named(void **state)
@@ -101,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_are_long_and_short_and_anywhere),
+        cmocka_unit_test(help_is_the_usage_and_ends_it),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(sizes_and_times_have_units),
     };

@@ -18,4 +18,12 @@ int trip_open(struct trip *t, struct bench *b, const struct wire_options *opt, s
 int link_options(struct bench *b, const struct wire_options *opt, struct wire_options *ret_opt,
                  struct errmsg *err);
 
+enum { LINK_BURST_EVENTS = 1000, LINK_BURST_BYTES_MAX = 1024 /* of an event */ };
+
+/*
+ * A case's run: what an event costs its producer, in nanoseconds, as the first metric. A value is a
+ * burst, begun when everything before it has been taken. ctx: the wire_options.
+ */
+int link_bursts_run(void *ctx, struct bench_run *run, struct errmsg *err);
+
 #endif

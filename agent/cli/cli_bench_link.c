@@ -70,6 +70,14 @@ int link_put(struct link *l, const void *data, uint32_t count, struct errmsg *er
     return rc == 0 ? 0 : errmsg_set_errno(err, rc, "writing");
 }
 
+/* Sends what a batch gathers: the last part of what a burst costs. */
+static int link_send(struct link *l, struct errmsg *err)
+{
+    int rc = wire_put_end(&l->wire);
+
+    return rc == 0 ? 0 : errmsg_set_errno(err, rc, "writing");
+}
+
 int link_put_for(struct link *l, const void *data, const struct bench_clock *clock, double seconds,
                  struct errmsg *err)
 {
@@ -82,18 +90,23 @@ int link_put_for(struct link *l, const void *data, const struct bench_clock *clo
     return rc == 0 ? link_settle(l, err) : rc;
 }
 
-int link_send(struct link *l, struct errmsg *err)
-{
-    int rc = wire_put_end(&l->wire);
-
-    return rc == 0 ? 0 : errmsg_set_errno(err, rc, "writing");
-}
-
 int link_settle(struct link *l, struct errmsg *err)
 {
     int rc = link_send(l, err);
 
     return rc == 0 ? peer_wait_events(&l->peer, l->sent, err) : rc;
+}
+
+int link_burst(struct link *l, const void *data, uint32_t count, const struct bench_clock *clock,
+               double *ret_ns, struct errmsg *err)
+{
+    uint64_t from = bench_ticks(clock);
+    int rc = link_put(l, data, count, err);
+
+    if (rc == 0)
+        rc = link_send(l, err);
+    *ret_ns = bench_ticks_ns(clock, bench_ticks(clock) - from) / count;
+    return rc == 0 ? link_settle(l, err) : rc;
 }
 
 /* Ends a peer; its failure is the result if nothing failed before. */

@@ -29,10 +29,11 @@ int link_put(struct link *l, const void *data, uint32_t count, struct errmsg *er
 int link_put_for(struct link *l, const void *data, const struct bench_clock *clock, double seconds,
                  struct errmsg *err);
 
-/* Sends what a batch gathers: the last part of what a burst costs. */
-int link_send(struct link *l, struct errmsg *err);
+/* count events at once, then all of them taken; *ret_ns: what an event cost to put and send. */
+int link_burst(struct link *l, const void *data, uint32_t count, const struct bench_clock *clock,
+               double *ret_ns, struct errmsg *err);
 
-/* The same, and waits until the reader has taken everything. */
+/* Sends what a batch gathers, and waits until the reader has taken everything. */
 int link_settle(struct link *l, struct errmsg *err);
 
 /* Ends the reader. rc, err: of what was done with the link; its own failure counts only after. */

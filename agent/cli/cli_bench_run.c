@@ -42,7 +42,7 @@ struct work {
 
 static int burst_measure(struct work *w, double *ret_ns, struct errmsg *err)
 {
-    uint64_t length = bench_seconds_ticks(&w->clock, w->seconds), start = 0, from, to;
+    uint64_t length = bench_seconds_ticks(&w->clock, w->seconds), start = 0;
     struct link link;
     size_t bursts = 0, count = 0;
     int rc = link_start(&link, w->reader_cpu, &w->opt, err);
@@ -52,16 +52,10 @@ static int burst_measure(struct work *w, double *ret_ns, struct errmsg *err)
     do {
         if (bursts == BURSTS_UNCOUNTED)
             start = bench_ticks(&w->clock);
-        from = bench_ticks(&w->clock);
-        rc = link_put(&link, zeros, BURST_EVENTS, err);
-        if (rc == 0)
-            rc = link_send(&link, err);
-        to = bench_ticks(&w->clock);
-        if (rc == 0)
-            rc = link_settle(&link, err);
-        if (bursts++ >= BURSTS_UNCOUNTED)
-            w->values[count++] = bench_ticks_ns(&w->clock, to - from) / BURST_EVENTS;
-    } while (rc == 0 && count < VALUES_MAX && (count == 0 || to - start < length));
+        rc = link_burst(&link, zeros, BURST_EVENTS, &w->clock, &w->values[count], err);
+        count += bursts++ >= BURSTS_UNCOUNTED;
+    } while (rc == 0 && count < VALUES_MAX &&
+             (count == 0 || bench_ticks(&w->clock) - start < length));
     if (rc == 0)
         *ret_ns = bench_quantile(w->values, count, 0.5);
     return link_close(&link, rc, err);

@@ -12,37 +12,7 @@
 
 #include <stdio.h>
 
-enum { BURST_EVENTS = 1000, BURSTS_UNCOUNTED = 5, EVENT_BYTES_MAX = 1024 };
-
 static const struct bench_metric metrics[] = {{"", "ns/event", BENCH_LESS}};
-
-static int burst_run(void *ctx, struct bench_run *run, struct errmsg *err)
-{
-    static const uint8_t data[EVENT_BYTES_MAX];
-    const struct wire_options *opt = ctx;
-    const struct bench_clock *clock = &run->bench->clock;
-    uint64_t length = bench_seconds_ticks(clock, run->seconds), start = 0, from, to;
-    struct link link;
-    int rc = link_open(&link, run->bench, opt, err);
-
-    if (rc != 0)
-        return rc;
-    for (unsigned int burst = 0; rc == 0; burst++) {
-        if (burst == BURSTS_UNCOUNTED)
-            start = bench_ticks(clock);
-        from = bench_ticks(clock);
-        rc = link_put(&link, data, BURST_EVENTS, err);
-        to = bench_ticks(clock);
-        if (rc == 0)
-            rc = link_settle(&link, err);
-        if (burst < BURSTS_UNCOUNTED)
-            continue;
-        bench_add(run, 0, bench_ticks_ns(clock, to - from) / BURST_EVENTS);
-        if (to - start >= length)
-            break;
-    }
-    return link_close(&link, rc, err);
-}
 
 struct row {
     const char *name, *clock_name;
@@ -73,8 +43,8 @@ static int body(struct bench *b, struct errmsg *err)
             options[i] = (struct wire_options){.kind = rows[i].kind, .event_bytes = sizes[s],
                                                .ring_bytes = 1 << 20, .clock = rows[i].clock};
             (void)snprintf(params[i], sizeof(params[i]), "bytes=%u burst=%d%s", sizes[s],
-                           BURST_EVENTS, rows[i].clock_name);
-            cases[i] = (struct bench_case){rows[i].name, params[i], metrics, 1, burst_run,
+                           LINK_BURST_EVENTS, rows[i].clock_name);
+            cases[i] = (struct bench_case){rows[i].name, params[i], metrics, 1, link_bursts_run,
                                            &options[i]};
         }
         rc = bench_group(b, &plan, cases, ROWS, err);

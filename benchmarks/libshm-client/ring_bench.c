@@ -27,7 +27,7 @@
 #define FLOOR_NS  500
 #define PAUSE_NS  1000
 
-enum { BURST_EVENTS = 1000, BURSTS_UNCOUNTED = 5, EVENT_BYTES_MAX = 1024, PERCENTILES = 4 };
+enum { EVENT_BYTES_MAX = 1024, PERCENTILES = 4 };
 
 static const uint8_t zeros[EVENT_BYTES_MAX];
 
@@ -52,34 +52,6 @@ static int sustained_run(void *ctx, struct bench_run *run, struct errmsg *err)
         seconds = bench_ticks_ns(clock, bench_ticks(clock) - from) / 1e9;
         bench_add(run, 0, (double)(link.sent - sent) / seconds / 1e6);
         bench_add(run, 1, (double)(link.sent - sent) * opt->event_bytes / seconds / 1e9);
-    }
-    return link_close(&link, rc, err);
-}
-
-static int burst_run(void *ctx, struct bench_run *run, struct errmsg *err)
-{
-    const struct bench_clock *clock = &run->bench->clock;
-    uint64_t length = bench_seconds_ticks(clock, run->seconds), start = 0, from, to;
-    struct link link;
-    int rc = link_open(&link, run->bench, ctx, err);
-
-    if (rc != 0)
-        return rc;
-    for (unsigned int burst = 0; rc == 0; burst++) {
-        if (burst == BURSTS_UNCOUNTED)
-            start = bench_ticks(clock);
-        from = bench_ticks(clock);
-        rc = link_put(&link, zeros, BURST_EVENTS, err);
-        if (rc == 0)
-            rc = link_send(&link, err);
-        to = bench_ticks(clock);
-        if (rc == 0)
-            rc = link_settle(&link, err);
-        if (burst < BURSTS_UNCOUNTED)
-            continue;
-        bench_add(run, 0, bench_ticks_ns(clock, to - from) / BURST_EVENTS);
-        if (to - start >= length)
-            break;
     }
     return link_close(&link, rc, err);
 }
@@ -128,7 +100,7 @@ static int throughput_groups(struct bench *b, struct errmsg *err)
         rc = wires_group(b, "sustained", &plan, kinds, KINDS, sizes[s], rates, 2, sustained_run,
                          NULL, err);
     for (size_t s = 0; rc == 0 && s < sizeof(sizes) / sizeof(sizes[0]); s++)
-        rc = wires_group(b, "burst", &plan, kinds, KINDS, sizes[s], costs, 1, burst_run, NULL,
+        rc = wires_group(b, "burst", &plan, kinds, KINDS, sizes[s], costs, 1, link_bursts_run, NULL,
                          err);
     return rc;
 }

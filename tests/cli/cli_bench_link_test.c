@@ -85,14 +85,19 @@ static void what_is_put_for_a_while_is_counted_and_taken(void **state)
     struct bench_clock clock;
     struct link link;
     uint64_t before;
+    double ns;
 
     (void)state;
     bench_clock_open(&clock);
     assert_int_equal(link_start(&link, -1, &opt, &err), 0);
     assert_int_equal(link_put(&link, data, 7, &err), 0);
     assert_int_equal(link.sent, 7);
-    assert_int_equal(link_send(&link, &err), 0);
-    assert_int_equal(peer_wait_events(&link.peer, 7, &err), 0);
+    assert_int_equal(link_settle(&link, &err), 0);
+    assert_int_equal(link_burst(&link, data, 3000, &clock, &ns, &err), 0);
+    assert_int_equal(link.sent, 3007);
+    assert_true(ns > 0);
+    assert_int_equal(atomic_load_explicit(&link.peer.page->events, memory_order_acquire),
+                     link.sent);
     before = link.sent;
     assert_int_equal(link_put_for(&link, data, &clock, 0, &err), 0); /* no time: once */
     assert_true(link.sent > before);

@@ -12,6 +12,7 @@
 #include "base/invariant.h"
 #include "benchmarks/harness.h"
 #include "encode/parquet.h"
+#include "support/rng.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,14 +51,6 @@ struct task {
     struct work *work;
     enum codec_type codec;
 };
-
-static uint64_t rng_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
 
 /* 0 to count - 1, small ones more often than large ones. */
 static uint32_t skewed(uint64_t *rng, uint32_t count)

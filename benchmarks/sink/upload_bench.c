@@ -19,6 +19,7 @@
 #include "benchmarks/harness.h"
 #include "benchmarks/sink/upload_server.h"
 #include "sink/delivery.h"
+#include "support/rng.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -79,9 +80,7 @@ static int files_make(const struct bench *b, struct errmsg *err)
     (void)snprintf(at.ca_file, sizeof(at.ca_file), "%s/ca.pem", at.path);
     at.dir = open(at.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < PIECE_BYTES; i += sizeof(x)) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
+        (void)rng_next(&x);
         memcpy(at.piece + i, &x, sizeof(x));
     }
     for (size_t i = 0; i < FILE_BYTES / PIECE_BYTES; i++)

@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "benchmarks/harness.h"
 #include "io/loop.h"
+#include "support/rng.h"
 #include "wal/wal_dir.h"
 #include "wal/wal_reader.h"
 #include "wal/wal_state.h"
@@ -99,9 +100,7 @@ static void chunk_fill(struct log *log, uint8_t *chunk)
         if (log->filled[i] == chunk)
             return;
     for (size_t at = 0; at < WAL_CHUNK_BYTES; at += sizeof(x)) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
+        (void)rng_next(&x);
         memcpy(chunk + at, &x, sizeof(x));
     }
     if (log->filled_count < CHUNKS)

@@ -13,16 +13,9 @@
 #include <cmocka.h>
 
 #include "base/blocks.h"
+#include "support/rng.h"
 
 enum { BLOCKS = 8 };
-
-static uint64_t rng_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
 
 /* Bytes that differ from block to block, so that a mix-up shows. */
 static uint8_t *pattern_make(size_t len)

@@ -20,6 +20,7 @@
 
 #include "base/invariant.h"
 #include "encode/parquet.h"
+#include "support/rng.h"
 
 enum { COLUMNS_MAX = 300, TEXT_MAX = (1 << 20) + 64, PULL_BYTES = 100000 };
 
@@ -40,14 +41,6 @@ struct file_case {
     uint64_t group_bytes;
     uint64_t group_rows;        /* 0: as they fill */
 };
-
-static uint64_t rng_next(struct maker *m)
-{
-    m->rng ^= m->rng << 13;
-    m->rng ^= m->rng >> 7;
-    m->rng ^= m->rng << 17;
-    return m->rng;
-}
 
 /* --- cells ---------------------------------------------------------------------------------- */
 
@@ -103,7 +96,7 @@ static void odd_string(struct maker *m, uint32_t column)
         "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "no \xef\xbb\xbf.", "\xe2\x80\xa8",
         "e\xcc\x81", "\x01\x02\x1f",
     };
-    const char *s = odd[rng_next(m) % (sizeof(odd) / sizeof(odd[0]))];
+    const char *s = odd[rng_next(&m->rng) % (sizeof(odd) / sizeof(odd[0]))];
 
     put_text(m, column, CELL_STRING, s, strlen(s));
 }
@@ -112,7 +105,7 @@ static void odd_string(struct maker *m, uint32_t column)
 static void row_of_types(struct maker *m, uint64_t row, uint64_t sparse)
 {
     for (uint32_t c = 0; c < m->schema->count; c++) {
-        uint64_t r = rng_next(m), k = rng_next(m) >> 20;
+        uint64_t r = rng_next(&m->rng), k = rng_next(&m->rng) >> 20;
         uint8_t raw[40];
 
         if (r % 16 < sparse)
@@ -185,7 +178,7 @@ static void row_null(struct maker *m, uint64_t row)
 /* NaN in some groups and not in others; zeros of both signs. */
 static void row_floats(struct maker *m, uint64_t row)
 {
-    uint64_t r = rng_next(m);
+    uint64_t r = rng_next(&m->rng);
     double v = row / 1000 % 2 == 0 && r % 50 == 0 ? not_a_number(r / 50)
                                                   : (double)(r % 2000) / 16 - 50;
 
@@ -198,7 +191,7 @@ static void row_floats(struct maker *m, uint64_t row)
 static void row_fallback(struct maker *m, uint64_t row)
 {
     bool calm = row < 60000;
-    uint64_t r = rng_next(m);
+    uint64_t r = rng_next(&m->rng);
 
     put_format(m, 0, "https://example.org/%" PRIu64 "/%" PRIu64, calm ? r % 100 : r, r % 7);
     m->cells[1] = (struct cell){.u.i = (int64_t)(calm ? r % 1000 : r), .type = CELL_I64};
@@ -213,7 +206,7 @@ static void row_fallback(struct maker *m, uint64_t row)
 static void row_deltas(struct maker *m, uint64_t row)
 {
     static const char tail[] = "the same beginning, of more than sixteen bytes, and then ";
-    uint64_t r = rng_next(m), odd = r >> 40;
+    uint64_t r = rng_next(&m->rng), odd = r >> 40;
     bool wild = row / 4000 % 7 == 3 || row % 5003 == 0;
     int64_t l = wild ? odd_integer(odd) : (int64_t)row * 1000 + (int64_t)(r % 997);
 
@@ -233,7 +226,7 @@ static void row_deltas(struct maker *m, uint64_t row)
 /* Runs of one value, of nulls, and values of few bits. */
 static void row_runs(struct maker *m, uint64_t row)
 {
-    uint64_t r = rng_next(m);
+    uint64_t r = rng_next(&m->rng);
 
     m->cells[0] = (struct cell){.u.i = (int64_t)(row / 1000), .type = CELL_I64};
     put_format(m, 1, "%" PRIu64, row / 37 % 5);

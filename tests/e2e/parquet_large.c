@@ -24,6 +24,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 #include "sink/spool.h"
+#include "support/rng.h"
 
 enum {
     NOTE_BYTES = 900, FIXED_BYTES = 40, USERS = 5000, LOOP_ENTRIES = 64,
@@ -41,14 +42,6 @@ struct work {
     int done;                   /* 1: not yet; else what spool_finish() ended with */
     uint8_t record[FIXED_BYTES + 32 + NOTE_BYTES];
 };
-
-static uint64_t rng_next(struct work *w)
-{
-    w->rng ^= w->rng << 13;
-    w->rng ^= w->rng >> 7;
-    w->rng ^= w->rng << 17;
-    return w->rng;
-}
 
 /* t timestamp, id u64, amount f64, user string, note bytes. */
 static const struct {
@@ -77,7 +70,7 @@ static struct record_type *type_make(struct record_types *types)
 
 static struct event row_make(struct work *w, struct record_type *type, uint64_t id)
 {
-    uint64_t t = 1700000000000000 + id * 20, r = rng_next(w);
+    uint64_t t = 1700000000000000 + id * 20, r = rng_next(&w->rng);
     double amount = (double)(r % 1000000) / 100;
     char user[16];
     int user_len = snprintf(user, sizeof(user), "user-%d", (int)(r >> 40) % USERS);
@@ -90,7 +83,7 @@ static struct event row_make(struct work *w, struct record_type *type, uint64_t 
     memcpy(w->record + 24, refs, sizeof(refs));
     memcpy(w->record + refs[0].at, user, refs[0].len);
     for (uint32_t at = 0; at + sizeof(r) <= NOTE_BYTES; at += (uint32_t)sizeof(r)) {
-        r = rng_next(w);
+        r = rng_next(&w->rng);
         memcpy(w->record + refs[1].at + at, &r, sizeof(r));
     }
     return (struct event){.data = w->record, .len = refs[1].at + NOTE_BYTES,

@@ -18,18 +18,11 @@
 #include <zstd.h>
 
 #include "encode/codec.h"
+#include "support/rng.h"
 
 enum { BLOCK_MAX = 3 << 20, GUARD = 64, GUARD_BYTE = 0xa7 };
 
 enum content { ZEROS, NOISE, WORDS, CONTENT_COUNT };
-
-static uint64_t rng_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
 
 static void fill(enum content content, uint8_t *data, size_t len)
 {

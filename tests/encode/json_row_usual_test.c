@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "encode/json_row.h"
+#include "support/rng.h"
 
 enum { COLUMNS = 8, OBJECTS = 60000 };
 
@@ -22,15 +23,7 @@ static const char *const names[COLUMNS] = {"a", "i32", "text", "real", "a_name_o
 static const char columns[] = "a i64,i32 i32,text string,real f64,a_name_of_14_b i64,"
                               "a_name_of_15_by string,single f32,wide u64";
 
-static uint64_t rng = 0x9e3779b97f4a7c15ULL;
-
-static uint64_t rng_next(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
-}
+static uint64_t rng = RNG_SEED;
 
 static void put(struct bytes *to, const char *text)
 {
@@ -39,25 +32,27 @@ static void put(struct bytes *to, const char *text)
 
 static void digits_put(struct bytes *to, uint64_t count)
 {
-    for (; count > 0; count--)
-        assert_int_equal(bytes_append_char(to, (char)('0' + (rng_next() % 3 ? rng_next() % 10
-                                                                            : 0))), 0);
+    for (; count > 0; count--) {
+        uint64_t digit = rng_next(&rng) % 3 != 0 ? rng_next(&rng) % 10 : 0;
+
+        assert_int_equal(bytes_append_char(to, (char)('0' + digit)), 0);
+    }
 }
 
 /* Mostly one that JSON allows. */
 static void number_put(struct bytes *to)
 {
-    if (rng_next() % 4 == 0)
+    if (rng_next(&rng) % 4 == 0)
         put(to, "-");
-    if (rng_next() % 20)
-        digits_put(to, 1 + rng_next() % (rng_next() % 4 ? 5 : 20));
-    if (rng_next() % 3 == 0) {
+    if (rng_next(&rng) % 20)
+        digits_put(to, 1 + rng_next(&rng) % (rng_next(&rng) % 4 ? 5 : 20));
+    if (rng_next(&rng) % 3 == 0) {
         put(to, ".");
-        digits_put(to, rng_next() % 20 ? 1 + rng_next() % 9 : 0);
+        digits_put(to, rng_next(&rng) % 20 ? 1 + rng_next(&rng) % 9 : 0);
     }
-    if (rng_next() % 20 == 0)
+    if (rng_next(&rng) % 20 == 0)
         put(to, "e-2");
-    if (rng_next() % 60 == 0)
+    if (rng_next(&rng) % 60 == 0)
         put(to, "x");
 }
 
@@ -66,15 +61,15 @@ static void string_put(struct bytes *to)
     static const char *const rare[] = {"\\n", "\xc3\xa9", "\\u00e9", "\x01", "\\x", "\xff"};
 
     put(to, "\"");
-    for (uint64_t len = rng_next() % 50; len > 0; len--)
-        put(to, rng_next() % 200 == 0 ? rare[rng_next() % 6] : "x");
+    for (uint64_t len = rng_next(&rng) % 50; len > 0; len--)
+        put(to, rng_next(&rng) % 200 == 0 ? rare[rng_next(&rng) % 6] : "x");
     put(to, "\"");
 }
 
 static void value_put(struct bytes *to, size_t column)
 {
     bool text = column == 2 || column == 5;
-    uint64_t kind = rng_next() % 20;
+    uint64_t kind = rng_next(&rng) % 20;
 
     if (kind == 0)
         put(to, "null");
@@ -90,14 +85,14 @@ static void value_put(struct bytes *to, size_t column)
 static void object_make(struct bytes *usual, struct bytes *spaced)
 {
     static const char *const spaces[] = {" ", "\t", "\n", " \r "};
-    size_t first = rng_next() % 3 ? 0 : rng_next() % COLUMNS;
+    size_t first = rng_next(&rng) % 3 ? 0 : rng_next(&rng) % COLUMNS;
     struct bytes value = BYTES_INIT;
 
     put(usual, "{");
     put(spaced, "{");
     for (size_t i = first; i < COLUMNS; i++) {
-        size_t column = rng_next() % 10 ? i : rng_next() % COLUMNS;
-        const char *space = spaces[rng_next() % 4], *comma = i > first ? "," : "";
+        size_t column = rng_next(&rng) % 10 ? i : rng_next(&rng) % COLUMNS;
+        const char *space = spaces[rng_next(&rng) % 4], *comma = i > first ? "," : "";
 
         bytes_clear(&value);
         value_put(&value, column);

@@ -14,6 +14,7 @@
 
 #include "encode/json_check.h"
 #include "encode/line_reader.h"
+#include "support/rng.h"
 
 static struct event event_of(enum shm_kind kind, const void *data, size_t len)
 {
@@ -210,14 +211,6 @@ static void every_split_between_two_blocks_gives_the_same_line(void **state)
         encoded_free(&cut);
     }
     encoded_free(&whole);
-}
-
-static uint64_t rng_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
 }
 
 /* A random character of one to four bytes, surrogates left out. */

@@ -13,31 +13,12 @@
 
 #include "base/bytes.h"
 #include "encode/parquet_delta.h"
+#include "encode/varint_read.h"
+#include "support/rng.h"
 
 enum { COUNT_MAX = 2000, STRING_MAX = 100, GUARD_BYTE = 0x5a };
 
-static uint64_t rng = 0x9e3779b97f4a7c15ULL;
-
-static uint64_t rng_next(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
-}
-
-static uint64_t varint_read(const uint8_t **at)
-{
-    uint64_t v = 0;
-
-    for (unsigned int shift = 0;; shift += 7) {
-        uint8_t byte = *(*at)++;
-
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return v;
-    }
-}
+static uint64_t rng = RNG_SEED;
 
 static int64_t zigzag_read(const uint8_t **at)
 {
@@ -111,7 +92,8 @@ static void gives_back_numbers_of_every_width(void **state)
     for (unsigned int bits = 0; bits <= 64; bits++)
         for (size_t count = 0; count < 600; count += 1 + count / 4) {
             for (size_t i = 0; i < count; i++)
-                values[i] = bits == 0 ? 7 * i : 0x4000000000000000ULL + (rng_next() >> (64 - bits));
+                values[i] = bits == 0 ? 7 * i
+                                      : 0x4000000000000000ULL + (rng_next(&rng) >> (64 - bits));
             check_numbers(values, count, 4);
             check_numbers(values, count, 8);
         }
@@ -126,7 +108,7 @@ static void gives_back_extremes(void **state)
     (void)state;
     for (int round = 0; round < 50; round++) {
         for (size_t i = 0; i < COUNT_MAX; i++)
-            values[i] = rng_next() % 8 < (uint64_t)round % 9 ? odd[rng_next() % 8] : i * i;
+            values[i] = rng_next(&rng) % 8 < (uint64_t)round % 9 ? odd[rng_next(&rng) % 8] : i * i;
         check_numbers(values, COUNT_MAX, 4);
         check_numbers(values, COUNT_MAX, 8);
     }
@@ -189,15 +171,15 @@ static void gives_back_strings(void **state)
 
     (void)state;
     for (int round = 0; round < 300; round++) {
-        size_t count = rng_next() % (round % 3 == 0 ? 20 : COUNT_MAX), len = 0;
-        uint64_t letters = 1 + rng_next() % 3, longest = 1 + rng_next() % STRING_MAX;
+        size_t count = rng_next(&rng) % (round % 3 == 0 ? 20 : COUNT_MAX), len = 0;
+        uint64_t letters = 1 + rng_next(&rng) % 3, longest = 1 + rng_next(&rng) % STRING_MAX;
 
         for (size_t i = 0; i < count; i++) {
-            uint32_t bytes = (uint32_t)(rng_next() % longest);
+            uint32_t bytes = (uint32_t)(rng_next(&rng) % longest);
 
             bytes_put_u32(plain + len, bytes);
             for (uint32_t k = 0; k < bytes; k++)
-                plain[len + 4 + k] = (uint8_t)('a' + (rng_next() % 16 == 0) * letters);
+                plain[len + 4 + k] = (uint8_t)('a' + (rng_next(&rng) % 16 == 0) * letters);
             len += 4 + bytes;
         }
         check_strings(plain, len, count);

@@ -11,16 +11,9 @@
 #include <cmocka.h>
 
 #include "encode/parquet_dict.h"
+#include "support/rng.h"
 
-static uint64_t rng = 0x9e3779b97f4a7c15ULL;
-
-static uint64_t rng_next(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
-}
+static uint64_t rng = RNG_SEED;
 
 /* One value in PLAIN encoding; which of `distinct` is by `which`. */
 static size_t value_make(uint8_t *out, uint32_t width, uint64_t which)
@@ -53,10 +46,10 @@ static void check(uint32_t width, uint64_t distinct, uint32_t values)
         uint8_t batch[PARQUET_DICT_BATCH * 64];
         uint32_t indexes[PARQUET_DICT_BATCH], count = 0;
         size_t len = 0, at = 0;
-        uint64_t n = 1 + rng_next() % PARQUET_DICT_BATCH;
+        uint64_t n = 1 + rng_next(&rng) % PARQUET_DICT_BATCH;
 
         for (uint64_t i = 0; i < n; i++)
-            len += value_make(batch + len, width, rng_next() % distinct);
+            len += value_make(batch + len, width, rng_next(&rng) % distinct);
         assert_int_equal(parquet_dict_put(&d, batch, len, indexes, &count), 0);
         assert_int_equal(count, n);
         for (uint32_t i = 0; i < count; i++) {

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "encode/parquet.h"
 #include "libshm-client/schema_body.h"
+#include "support/rng.h"
 
 enum { STEP = 1 << 20, STRING_MAX = 100000, TYPES = 9 };
 
@@ -26,15 +27,7 @@ struct form {
     struct record_plan plan;
 };
 
-static uint64_t rng = 0x9e3779b97f4a7c15ULL;
-
-static uint64_t rng_next(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
-}
+static uint64_t rng = RNG_SEED;
 
 /* A field of each type that must have a value, and one that need not. */
 static void form_make(struct form *f, bool nullable)
@@ -61,11 +54,11 @@ static void form_fini(struct form *f)
 
 static size_t text_put(struct bytes *payload, uint64_t row, uint64_t longest)
 {
-    size_t len = row % 97 == 0 ? rng_next() % longest : rng_next() % 30;
+    size_t len = row % 97 == 0 ? rng_next(&rng) % longest : rng_next(&rng) % 30;
 
     assert_int_equal(bytes_reserve(payload, len), 0);
     for (size_t i = 0; i < len; i++)
-        payload->data[payload->len + i] = (uint8_t)('a' + (i < 10 ? row % 5 : rng_next() % 26));
+        payload->data[payload->len + i] = (uint8_t)('a' + (i < 10 ? row % 5 : rng_next(&rng) % 26));
     payload->len += len;
     return len;
 }
@@ -79,11 +72,11 @@ static void payload_make(const struct form *f, uint64_t row, uint64_t longest,
     payload->len = f->plan.fixed_bytes;
     for (uint32_t i = 0; i < f->plan.count; i++) {
         const struct record_step *step = &f->plan.steps[i];
-        uint64_t v = rng_next() % (row % 3 == 0 ? UINT64_MAX : 50);
+        uint64_t v = rng_next(&rng) % (row % 3 == 0 ? UINT64_MAX : 50);
         float f32 = (float)v / 8;
         double f64 = (double)v / 7;
 
-        if (step->nullable && rng_next() % 4 == 0)
+        if (step->nullable && rng_next(&rng) % 4 == 0)
             continue;
         if (f->plan.present_at > 0)
             payload->data[f->plan.present_at + i / 8] |= (uint8_t)(1U << i % 8);

@@ -12,31 +12,12 @@
 #include <cmocka.h>
 
 #include "encode/parquet_pack.h"
+#include "encode/varint_read.h"
+#include "support/rng.h"
 
 enum { COUNT_MAX = 70000, GUARD_BYTE = 0x5a };
 
-static uint64_t rng = 0x9e3779b97f4a7c15ULL;
-
-static uint64_t rng_next(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
-}
-
-static uint64_t varint_read(const uint8_t **at)
-{
-    uint64_t v = 0;
-
-    for (unsigned int shift = 0;; shift += 7) {
-        uint8_t byte = *(*at)++;
-
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return v;
-    }
-}
+static uint64_t rng = RNG_SEED;
 
 /* How many values were there; padding counts. */
 static size_t read_all(const uint8_t *at, const uint8_t *end, unsigned int width, uint32_t *values)
@@ -95,9 +76,9 @@ static void check(const uint32_t *values, size_t count, unsigned int width)
 static size_t fill(uint32_t *values, size_t count, unsigned int width, uint64_t run_max)
 {
     for (size_t i = 0; i < count;) {
-        uint32_t v = (uint32_t)(rng_next() >> (64 - width));
+        uint32_t v = (uint32_t)(rng_next(&rng) >> (64 - width));
 
-        for (uint64_t run = 1 + rng_next() % run_max; run > 0 && i < count; run--)
+        for (uint64_t run = 1 + rng_next(&rng) % run_max; run > 0 && i < count; run--)
             values[i++] = v;
     }
     return count;
@@ -114,7 +95,7 @@ static void gives_back_values_of_every_width(void **state)
         for (size_t r = 0; r < sizeof(runs) / sizeof(runs[0]); r++) {
             for (size_t count = 1; count < 40; count++)
                 check(values, fill(values, count, width, runs[r]), width);
-            check(values, fill(values, 1000 + rng_next() % 5000, width, runs[r]), width);
+            check(values, fill(values, 1000 + rng_next(&rng) % 5000, width, runs[r]), width);
         }
     check(values, fill(values, COUNT_MAX, 17, 1), 17);
     check(values, fill(values, COUNT_MAX, 3, COUNT_MAX), 3);
@@ -129,15 +110,15 @@ static void gives_back_bits(void **state)
 
     (void)state;
     for (int round = 0; round < 200; round++) {
-        size_t count = 1 + rng_next() % (sizeof(bits) * 8 - 8);
+        size_t count = 1 + rng_next(&rng) % (sizeof(bits) * 8 - 8);
         unsigned int run = runs[round % 5];
         uint8_t *end;
 
         memset(bits, 0, sizeof(bits));
         for (size_t i = 0; i < sizeof(bits) * 8;) {
-            bool one = rng_next() >> 63;
+            bool one = rng_next(&rng) >> 63;
 
-            for (uint64_t n = 1 + rng_next() % run; n > 0 && i < sizeof(bits) * 8; n--, i++)
+            for (uint64_t n = 1 + rng_next(&rng) % run; n > 0 && i < sizeof(bits) * 8; n--, i++)
                 bits[i / 8] |= (uint8_t)(one << i % 8);
         }
         end = parquet_pack_bits(out, bits, count);

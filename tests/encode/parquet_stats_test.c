@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "encode/parquet_stats.h"
+#include "support/rng.h"
 
 static struct parquet_stats made(enum column_type type, const void *values, size_t len)
 {
@@ -206,11 +207,10 @@ static void is_the_same_in_parts_as_at_once(void **state)
         struct parquet_stats whole, parts = {.state = PARQUET_STATS_EMPTY};
 
         for (size_t i = 0; i < sizeof(values); i++) {
-            rng ^= rng << 13;
-            rng ^= rng >> 7;
-            rng ^= rng << 17;
+            uint64_t random = rng_next(&rng);
+
             /* Exponents that make no NaN. */
-            values[i] = (uint8_t)(i % size >= size - 2 ? rng & 0xbf : rng);
+            values[i] = (uint8_t)(i % size >= size - 2 ? random & 0xbf : random);
         }
         whole = made(type, values, sizeof(values));
         for (size_t i = 0; i < sizeof(values); i += size) {

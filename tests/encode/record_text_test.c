@@ -18,6 +18,7 @@
 #include "encode/record_lines.h"
 #include "libshm-client/schema_body.h"
 #include "shm_wire.h"
+#include "support/rng.h"
 
 enum { FIELDS_MAX = 12, PAYLOAD_MAX = 1 << 16, ROWS = 400, SCHEMAS = 60 };
 
@@ -26,15 +27,7 @@ struct form {
     struct record_plan plan;
 };
 
-static uint64_t rng = 0x9e3779b97f4a7c15ULL;
-
-static uint64_t rng_next(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
-}
+static uint64_t rng = RNG_SEED;
 
 static void form_make(struct form *f, uint32_t count)
 {
@@ -44,8 +37,8 @@ static void form_make(struct form *f, uint32_t count)
 
     schema_body_init(&body);
     for (uint32_t i = 0; i < count; i++)
-        schema_body_add(&body, (uint8_t)(1 + rng_next() % (COLUMN_TYPE_COUNT - 1)),
-                        rng_next() % 3 == 0 ? SHM_FIELD_NULLABLE : 0, names[i]);
+        schema_body_add(&body, (uint8_t)(1 + rng_next(&rng) % (COLUMN_TYPE_COUNT - 1)),
+                        rng_next(&rng) % 3 == 0 ? SHM_FIELD_NULLABLE : 0, names[i]);
     assert_int_equal(record_schema_read(body.bytes, body.len, &f->schema), 0);
     assert_int_equal(record_plan_init(&f->plan, body.bytes, body.len), 0);
 }
@@ -61,11 +54,11 @@ static uint32_t text_fill(uint8_t *to, bool plain, uint32_t most)
 {
     static const char *const rare[] = {"\"", "\\", "\n", "\r", ",", " ", "\t", "\x01", "\xc3\xa9",
                                        "\xef\xbb\xbf", "\x1f", "\x7f"};
-    uint32_t len = (uint32_t)(rng_next() % (most + 1)), at = 0;
+    uint32_t len = (uint32_t)(rng_next(&rng) % (most + 1)), at = 0;
 
     while (at < len) {
-        const char *one = !plain && rng_next() % 8 == 0
-                              ? rare[rng_next() % (sizeof(rare) / sizeof(rare[0]))] : "x";
+        const char *one = !plain && rng_next(&rng) % 8 == 0
+                              ? rare[rng_next(&rng) % (sizeof(rare) / sizeof(rare[0]))] : "x";
 
         if (at + strlen(one) > len)
             one = "y";
@@ -78,7 +71,7 @@ static uint32_t text_fill(uint8_t *to, bool plain, uint32_t most)
 static uint64_t word_of(uint8_t type)
 {
     static const double odd[] = {0.0, -0.0, 12.34, -0.5, 1e15, 1e-9, 99999999.99};
-    uint64_t bits = rng_next() >> rng_next() % 64, word = bits;
+    uint64_t bits = rng_next(&rng) >> rng_next(&rng) % 64, word = bits;
     double f64 = (double)(int64_t)bits / 100;
     float f32;
 
@@ -112,7 +105,7 @@ static uint8_t *payload_make(const struct form *f, bool plain, uint32_t longest,
         uint64_t word = word_of(step->type);
         struct shm_ref ref = {len, 0};
 
-        if (step->nullable && rng_next() % 3 == 0)
+        if (step->nullable && rng_next(&rng) % 3 == 0)
             continue;
         if (f->plan.present_at > 0)
             all[f->plan.present_at + i / 8] |= (uint8_t)(1U << i % 8);
@@ -153,9 +146,9 @@ static void any_record_gives_the_line_of_its_cells(void **state)
     for (int i = 0; i < SCHEMAS; i++) {
         struct form f;
 
-        form_make(&f, 1 + (uint32_t)(rng_next() % FIELDS_MAX));
+        form_make(&f, 1 + (uint32_t)(rng_next(&rng) % FIELDS_MAX));
         for (int row = 0; row < ROWS; row++)
-            check(&f, row % 2, row % 5 == 0 ? 200 : 1 + (uint32_t)(rng_next() % 40), 0);
+            check(&f, row % 2, row % 5 == 0 ? 200 : 1 + (uint32_t)(rng_next(&rng) % 40), 0);
         form_fini(&f);
     }
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "flow/prefix_clock.h"
+#include "support/rng.h"
 
 #define SECOND UINT64_C(1000000000)
 #define HOUR   (3600 * SECOND)
@@ -46,9 +47,7 @@ static void an_event_gets_the_prefix_of_its_own_time(void **state)
 
         prefix_clock_init(&c, prefixes[p]);
         for (int i = 0; i < 5000; i++) {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
+            (void)rng_next(&random);
             now += steps[random % (sizeof(steps) / sizeof(steps[0]))];
             /* Late ones, too. */
             expect_rendered(&c, prefixes[p], now - (random >> 8) % (3 * HOUR));

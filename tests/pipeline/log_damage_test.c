@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "pipeline/damaged_log.h"
+#include "support/rng.h"
 #include "support/sim.h"
 
 enum { PRINTS_MAX = 65536 };
@@ -216,10 +217,7 @@ static uint64_t random_below(uint64_t bound)
 {
     static uint64_t x = 88172645463325252ULL;
 
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x % bound;
+    return rng_next(&x) % bound;
 }
 
 /* What may come to stand in the place of a block of 4 KiB. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sink/retry.h"
+#include "support/rng.h"
 
 #define SECOND RETRY_SECOND_NS
 #define MINUTE (60 * SECOND)
@@ -445,10 +446,7 @@ struct life {
 
 static uint64_t draw(struct life *l)
 {
-    l->seed ^= l->seed << 13;
-    l->seed ^= l->seed >> 7;
-    l->seed ^= l->seed << 17;
-    return l->seed * 0x2545f4914f6cdd1dULL;
+    return rng_next(&l->seed) * 0x2545f4914f6cdd1dULL;
 }
 
 static void decide(struct life *l, uint32_t i)

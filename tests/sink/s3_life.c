@@ -11,6 +11,7 @@
 #include "base/blocks.h"
 #include "base/crc32c.h"
 #include "base/invariant.h"
+#include "support/rng.h"
 
 static struct credentials_keys keys_of(const struct s3_life *l)
 {
@@ -23,10 +24,7 @@ static struct credentials_keys keys_of(const struct s3_life *l)
 
 uint64_t s3_life_random(struct s3_life *l)
 {
-    l->random ^= l->random << 13;
-    l->random ^= l->random >> 7;
-    l->random ^= l->random << 17;
-    return l->random;
+    return rng_next(&l->random);
 }
 
 static const uint8_t *file_bytes(void)

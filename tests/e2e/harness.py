@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -420,6 +421,24 @@ class Case(unittest.TestCase):
     def tmpfs(self, name, size):
         """A small file system of its own."""
         return Tmpfs(self, name, size).place
+
+    def in_threads(self, count, work):
+        """Runs work(0) to work(count - 1) at once."""
+        errors = []
+
+        def run(i):
+            try:
+                work(i)
+            except BaseException as error:      # to be raised where the test sees it
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(2 * DEADLINE_S)
+        if errors:
+            raise errors[0]
 
     def events_of(self, paths):
         """The events of some files, parsed."""

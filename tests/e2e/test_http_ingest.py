@@ -39,24 +39,6 @@ class Ingest(Case):
         self.assertEqual(code, 200)
         return parse_metrics(text)["hydrant_intake_events_total"]['{source="%s"}' % source]
 
-    def in_threads(self, count, work):
-        """Runs work(0) to work(count - 1) at once."""
-        errors = []
-
-        def run(i):
-            try:
-                work(i)
-            except BaseException as error:      # to be raised where the test sees it
-                errors.append(error)
-
-        threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(2 * DEADLINE_S)
-        if errors:
-            raise errors[0]
-
 
 class Bodies(Ingest):
     def test_objects_arrays_and_lines_arrive_as_they_are(self):

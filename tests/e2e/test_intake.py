@@ -96,24 +96,6 @@ class Sockets(Case):
                               if os.path.isfile(os.path.join(folder, name))) \
             if os.path.isdir(folder) else []
 
-    def in_threads(self, count, work):
-        """Runs work(0) to work(count - 1) at once."""
-        errors = []
-
-        def run(i):
-            try:
-                work(i)
-            except BaseException as error:      # to be raised where the test sees it
-                errors.append(error)
-
-        threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(2 * DEADLINE_S)
-        if errors:
-            raise errors[0]
-
 
 class Arrival(Sockets):
     def test_lines_of_a_hundred_connections_arrive_once_each_and_in_order(self):

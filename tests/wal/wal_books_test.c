@@ -10,45 +10,7 @@
 
 #include <stdlib.h>
 
-#include "wal/log_builder.h"
-#include "wal/wal_state.h"
-
-/* As the log does it: through the bytes. */
-static void applied(struct wal_state *s, const struct wal_item *item, uint64_t end_lsn)
-{
-    struct bytes b = BYTES_INIT;
-    struct wal_item parsed;
-    const uint8_t *at;
-
-    built_item(&b, item);
-    at = b.data;
-    assert_int_equal(wal_item_next(&at, b.data + b.len, &parsed), 0);
-    assert_int_equal(wal_state_apply(s, &parsed, end_lsn), 0);
-    bytes_free(&b);
-}
-
-/* One ring, one stream of one output, defined as number 1. */
-static void small_state(struct wal_state *s)
-{
-    struct wal_item it;
-
-    assert_int_equal(wal_state_init(s), 0);
-    it = built_attach(1, 0);
-    applied(s, &it, 4096);
-    it = built_stream(1, 1, "orders", 1);
-    applied(s, &it, 4096);
-    it = built_def(1, 1, 1);
-    applied(s, &it, 4096);
-}
-
-static void span(struct wal_state *s, uint64_t from, uint32_t len, uint32_t events,
-                 uint64_t end_lsn)
-{
-    static const uint8_t data[65536];
-    struct wal_item it = built_span(1, from, data, len, 0, events);
-
-    applied(s, &it, end_lsn);
-}
+#include "wal/state_builder.h"
 
 static void books_fold_over_versions(void **state)
 {
@@ -58,21 +20,21 @@ static void books_fold_over_versions(void **state)
     uint64_t number = 0;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     for (uint32_t version = 1; version <= 20; version++) {
-        span(&s, (version - 1) * 80ULL, 80, 10, version * 8192ULL);
+        state_span(&s, (version - 1) * 80ULL, 80, 10, version * 8192ULL);
         it = built_seal(++number, 1, version, 0, 10);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         it = built_stream(1, version + 1, "orders", 1);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         /* The old version is pending: it stays. */
         assert_int_equal(wal_state_stream(&s, 1)->versions_count, 2);
         it = built_ack(number, 0, WAL_ACK_DELIVERED);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         b = wal_stream_books(wal_state_stream(&s, 1));
         assert_int_equal(b.pending, 10);
         it = built_ack(number, 1, WAL_ACK_ABANDONED);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         assert_int_equal(wal_state_stream(&s, 1)->versions_count, 1);
         b = wal_stream_books(wal_state_stream(&s, 1));
         assert_int_equal(b.accepted, version * 10);
@@ -92,14 +54,14 @@ static void a_batch_counts_as_dropped_only_when_no_sink_took_it(void **state)
     struct wal_books b;
 
     (void)state;
-    small_state(&s);
-    span(&s, 0, 80, 10, 8192);
+    state_small(&s);
+    state_span(&s, 0, 80, 10, 8192);
     it = built_seal(1, 1, 1, 0, 10);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_ack(1, 0, WAL_ACK_ABANDONED);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_ack(1, 1, WAL_ACK_ABANDONED);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     b = wal_stream_books(wal_state_stream(&s, 1));
     assert_int_equal(b.dropped, 10);
     assert_int_equal(b.delivered, 0);
@@ -116,17 +78,17 @@ static void an_event_is_pending_until_every_output_has_resolved_it(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     it = built_stream(1, 2, "orders", 2);
-    applied(&s, &it, 0);
-    span(&s, 0, 80, 10, 8192);
+    state_applied(&s, &it, 0);
+    state_span(&s, 0, 80, 10, 8192);
     for (uint16_t output = 0; output < 2; output++) {
         it = built_seal(output + 1U, 1, 2, output, 10);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).pending, 10);
         for (uint16_t target = 0; target < 2; target++) {
             it = built_ack(output + 1U, target, WAL_ACK_DELIVERED);
-            applied(&s, &it, 0);
+            state_applied(&s, &it, 0);
         }
     }
     assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).pending, 0);
@@ -164,14 +126,14 @@ static void field_init(struct field *f, uint16_t outputs)
     struct wal_item it;
 
     memset(f, 0, sizeof(*f));
-    small_state(&f->s);
+    state_small(&f->s);
     it = built_stream(1, 2, "orders", outputs);
-    applied(&f->s, &it, 0);
+    state_applied(&f->s, &it, 0);
 }
 
 static void accept(struct field *f, uint32_t events)
 {
-    span(&f->s, f->pos, events * 8, events, 8192);
+    state_span(&f->s, f->pos, events * 8, events, 8192);
     f->pos += events * 8;
     look(f);
 }
@@ -182,13 +144,13 @@ static void resolve(struct field *f, uint32_t version, uint16_t output, uint64_t
 {
     struct wal_item it = built_seal(++f->seals, 1, version, output, events);
 
-    applied(&f->s, &it, 0);
+    state_applied(&f->s, &it, 0);
     look(f);
     it = built_ack(f->seals, 0, WAL_ACK_ABANDONED);
-    applied(&f->s, &it, 0);
+    state_applied(&f->s, &it, 0);
     look(f);
     it = built_ack(f->seals, 1, delivered ? WAL_ACK_DELIVERED : WAL_ACK_ABANDONED);
-    applied(&f->s, &it, 0);
+    state_applied(&f->s, &it, 0);
     look(f);
 }
 
@@ -267,10 +229,10 @@ static void versions_are_counted_apart(void **state)
     field_init(&f, 2);
     accept(&f, 10);
     it = built_stream(1, 3, "orders", 3);
-    applied(&f.s, &it, 0);
+    state_applied(&f.s, &it, 0);
     accept(&f, 10);
     it = built_stream(1, 4, "orders", 1);
-    applied(&f.s, &it, 0);
+    state_applied(&f.s, &it, 0);
     accept(&f, 10);
     resolve(&f, 4, 0, 10, true);
     booked(&f, 10, 0, 20);
@@ -298,7 +260,7 @@ static void what_was_resolved_was_accepted(void **state)
     it.u.lost.stream = 1;
     it.u.lost.version = 2;
     it.u.lost.events = 7;
-    applied(&f.s, &it, 0);
+    state_applied(&f.s, &it, 0);
     look(&f);
     assert_int_equal(books_of(&f.s).accepted, 27);
     wal_state_fini(&f.s);
@@ -354,7 +316,7 @@ static void acked(struct field *f, uint64_t number)
     for (uint16_t target = 0; target < 2; target++) {
         struct wal_item it = built_ack(number, target, WAL_ACK_DELIVERED);
 
-        applied(&f->s, &it, 0);
+        state_applied(&f->s, &it, 0);
     }
 }
 
@@ -363,7 +325,7 @@ static void trimmed(struct field *f, uint64_t lsn)
     struct wal_item it = {.type = WAL_TRIM};
 
     it.u.trim.lsn = lsn;
-    applied(&f->s, &it, 0);
+    state_applied(&f->s, &it, 0);
 }
 
 /* Two partitions are open side by side: what one has sealed says nothing of the other. */
@@ -377,8 +339,8 @@ static void partitions_are_sealed_apart(void **state)
     accept(&f, 30);
     late = partition_seal(2, 0, "country=DE/", 150, 900);
     early = partition_seal(1, 0, "country=FR/", 100, 300);
-    applied(&f.s, &late, 0);
-    applied(&f.s, &early, 0);
+    state_applied(&f.s, &late, 0);
+    state_applied(&f.s, &early, 0);
     assert_int_equal(f.s.seals_count, 2);
     assert_memory_equal(f.s.seals->partition, "country=DE/", 12);
     assert_int_equal(f.s.seals->partition_len, 11);
@@ -390,8 +352,8 @@ static void partitions_are_sealed_apart(void **state)
     /* Of the other output, and of none: as many partitions more. */
     late = partition_seal(3, 1, "country=DE/", 100, 200);
     early = partition_seal(4, 0, "", 100, 110);
-    applied(&f.s, &late, 0);
-    applied(&f.s, &early, 0);
+    state_applied(&f.s, &late, 0);
+    state_applied(&f.s, &early, 0);
     assert_int_equal(f.s.seals_count, 4);
     sealed(&f, 1, "country=DE/", 200);
     sealed(&f, 0, "", 110);
@@ -410,21 +372,21 @@ static void an_acknowledged_batch_said_again_stays_acknowledged(void **state)
     accept(&f, 30);
     de = partition_seal(2, 0, "country=DE/", 150, 900);
     fr = partition_seal(1, 0, "country=FR/", 100, 300);
-    applied(&f.s, &de, 0);
+    state_applied(&f.s, &de, 0);
     acked(&f, 2);
-    applied(&f.s, &de, 0);
+    state_applied(&f.s, &de, 0);
     assert_int_equal(f.s.seals_count, 0);
-    applied(&f.s, &fr, 0);
+    state_applied(&f.s, &fr, 0);
     acked(&f, 1);
     trimmed(&f, 301);
     sealed(&f, 0, "country=FR/", 0);
     sealed(&f, 0, "country=DE/", 900);
-    applied(&f.s, &fr, 0);
-    applied(&f.s, &de, 0);
+    state_applied(&f.s, &fr, 0);
+    state_applied(&f.s, &de, 0);
     assert_int_equal(f.s.seals_count, 0);
     trimmed(&f, 5000);
-    applied(&f.s, &fr, 0);
-    applied(&f.s, &de, 0);
+    state_applied(&f.s, &fr, 0);
+    state_applied(&f.s, &de, 0);
     assert_int_equal(f.s.seals_count, 0);
     assert_int_equal(books_of(&f.s).delivered, 2);
     wal_state_fini(&f.s);
@@ -440,7 +402,7 @@ static void a_partition_is_remembered_until_trim_has_passed_it(void **state)
     field_init(&f, 1);
     accept(&f, 30);
     it = partition_seal(1, 0, "a", 100, 300);
-    applied(&f.s, &it, 0);
+    state_applied(&f.s, &it, 0);
     acked(&f, 1);
     trimmed(&f, 300);
     sealed(&f, 0, "a", 300);
@@ -459,9 +421,9 @@ static void partitions_go_with_their_version(void **state)
     field_init(&f, 1);
     accept(&f, 1);
     it = partition_seal(1, 0, "a", 100, 300);
-    applied(&f.s, &it, 0);
+    state_applied(&f.s, &it, 0);
     it = built_stream(1, 3, "orders", 1);
-    applied(&f.s, &it, 0);
+    state_applied(&f.s, &it, 0);
     sealed(&f, 0, "a", 300);
     acked(&f, 1);
     assert_int_equal(wal_state_stream(&f.s, 1)->versions_count, 1);
@@ -490,11 +452,11 @@ static void ring_of(struct wal_state *s, uint32_t ring, const char *name, uint32
     struct wal_item it = built_attach(ring, 0);
 
     it.u.attach.name = built_str(name);
-    applied(s, &it, 4096);
+    state_applied(s, &it, 4096);
     it = built_def(ring, 1, 1);
-    applied(s, &it, 4096);
+    state_applied(s, &it, 4096);
     it = built_span(ring, 0, data, sizeof(data), 0, events);
-    applied(s, &it, 8192);
+    state_applied(s, &it, 8192);
 }
 
 static void an_entrance_is_told_by_its_ring_and_kept_in_checkpoints(void **state)
@@ -505,8 +467,8 @@ static void an_entrance_is_told_by_its_ring_and_kept_in_checkpoints(void **state
     uint32_t sources = 0;
 
     (void)state;
-    small_state(&s);
-    span(&s, 0, 64, 5, 8192);
+    state_small(&s);
+    state_span(&s, 0, 64, 5, 8192);
     sources_are(&s, 5, 0, 0);
     ring_of(&s, 2, "hydrant-udp.7.0123456789abcdef.ring", 3);
     ring_of(&s, 3, "hydrant-relay.7.0123456789abcdef.ring", 2);

@@ -12,32 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wal/log_builder.h"
-#include "wal/wal_state.h"
-
-static void replay(struct wal_state *s, const struct bytes *items, uint64_t end_lsn)
-{
-    const uint8_t *at = items->data, *end = at + items->len;
-    struct wal_item item;
-
-    while (at < end) {
-        assert_int_equal(wal_item_next(&at, end, &item), 0);
-        assert_int_equal(wal_state_apply(s, &item, end_lsn), 0);
-    }
-}
-
-static void checkpoint(const struct wal_state *s, struct bytes *out)
-{
-    bytes_clear(out);
-    assert_int_equal(wal_state_checkpoint(s, out), 0);
-}
+#include "wal/state_builder.h"
 
 static void same_states(const struct wal_state *a, const struct wal_state *b)
 {
     struct bytes x = BYTES_INIT, y = BYTES_INIT;
 
-    checkpoint(a, &x);
-    checkpoint(b, &y);
+    state_checkpoint(a, &x);
+    state_checkpoint(b, &y);
     assert_int_equal(x.len, y.len);
     assert_memory_equal(x.data, y.data, x.len);
     bytes_free(&x);
@@ -352,11 +334,11 @@ static void run_make(struct run *run, uint64_t seed)
         run->end_lsn[i] = m.lsn += 4096;
         run->restates[i] = i > 0 && built_random(&m.seed) % 50 == 0;
         if (run->restates[i]) {
-            checkpoint(&run->live, &run->piece[i]);     /* the living state does not apply it */
+            state_checkpoint(&run->live, &run->piece[i]);  /* the living state does not apply it */
             continue;
         }
         model_next(&m, &run->piece[i]);
-        replay(&run->live, &run->piece[i], m.lsn);
+        state_replay(&run->live, &run->piece[i], m.lsn);
         model_balances(&m, &run->live);
         model_seals(&m, &run->live);
     }
@@ -386,7 +368,7 @@ static void a_log_read_from_any_checkpoint_gives_the_live_state(void **state)
                 continue;
             assert_int_equal(wal_state_init(&s), 0);
             for (int i = start; i < STEPS; i++)
-                replay(&s, &run->piece[i], run->end_lsn[i]);
+                state_replay(&s, &run->piece[i], run->end_lsn[i]);
             assert_int_equal(s.checkpointed, true);
             same_states(&s, &run->live);
             wal_state_fini(&s);
@@ -415,7 +397,7 @@ static void a_checkpoint_mends_what_a_hole_before_it_took(void **state)
             assert_int_equal(wal_state_init(&s), 0);
             for (int i = 0; i < STEPS; i++)
                 if (i < from || i >= to)
-                    replay(&s, &run->piece[i], run->end_lsn[i]);
+                    state_replay(&s, &run->piece[i], run->end_lsn[i]);
             same_states(&s, &run->live);
             wal_state_fini(&s);
         }
@@ -453,12 +435,12 @@ static void a_checkpoint_restates_every_partition(void **state)
     it = (struct wal_item){.type = WAL_TRIM};
     it.u.trim.lsn = (TRIMMED + 1) * 100;        /* the first of them ends at 199 */
     built_item(&b, &it);
-    replay(&live, &b, 4096);
-    checkpoint(&live, &b);
+    state_replay(&live, &b, 4096);
+    state_checkpoint(&live, &b);
     assert_int_equal(wal_state_init(&s), 0);
-    replay(&s, &b, 8192);
+    state_replay(&s, &b, 8192);
     same_states(&s, &live);
-    replay(&live, &b, 8192);                    /* one that tells nothing new changes nothing */
+    state_replay(&live, &b, 8192);      /* one that tells nothing new changes nothing */
     same_states(&s, &live);
     v = wal_stream_version(wal_state_stream(&s, 1), 1);
     assert_int_equal(v->partitions.count, MANY - TRIMMED);

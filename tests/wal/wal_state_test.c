@@ -13,69 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wal/log_builder.h"
-#include "wal/wal_state.h"
-
-/* As the log does it: through the bytes. */
-static int apply(struct wal_state *s, const struct wal_item *item, uint64_t end_lsn)
-{
-    struct bytes b = BYTES_INIT;
-    struct wal_item parsed;
-    const uint8_t *at;
-    int rc;
-
-    built_item(&b, item);
-    at = b.data;
-    assert_int_equal(wal_item_next(&at, b.data + b.len, &parsed), 0);
-    rc = wal_state_apply(s, &parsed, end_lsn);
-    bytes_free(&b);
-    return rc;
-}
-
-static void applied(struct wal_state *s, const struct wal_item *item, uint64_t end_lsn)
-{
-    assert_int_equal(apply(s, item, end_lsn), 0);
-}
-
-static void replay(struct wal_state *s, const struct bytes *items, uint64_t end_lsn)
-{
-    const uint8_t *at = items->data, *end = at + items->len;
-    struct wal_item item;
-
-    while (at < end) {
-        assert_int_equal(wal_item_next(&at, end, &item), 0);
-        assert_int_equal(wal_state_apply(s, &item, end_lsn), 0);
-    }
-}
-
-static void checkpoint(const struct wal_state *s, struct bytes *out)
-{
-    bytes_clear(out);
-    assert_int_equal(wal_state_checkpoint(s, out), 0);
-}
-
-/* One ring, one stream of one output, defined as number 1. */
-static void small_state(struct wal_state *s)
-{
-    struct wal_item it;
-
-    assert_int_equal(wal_state_init(s), 0);
-    it = built_attach(1, 0);
-    applied(s, &it, 4096);
-    it = built_stream(1, 1, "orders", 1);
-    applied(s, &it, 4096);
-    it = built_def(1, 1, 1);
-    applied(s, &it, 4096);
-}
-
-static void span(struct wal_state *s, uint64_t from, uint32_t len, uint32_t events,
-                 uint64_t end_lsn)
-{
-    static const uint8_t data[65536];
-    struct wal_item it = built_span(1, from, data, len, 0, events);
-
-    applied(s, &it, end_lsn);
-}
+#include "wal/state_builder.h"
 
 static void what_is_said_again_counts_once(void **state)
 {
@@ -83,15 +21,15 @@ static void what_is_said_again_counts_once(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&s);
-    span(&s, 0, 80, 10, 8192);
+    state_small(&s);
+    state_span(&s, 0, 80, 10, 8192);
     for (int i = 0; i < 3; i++) {
         it = built_seal(1, 1, 1, 0, 10);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         it = built_ack(1, 0, WAL_ACK_DELIVERED);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         it = built_def(1, 1, 1);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
     }
     assert_int_equal(s.seals_count, 1);
     assert_int_equal(s.seals->targets_acked, 1);
@@ -108,10 +46,10 @@ static void marks_stay_bounded_and_positions_are_never_ahead(void **state)
     uint64_t taken = 0;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     ring = wal_state_ring(&s, 1);
     for (uint64_t i = 1; i <= SPANS; i++) {
-        span(&s, (i - 1) * 8, 8, 1, i * 4096);
+        state_span(&s, (i - 1) * 8, 8, 1, i * 4096);
         assert_true(ring->marks <= WAL_RING_MARKS);
         assert_int_equal(ring->end_pos, i * 8);
         /* Known exactly at the end; never ahead anywhere, but for what is delivered already. */
@@ -137,9 +75,9 @@ static void spans_of_one_group_share_a_mark(void **state)
     struct wal_state s;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     for (uint64_t i = 0; i < 10; i++)
-        span(&s, i * 8, 8, 1, 8192);
+        state_span(&s, i * 8, 8, 1, 8192);
     assert_int_equal(wal_state_ring(&s, 1)->marks, 1);
     assert_int_equal(wal_ring_pos_at(wal_state_ring(&s, 1), 8192), 80);
     assert_int_equal(wal_ring_pos_at(wal_state_ring(&s, 1), 8191), 0);
@@ -152,17 +90,17 @@ static void positions_wrap(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     it = (struct wal_item){.type = WAL_RETIRE};
     it.u.retire.ring = 1;
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_attach(1, UINT64_MAX - 15);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_def(1, 1, 1);
-    applied(&s, &it, 0);
-    span(&s, UINT64_MAX - 15, 32, 4, 8192);
+    state_applied(&s, &it, 0);
+    state_span(&s, UINT64_MAX - 15, 32, 4, 8192);
     assert_int_equal(wal_state_ring(&s, 1)->end_pos, 16);
-    span(&s, 16, 8, 1, 12288);
+    state_span(&s, 16, 8, 1, 12288);
     assert_int_equal(wal_ring_pos_at(wal_state_ring(&s, 1), 12288), 24);
     wal_state_fini(&s);
 }
@@ -173,19 +111,19 @@ static void a_restated_ring_is_as_far_as_its_last_mark(void **state)
     struct bytes b = BYTES_INIT;
 
     (void)state;
-    small_state(&live);
-    span(&live, 0, 80, 10, 8192);
-    span(&live, 80, 80, 10, 16384);
-    checkpoint(&live, &b);
+    state_small(&live);
+    state_span(&live, 0, 80, 10, 8192);
+    state_span(&live, 80, 80, 10, 16384);
+    state_checkpoint(&live, &b);
     assert_int_equal(wal_state_init(&s), 0);
-    replay(&s, &b, 20480);
+    state_replay(&s, &b, 20480);
     /* What is not known any more is late, not ahead. */
     assert_int_equal(wal_ring_pos_at(wal_state_ring(&s, 1), 16383), 0);
     assert_int_equal(wal_ring_pos_at(wal_state_ring(&s, 1), 16384), 160);
     /* Everything delivered: nothing to wait for. */
     wal_ring_pos_take(wal_state_ring(&live, 1), 16384);
-    checkpoint(&live, &b);
-    replay(&s, &b, 24576);
+    state_checkpoint(&live, &b);
+    state_replay(&s, &b, 24576);
     assert_int_equal(wal_ring_pos_at(wal_state_ring(&s, 1), 0), 160);
     bytes_free(&b);
     wal_state_fini(&s);
@@ -202,21 +140,21 @@ static void what_is_said_again_changes_nothing(void **state)
     struct wal_state s;
 
     (void)state;
-    small_state(&s);
-    applied(&s, &now, 4096);
-    span(&s, 0, 80, 10, 8192);
-    applied(&s, &seal, 12288);
+    state_small(&s);
+    state_applied(&s, &now, 4096);
+    state_span(&s, 0, 80, 10, 8192);
+    state_applied(&s, &seal, 12288);
     for (uint16_t i = 0; i < 2; i++) {
         ack = built_ack(1, i, WAL_ACK_DELIVERED);
-        applied(&s, &ack, 16384);
+        state_applied(&s, &ack, 16384);
     }
-    checkpoint(&s, &before);
-    applied(&s, &attach, 20480);
-    applied(&s, &old, 20480);
-    applied(&s, &now, 20480);
-    applied(&s, &def, 20480);
-    applied(&s, &seal, 20480);
-    checkpoint(&s, &after);
+    state_checkpoint(&s, &before);
+    state_applied(&s, &attach, 20480);
+    state_applied(&s, &old, 20480);
+    state_applied(&s, &now, 20480);
+    state_applied(&s, &def, 20480);
+    state_applied(&s, &seal, 20480);
+    state_checkpoint(&s, &after);
     assert_int_equal(after.len, before.len);
     assert_memory_equal(after.data, before.data, before.len);
     assert_int_equal(s.seals_count, 0);
@@ -232,11 +170,11 @@ static void a_lost_range_counts_bytes(void **state)
     struct wal_state s;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     it.u.lost.lsn = 8192;
     it.u.lost.payload_bytes = 4096;
     it.u.lost.reason = WAL_LOST_CORRUPT;
-    applied(&s, &it, 20480);
+    state_applied(&s, &it, 20480);
     assert_int_equal(s.lost_bytes[WAL_LOST_CORRUPT], 4096);
     assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).lost, 0);
     assert_false(wal_state_span_lost(&s, 8191));
@@ -244,7 +182,7 @@ static void a_lost_range_counts_bytes(void **state)
     assert_true(wal_state_span_lost(&s, 12287));
     assert_false(wal_state_span_lost(&s, 12288));
     it.u.lost.stream = 9;                       /* no such stream */
-    assert_int_equal(apply(&s, &it, 20480), -EBADMSG);
+    assert_int_equal(state_apply(&s, &it, 20480), -EBADMSG);
     wal_state_fini(&s);
 }
 
@@ -254,26 +192,26 @@ static void lost_spans_are_remembered_until_they_are_trimmed(void **state)
     struct wal_item it = {.type = WAL_LOST};
 
     (void)state;
-    small_state(&s);
-    span(&s, 0, 800, 100, 8192);
+    state_small(&s);
+    state_span(&s, 0, 800, 100, 8192);
     it.u.lost.stream = 1;
     it.u.lost.version = 1;
     it.u.lost.events = 1;
     for (uint64_t i = 0; i < 100; i++) {
         it.u.lost.lsn = 4096 + i * 8;
-        applied(&s, &it, 12288);
+        state_applied(&s, &it, 12288);
         assert_true(wal_state_span_lost(&s, 4096 + i * 8));
     }
     assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).lost, 100);
     assert_int_equal(wal_stream_books(wal_state_stream(&s, 1)).pending, 0);
     it = (struct wal_item){.type = WAL_TRIM};
     it.u.trim.lsn = 4096 + 50 * 8;
-    applied(&s, &it, 16384);
+    state_applied(&s, &it, 16384);
     assert_false(wal_state_span_lost(&s, 4096 + 49 * 8));
     assert_true(wal_state_span_lost(&s, 4096 + 50 * 8));
     assert_int_equal(s.lost_spans_count, 50);
     it.u.trim.lsn = 4096;                       /* never backwards */
-    applied(&s, &it, 16384);
+    state_applied(&s, &it, 16384);
     assert_int_equal(s.trim_lsn, 4096 + 50 * 8);
     wal_state_fini(&s);
 }
@@ -285,16 +223,16 @@ static void ids_are_not_given_twice(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&live);
+    state_small(&live);
     it = built_attach(9, 0);
-    applied(&live, &it, 0);
+    state_applied(&live, &it, 0);
     it = (struct wal_item){.type = WAL_RETIRE};
     it.u.retire.ring = 9;
-    applied(&live, &it, 0);
+    state_applied(&live, &it, 0);
     assert_int_equal(live.next_ring, 10);
-    checkpoint(&live, &b);
+    state_checkpoint(&live, &b);
     assert_int_equal(wal_state_init(&s), 0);
-    replay(&s, &b, 0);
+    state_replay(&s, &b, 0);
     assert_int_equal(s.next_ring, 10);
     assert_int_equal(s.next_stream, 2);
     bytes_free(&b);
@@ -308,7 +246,7 @@ static void intake_drops(struct wal_state *s, uint32_t ring, uint64_t full)
 
     it.u.intake.ring = ring;
     it.u.intake.drops[SHM_DROP_FULL] = full;
-    applied(s, &it, 0);
+    state_applied(s, &it, 0);
 }
 
 /* Each ring says what is counted of its own; the sum outlives them and never goes back. */
@@ -319,9 +257,9 @@ static void drops_of_rings_add_up_and_stay(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&live);
+    state_small(&live);
     it = built_attach(2, 0);
-    applied(&live, &it, 0);
+    state_applied(&live, &it, 0);
     intake_drops(&live, 1, 10);
     intake_drops(&live, 2, 5);
     intake_drops(&live, 1, 12);
@@ -329,12 +267,12 @@ static void drops_of_rings_add_up_and_stay(void **state)
     assert_int_equal(live.intake_drops[SHM_DROP_FULL], 17);
     it = (struct wal_item){.type = WAL_RETIRE};
     it.u.retire.ring = 1;
-    applied(&live, &it, 0);
+    state_applied(&live, &it, 0);
     assert_int_equal(live.intake_drops[SHM_DROP_FULL], 17);
-    checkpoint(&live, &b);
+    state_checkpoint(&live, &b);
     assert_int_equal(wal_state_init(&s), 0);
     for (int i = 0; i < 2; i++) {               /* what is restated is not counted again */
-        replay(&s, &b, 0);
+        state_replay(&s, &b, 0);
         assert_int_equal(s.intake_drops[SHM_DROP_FULL], 17);
         assert_int_equal(wal_state_ring(&s, 2)->drops[SHM_DROP_FULL], 5);
     }
@@ -357,13 +295,13 @@ static void tables_are_found_by_every_key(void **state)
     for (uint32_t i = 1; i <= 100; i++) {
         snprintf(name, sizeof(name), "s%u", i);
         it = built_attach(i, 0);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
         it = built_stream(i, 1, name, 1);
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
     }
     it = (struct wal_item){.type = WAL_RETIRE};
     for (it.u.retire.ring = 2; it.u.retire.ring <= 100; it.u.retire.ring += 2)
-        applied(&s, &it, 0);
+        state_applied(&s, &it, 0);
     for (uint32_t i = 1; i <= 100; i++) {
         snprintf(name, sizeof(name), "s%u", i);
         assert_int_equal(wal_state_ring(&s, i) != NULL, i % 2);
@@ -381,9 +319,9 @@ static void refused(struct wal_state *s, struct wal_item it)
 {
     struct bytes before = BYTES_INIT, after = BYTES_INIT;
 
-    checkpoint(s, &before);
-    assert_int_equal(apply(s, &it, 1 << 20), -EBADMSG);
-    checkpoint(s, &after);
+    state_checkpoint(s, &before);
+    assert_int_equal(state_apply(s, &it, 1 << 20), -EBADMSG);
+    state_checkpoint(s, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
     bytes_free(&before);
@@ -398,12 +336,12 @@ static void a_contradiction_is_refused_and_changes_nothing(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&s);
-    span(&s, 0, 64, 8, 8192);
+    state_small(&s);
+    state_span(&s, 0, 64, 8, 8192);
     refused(&s, built_span(2, 0, data, 8, 0, 1));           /* unknown ring */
     refused(&s, built_span(1, 56, data, 16, 0, 1));         /* the same bytes twice */
     it = built_attach(2, 0);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     refused(&s, built_span(2, 0, data, 8, 0, 1));           /* undefined stream */
     refused(&s, built_def(3, 1, 1));
     refused(&s, built_def(2, 1, 7));
@@ -430,7 +368,7 @@ static void a_contradiction_is_refused_and_changes_nothing(void **state)
     refused(&s, it);
     refused(&s, built_ack(1, 0, WAL_ACK_DELIVERED));        /* no such seal, no such target */
     it = built_seal(1, 1, 1, 0, 1);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     refused(&s, built_ack(1, 2, WAL_ACK_DELIVERED));
     it = (struct wal_item){.type = WAL_LOST};
     it.u.lost.stream = 9;
@@ -480,21 +418,21 @@ static void schemas_are_definitions_of_a_stream(void **state)
     uint32_t len;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     it = built_stream(2, 1, "clicks", 1);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_schema(1, 2, 1, "a long, b text");
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_def(1, 3, 2);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_schema(1, 4, 3, "c bytes");
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     it = built_schema(1, 5, 1, "a long");
-    applied(&s, &it, 0);
-    checkpoint(&s, &b);
+    state_applied(&s, &it, 0);
+    state_checkpoint(&s, &b);
     assert_int_equal(wal_state_init(&again), 0);
-    replay(&again, &b, 4096);
-    replay(&again, &b, 8192);
+    state_replay(&again, &b, 4096);
+    state_replay(&again, &b, 8192);
     for (const struct wal_state *of = &s; of; of = of == &s ? &again : NULL) {
         ring = wal_state_ring(of, 1);
         assert_int_equal(ring->defs_count, 5);
@@ -511,7 +449,7 @@ static void schemas_are_definitions_of_a_stream(void **state)
     }
     it = (struct wal_item){.type = WAL_RETIRE};
     it.u.retire.ring = 1;
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     bytes_free(&b);
     wal_state_fini(&again);
     wal_state_fini(&s);
@@ -539,17 +477,17 @@ static void a_definition_never_changes(void **state)
     struct wal_item it;
 
     (void)state;
-    small_state(&s);
+    state_small(&s);
     it = built_stream(2, 1, "clicks", 1);
-    applied(&s, &it, 0);
+    state_applied(&s, &it, 0);
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
-        applied(&s, &fine[i], 0);
-    checkpoint(&s, &before);
+        state_applied(&s, &fine[i], 0);
+    state_checkpoint(&s, &before);
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
-        applied(&s, &fine[i], 0);
+        state_applied(&s, &fine[i], 0);
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
-        assert_int_equal(apply(&s, &odd[i], 0), -EBADMSG);
-    checkpoint(&s, &after);
+        assert_int_equal(state_apply(&s, &odd[i], 0), -EBADMSG);
+    state_checkpoint(&s, &after);
     assert_int_equal(after.len, before.len);
     assert_memory_equal(after.data, before.data, before.len);
     bytes_free(&before);

@@ -14,21 +14,7 @@
 
 #include "encode/csv.h"
 #include "encode/row_writer.h"
-
-static struct schema schema_of(const char *text)
-{
-    struct errmsg err = {0};
-    struct schema s;
-
-    if (schema_parse(text, &s, &err))
-        fail_msg("'%s': %s", text, err.text);
-    return s;
-}
-
-static struct cell text_cell(enum cell_type type, const void *data, size_t len)
-{
-    return (struct cell){.u.s = data, .len = (uint32_t)len, .type = type};
-}
+#include "encode/schema_text.h"
 
 static struct cell string_cell(const char *text)
 {

@@ -15,22 +15,8 @@
 
 #include "encode/json_out.h"
 #include "encode/row_writer.h"
+#include "encode/schema_text.h"
 #include "encode/text.h"
-
-static struct schema schema_of(const char *text)
-{
-    struct errmsg err = {0};
-    struct schema s;
-
-    if (schema_parse(text, &s, &err))
-        fail_msg("'%s': %s", text, err.text);
-    return s;
-}
-
-static struct cell text_cell(enum cell_type type, const void *data, size_t len)
-{
-    return (struct cell){.u.s = data, .len = (uint32_t)len, .type = type};
-}
 
 static void row_written(const struct schema *s, const struct cell *cells, size_t ahead,
                         struct bytes *out)

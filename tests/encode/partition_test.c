@@ -14,21 +14,14 @@
 #include <string.h>
 
 #include "encode/partition.h"
+#include "encode/schema_text.h"
 
-static struct schema schema_of(const char *text, uint32_t hidden)
+static struct schema schema_hiding(const char *text, uint32_t hidden)
 {
-    struct errmsg err = {0};
-    struct schema s;
+    struct schema s = schema_of(text);
 
-    if (schema_parse(text, &s, &err))
-        fail_msg("'%s': %s", text, err.text);
     s.hidden = hidden;
     return s;
-}
-
-static struct cell text_cell(enum cell_type type, const void *data, size_t len)
-{
-    return (struct cell){.u.s = data, .len = (uint32_t)len, .type = type};
 }
 
 static void expect_key(const struct schema *s, const struct cell *cells, const char *expected)
@@ -65,7 +58,7 @@ static void strings_are_encoded_as_hive_does(void **state)
         {"__HIVE_DEFAULT_PARTITION__", "c=%5F_HIVE_DEFAULT_PARTITION__/"},
         {"%5F_HIVE_DEFAULT_PARTITION__", "c=%255F_HIVE_DEFAULT_PARTITION__/"},
     };
-    struct schema s = schema_of("c string", 1);
+    struct schema s = schema_hiding("c string", 1);
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -78,7 +71,8 @@ static void strings_are_encoded_as_hive_does(void **state)
 
 static void every_type_has_its_text(void **state)
 {
-    struct schema s = schema_of("a i64, b bool, c f64, d timestamp, e bytes, f u64, g string", 6);
+    struct schema s =
+        schema_hiding("a i64, b bool, c f64, d timestamp, e bytes, f u64, g string", 6);
     struct cell cells[7] = {
         {.type = CELL_I64, .u.i = -7}, {.type = CELL_BOOL, .u.i = 1},
         {.type = CELL_F64, .u.f = 1.5},
@@ -97,7 +91,7 @@ static void every_type_has_its_text(void **state)
 
 static void names_are_encoded_and_never_hidden(void **state)
 {
-    struct schema s = schema_of("\"a b\" i64, \".x\" i64, \"k=v\" i64, \"..\" i64", 4);
+    struct schema s = schema_hiding("\"a b\" i64, \".x\" i64, \"k=v\" i64, \"..\" i64", 4);
     struct cell cells[4];
 
     (void)state;
@@ -109,7 +103,7 @@ static void names_are_encoded_and_never_hidden(void **state)
 
 static void the_missing_have_a_folder_or_are_an_error(void **state)
 {
-    struct schema s = schema_of("a string, b string", 2);
+    struct schema s = schema_hiding("a string, b string", 2);
     struct cell cells[2] = {text_cell(CELL_STRING, "x", 1), {.type = CELL_NULL}};
     struct partition_key key;
     struct errmsg err = {0};
@@ -123,7 +117,7 @@ static void the_missing_have_a_folder_or_are_an_error(void **state)
 
 static void what_is_too_long_is_named(void **state)
 {
-    struct schema s = schema_of("a string, b string", 2);
+    struct schema s = schema_hiding("a string, b string", 2);
     struct partition_key key;
     struct errmsg err = {0};
     char text[PARTITION_VALUE_BYTES_MAX + 1];
@@ -154,14 +148,14 @@ static void what_is_too_long_is_named(void **state)
 
 static void columns_that_can_have_no_key_are_refused(void **state)
 {
-    struct schema s = schema_of("country string, city string", 2);
+    struct schema s = schema_hiding("country string, city string", 2);
     struct errmsg err = {0};
     char name[16];
 
     (void)state;
     assert_int_equal(partition_check(&s, &err), 0);
     schema_fini(&s);
-    s = schema_of("\"a name with many blanks and so of many bytes\" i64", 1);
+    s = schema_hiding("\"a name with many blanks and so of many bytes\" i64", 1);
     assert_int_equal(partition_check(&s, &err), -EINVAL);
     assert_non_null(strstr(err.text, "its name takes more than 50"));
     schema_fini(&s);
@@ -178,7 +172,7 @@ static void columns_that_can_have_no_key_are_refused(void **state)
 
 static void keys_are_equal_only_as_text(void **state)
 {
-    struct schema s = schema_of("a string", 1);
+    struct schema s = schema_hiding("a string", 1);
     struct partition_key one, same, other;
     struct cell cell = text_cell(CELL_STRING, "x", 1);
 

@@ -27,6 +27,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shm_client.h"
+
 enum { AGENT_WAIT_MS = 60000, AGENT_TEXT_MAX = 1 << 16 };
 
 struct agent_dirs {
@@ -154,6 +156,29 @@ static inline void agent_end(struct agent_process *a, int code)
 static inline void agent_signal(const struct agent_process *a, int number)
 {
     assert_int_equal(kill(a->pid, number), 0);
+}
+
+/* A ring with events {"name":0}, {"name":1}, ... of stream orders; durable: until they are. */
+static inline void agent_events_write(const struct agent_dirs *d, const char *name, unsigned count,
+                                      bool durable)
+{
+    struct shmc_options opt = SHMC_OPTIONS_INIT;
+    struct shmc *h;
+    uint16_t id;
+
+    opt.name = name;
+    opt.shm_dir = d->shm;
+    assert_int_equal(shmc_open(&opt, &h), 0);
+    assert_int_equal(shmc_stream(h, "orders", &id), 0);
+    for (unsigned i = 0; i < count; i++) {
+        char text[64];
+        int len = snprintf(text, sizeof(text), "{\"%s\":%u}", name, i);
+
+        assert_int_equal(shmc_write(h, id, SHMC_JSON, text, (size_t)len), 0);
+    }
+    if (durable)
+        assert_int_equal(shmc_flush(h, SHMC_DURABLE, AGENT_WAIT_MS * 1000000ULL), 0);
+    assert_int_equal(shmc_close(h), 0);
 }
 
 #endif

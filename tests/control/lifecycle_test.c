@@ -31,25 +31,6 @@ static int run_http(const struct agent_dirs *d)
     return lifecycle_run(d->config, &over);
 }
 
-static void write_events(const struct agent_dirs *d, const char *name, unsigned count)
-{
-    struct shmc_options opt = SHMC_OPTIONS_INIT;
-    struct shmc *h;
-    uint16_t id;
-
-    opt.name = name;
-    opt.shm_dir = d->shm;
-    assert_int_equal(shmc_open(&opt, &h), 0);
-    assert_int_equal(shmc_stream(h, "orders", &id), 0);
-    for (unsigned i = 0; i < count; i++) {
-        char text[64];
-        int len = snprintf(text, sizeof(text), "{\"%s\":%u}", name, i);
-
-        assert_int_equal(shmc_write(h, id, SHMC_JSON, text, (size_t)len), 0);
-    }
-    assert_int_equal(shmc_close(h), 0);
-}
-
 static unsigned lines, files;
 
 static int count_lines(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -119,10 +100,10 @@ static void what_was_written_is_delivered_before_it_ends(void **state)
     char out[128];
 
     snprintf(out, sizeof(out), "%s/out", d->data);
-    write_events(d, "before", 1000);        /* it works before the agent starts */
+    agent_events_write(d, "before", 1000, false);        /* it works before the agent starts */
     agent_start(&a, d, run_default);
     agent_expect(&a, "rings in ");
-    write_events(d, "during", 1000);
+    agent_events_write(d, "during", 1000, false);
     agent_signal(&a, SIGTERM);
     agent_expect(&a, "stopped; everything is delivered");
     agent_end(&a, 0);
@@ -147,7 +128,7 @@ static void what_a_sink_does_not_take_is_kept_for_the_next_start(void **state)
     close(fd);
     agent_start(&a, d, run_config);
     agent_expect(&a, "rings in ");
-    write_events(d, "kept", 500);
+    agent_events_write(d, "kept", 500, false);
     agent_signal(&a, SIGTERM);
     agent_expect(&a, "500 events are kept in the log for the next start");
     agent_end(&a, 0);
@@ -212,7 +193,7 @@ static void a_reload_takes_a_good_file_and_refuses_a_bad_one(void **state)
     snprintf(words, sizeof(words), "%s:2:", d->config);
     agent_expect(&a, words);
     agent_expect(&a, "the old settings stay");
-    write_events(d, "first", 10);       /* a stream made now gets the old settings */
+    agent_events_write(d, "first", 10, false);       /* a stream made now gets the old settings */
 
     snprintf(text, sizeof(text),
              "[agent]\nname = other\n[sink local]\ntype = file\ndirectory = %s/two\n", d->root);
@@ -221,7 +202,7 @@ static void a_reload_takes_a_good_file_and_refuses_a_bad_one(void **state)
     agent_expect(&a, "wait for the next start");
     agent_expect(&a, "name");
     agent_expect(&a, "reloaded ");
-    write_events(d, "second", 20);
+    agent_events_write(d, "second", 20, false);
     agent_signal(&a, SIGTERM);
     agent_expect(&a, "stopped; everything is delivered");
     agent_end(&a, 0);

@@ -8,34 +8,13 @@
 #include "control/lifecycle.h"
 #include "shm_client.h"
 
-enum { EVENTS = 100, FLUSH_SECONDS = 60 };
+enum { EVENTS = 100 };
 
 static int run_agent(const struct agent_dirs *d)
 {
     const struct config_overrides over = {.data_dir = d->data, .shm_dir = d->shm, .http = "off"};
 
     return lifecycle_run(NULL, &over);
-}
-
-static void write_events(const struct agent_dirs *d, const char *name, bool durable)
-{
-    struct shmc_options opt = SHMC_OPTIONS_INIT;
-    struct shmc *h;
-    uint16_t id;
-
-    opt.name = name;
-    opt.shm_dir = d->shm;
-    assert_int_equal(shmc_open(&opt, &h), 0);
-    assert_int_equal(shmc_stream(h, "orders", &id), 0);
-    for (unsigned i = 0; i < EVENTS; i++) {
-        char text[64];
-        int len = snprintf(text, sizeof(text), "{\"%s\":%u}", name, i);
-
-        assert_int_equal(shmc_write(h, id, SHMC_JSON, text, (size_t)len), 0);
-    }
-    if (durable)
-        assert_int_equal(shmc_flush(h, SHMC_DURABLE, FLUSH_SECONDS * 1000000000ULL), 0);
-    assert_int_equal(shmc_close(h), 0);
 }
 
 /* A life that is killed with a hundred events in its log and in no file. */
@@ -46,7 +25,7 @@ static void live_and_be_killed(const struct agent_dirs *d)
 
     agent_start(&a, d, run_agent);
     agent_expect(&a, "rings in ");
-    write_events(d, "first", true);
+    agent_events_write(d, "first", EVENTS, true);
     agent_signal(&a, SIGKILL);
     while (agent_read(&a))
         ;
@@ -146,7 +125,7 @@ static void it_starts_with(const struct agent_dirs *d, const char *path, enum th
 
     live_and_be_killed(d);
     put(d, path, thing);
-    write_events(d, "second", false);
+    agent_events_write(d, "second", EVENTS, false);
     agent_start(&a, d, run_agent);
     agent_expect(&a, "caught up with the log");
     agent_signal(&a, SIGTERM);

@@ -38,26 +38,11 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What the agent says of a ring; false: it has none of that name. */
-static bool ring_status(const char *name, struct status_ring *ret_ring)
-{
-    struct status *status;
-    bool found = false;
-
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    for (size_t i = 0; i < status->rings_count && !found; i++) {
-        found = strcmp(status->rings[i].name, name) == 0;
-        *ret_ring = status->rings[i];
-    }
-    status_free(status);
-    return found;
-}
-
 static enum status_ring_state state_of(const struct sim_agent_source *src)
 {
     struct status_ring ring;
 
-    if (!ring_status(src->name, &ring))
+    if (!sim_agent_ring(&agent, src->name, &ring))
         fail_msg("%s is not shown", src->name);
     return ring.state;
 }
@@ -71,17 +56,6 @@ static uint64_t rings_in(enum status_ring_state state)
     count = status->rings_by_state[state];
     status_free(status);
     return count;
-}
-
-static bool pressure_on(enum status_backpressure which)
-{
-    struct status *status;
-    bool on;
-
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    on = status->backpressure[which];
-    status_free(status);
-    return on;
 }
 
 static enum shm_wait waits_of(const struct sim_agent_source *src)
@@ -121,13 +95,13 @@ static void rings_beyond_the_limit_wait_for_a_place(void **state)
         sim_agent_source_add(&agent, SHM_RING_BYTES_MIN, 0);
     sim_agent_open(&agent);
     sim_agent_turns(&agent, 20);
-    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_RINGS_MAX));
     assert_int_equal(rings_in(STATUS_RING_ATTACHED), 4);
     assert_int_equal(rings_in(STATUS_RING_WAITING), 6);
     for (unsigned i = 0; i < 10; i++) {
         struct sim_agent_source *src = &agent.sources[i];
 
-        assert_true(ring_status(src->name, &ring));
+        assert_true(sim_agent_ring(&agent, src->name, &ring));
         assert_int_equal(ring.waits, waits_of(src));
         assert_int_equal(ring.waits, ring.state == STATUS_RING_WAITING ? SHM_WAIT_RINGS
                                                                        : SHM_WAIT_NONE);
@@ -135,7 +109,7 @@ static void rings_beyond_the_limit_wait_for_a_place(void **state)
     }
     sim_agent_until(&agent, sim_agent_taken, "all is written");
     sim_agent_pass(&agent, 10 * SECOND_NS);
-    assert_false(pressure_on(BACKPRESSURE_RINGS_MAX));
+    assert_false(sim_agent_pressed(&agent, BACKPRESSURE_RINGS_MAX));
     sim_agent_stop(&agent);
     sim_agent_check_all(&agent);
     sim_agent_check_clean(&agent);
@@ -157,7 +131,7 @@ static void a_user_at_its_limit_keeps_nobody_else_out(void **state)
     sim_agent_pass(&agent, SECOND_NS);
     assert_true(accepted(modest));
     assert_int_equal(rings_in(STATUS_RING_WAITING), 3);
-    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_RINGS_MAX));
     /* Each place that becomes free is taken within a second, until all had one. */
     for (unsigned left = 3; left > 0; left--) {
         unsigned gone = 0;
@@ -174,7 +148,7 @@ static void a_user_at_its_limit_keeps_nobody_else_out(void **state)
             assert_int_equal(waits_of(greedy[i]), SHM_WAIT_NONE);
             write_some(greedy[i], 0, 10);
         }
-    assert_false(pressure_on(BACKPRESSURE_RINGS_MAX));
+    assert_false(sim_agent_pressed(&agent, BACKPRESSURE_RINGS_MAX));
     sim_agent_stop(&agent);
     sim_agent_check_all(&agent);
     assert_int_equal(agent.delivered, 10 + 50);
@@ -194,8 +168,8 @@ static void a_users_bytes_are_limited(void **state)
     sim_agent_turns(&agent, 20);
     assert_int_equal(rings_in(STATUS_RING_ATTACHED), 3);
     assert_int_equal(rings_in(STATUS_RING_WAITING), 3);
-    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
-    assert_true(ring_status(large->name, &ring));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_RINGS_MAX));
+    assert_true(sim_agent_ring(&agent, large->name, &ring));
     assert_int_equal(ring.waits, SHM_WAIT_BYTES_UID);
     assert_int_equal(ring.uid, 1002);
     assert_int_equal(ring.ring_bytes, 4 * SHM_RING_BYTES_MIN);
@@ -274,11 +248,11 @@ static void a_users_streams_are_limited_across_restarts(void **state)
     sim_agent_pass(&agent, 2 * SECOND_NS);
     assert_true(accepted(other));
     assert_false(accepted(second));
-    assert_true(ring_status(second->name, &ring));
+    assert_true(sim_agent_ring(&agent, second->name, &ring));
     assert_int_equal(ring.state, STATUS_RING_WAITING);
     assert_int_equal(ring.waits, SHM_WAIT_STREAMS_UID);
     assert_int_equal(waits_of(second), SHM_WAIT_STREAMS_UID);
-    assert_true(pressure_on(BACKPRESSURE_STREAMS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     /* Neither a flush nor a stop waits for it. */
     assert_int_equal(sim_agent_flush(&agent, ""), 0);
     agent.stop_ns = 3600 * SECOND_NS;
@@ -292,7 +266,7 @@ static void a_users_streams_are_limited_across_restarts(void **state)
     assert_true(accepted(second));
     assert_int_equal(state_of(second), STATUS_RING_ATTACHED);
     assert_int_equal(waits_of(second), SHM_WAIT_NONE);
-    assert_false(pressure_on(BACKPRESSURE_STREAMS_MAX));
+    assert_false(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     sim_agent_stop(&agent);
     assert_int_equal(agent.delivered, 8);
 }
@@ -375,7 +349,7 @@ static void a_file_that_cannot_be_read_is_shown_and_goes_with_its_producer(void 
     sim_agent_pass(&agent, QUARANTINE_KEPT_NS + 5 * SECOND_NS);     /* they live */
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < 3; i++) {
-            assert_true(ring_status(src[i]->name, &ring));
+            assert_true(sim_agent_ring(&agent, src[i]->name, &ring));
             assert_int_equal(ring.state, STATUS_RING_QUARANTINED);
             assert_int_equal(ring.quarantine, cases[i].reason);
             assert_int_equal(ring.uid, 1001);
@@ -386,7 +360,7 @@ static void a_file_that_cannot_be_read_is_shown_and_goes_with_its_producer(void 
     }
     sim_agent_pass(&agent, 10 * SECOND_NS);
     for (unsigned i = 0; i < 3; i++) {
-        assert_false(ring_status(src[i]->name, &ring));
+        assert_false(sim_agent_ring(&agent, src[i]->name, &ring));
         assert_false(sim_exists(src[i]->ring.path));
     }
     sim_agent_stop(&agent);
@@ -482,7 +456,7 @@ static void a_second_ring_of_one_uuid_is_not_read(void **state)
     write_some(second, 0, 1);
     write_some(first, 0, 1);
     sim_agent_turns(&agent, 50);
-    assert_true(ring_status(second->name, &ring));
+    assert_true(sim_agent_ring(&agent, second->name, &ring));
     assert_int_equal(ring.quarantine, SHM_QUARANTINE_DUPLICATE);
     assert_int_equal(state_of(first), STATUS_RING_ATTACHED);
     sim_agent_stop(&agent);
@@ -515,7 +489,7 @@ static void a_copy_made_between_two_starts_does_not_pass_for_the_ring(void **sta
     sim_agent_open(&agent);
     sim_agent_turns(&agent, 50);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_true(ring_status(names[i], &ring));
+        assert_true(sim_agent_ring(&agent, names[i], &ring));
         assert_int_equal(ring.quarantine, SHM_QUARANTINE_DUPLICATE);
     }
     assert_int_equal(state_of(src), STATUS_RING_ATTACHED);
@@ -542,7 +516,7 @@ static void a_hard_link_changes_nothing(void **state)
     write_some(src, 0, 10);
     sim_agent_pass(&agent, 2 * SECOND_NS);
     assert_int_equal(state_of(src), STATUS_RING_ATTACHED);
-    assert_false(ring_status("second.ring", &ring));
+    assert_false(sim_agent_ring(&agent, "second.ring", &ring));
     assert_int_equal(atomic_load(&src->ring.consumer->quarantine), SHM_QUARANTINE_NONE);
     assert_true(accepted(src));
     /* Both names go, and nothing is read twice. */

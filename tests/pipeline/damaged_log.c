@@ -107,35 +107,14 @@ static void lives(void)
     sim_land();
 }
 
-static void file_keep(const char *path)
+static void file_keep(void *ctx, const char *path)
 {
     struct disk_file *f = &files[files_count++];
 
+    (void)ctx;
     SIM_AGENT_CHECK(files_count <= FILES_MAX, "too many files");
     snprintf(f->path, sizeof(f->path), "%s", path);
     SIM_AGENT_CHECK(sim_read_file(path, &f->data, &f->len) == 0, "%s", path);
-}
-
-static void tree_keep(const char *path)
-{
-    char **names, below[PATH_BYTES];
-    size_t count;
-
-    SIM_AGENT_CHECK(sim_list(path, &names, &count) == 0, "%s", path);
-    for (size_t i = 0; i < count; i++) {
-        char **inner;
-        size_t inner_count;
-
-        SIM_AGENT_CHECK(snprintf(below, sizeof(below), "%s/%s", path, names[i])
-                            < (int)sizeof(below), "%s", path);
-        if (sim_list(below, &inner, &inner_count) == 0) {
-            free(inner);
-            tree_keep(below);
-        } else {
-            file_keep(below);
-        }
-    }
-    free(names);
 }
 
 /* ---- What is in the files ---- */
@@ -167,12 +146,15 @@ static void event_parse(const char *text, size_t len, uint32_t *ret_source, uint
                     "'%s' was never written", line);
 }
 
-static void file_count(const char *path, uint32_t sink)
+static void file_count(void *ctx, const char *path)
 {
+    uint32_t sink = *(const uint32_t *)ctx;
     const char *line, *end;
     uint8_t *data;
     size_t len;
 
+    if (strstr(path, "/.") != NULL)
+        return; /* not delivered */
     SIM_AGENT_CHECK(sim_read_file(path, &data, &len) == 0, "%s", path);
     SIM_AGENT_CHECK(len > 0 && data[len - 1] == '\n' && strlen((char *)data) == len,
                     "%s is not complete", path);
@@ -189,37 +171,12 @@ static void file_count(const char *path, uint32_t sink)
     free(data);
 }
 
-static void tree_count(const char *path, uint32_t sink)
-{
-    char **names, below[PATH_BYTES];
-    size_t count;
-
-    if (sim_list(path, &names, &count) != 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        char **inner;
-        size_t inner_count;
-
-        if (names[i][0] == '.')
-            continue;
-        SIM_AGENT_CHECK(snprintf(below, sizeof(below), "%s/%s", path, names[i])
-                            < (int)sizeof(below), "%s", path);
-        if (sim_list(below, &inner, &inner_count) == 0) {
-            free(inner);
-            tree_count(below, sink);
-        } else {
-            file_count(below, sink);
-        }
-    }
-    free(names);
-}
-
 void damaged_log_count(void)
 {
     for (uint32_t i = 0; i < damaged_log.events; i++)
         memset(damaged_log.event[i].now, 0, sizeof(damaged_log.event[i].now));
     for (uint32_t k = 0; k < DAMAGED_SINKS; k++)
-        tree_count(sink_directory[k], k);
+        sim_walk(sink_directory[k], file_count, &k);
 }
 
 /* ---- What is in the log ---- */
@@ -386,7 +343,8 @@ void damaged_log_make(uint64_t seed)
     for (uint32_t i = 0; i < damaged_log.events; i++)
         memcpy(damaged_log.event[i].before, damaged_log.event[i].now,
                sizeof(damaged_log.event[i].before));
-    tree_keep(SIM_AGENT_DATA);
+    sim_walk(SIM_AGENT_DATA, file_keep, NULL);
+    SIM_AGENT_CHECK(files_count > 0, "nothing in " SIM_AGENT_DATA);
     tails_cut();
     for (unsigned i = 0; i < SOURCES; i++) {
         damaged_agent.sources[i].gone = true;

@@ -242,32 +242,6 @@ static void two_ways(struct sim_agent *a)
     sim_agent_source_add(a, SHM_RING_BYTES_MIN, 40);
 }
 
-static void spool_damaged(struct sim_agent *a)
-{
-    char **names, path[PATH_BYTES];
-    size_t count;
-
-    (void)a;
-    sim_land();
-    if (sim_list(SPOOL, &names, &count) != 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t *data;
-        size_t len;
-
-        snprintf(path, sizeof(path), SPOOL "/%s", names[i]);
-        if (sim_read_file(path, &data, &len) != 0)
-            continue;
-        sim_unlink(path);               /* staging names are other links */
-        if (len > 0) {
-            data[len / 3] ^= 1;
-            assert_int_equal(sim_write_file(path, data, len), 0);
-        }
-        free(data);
-    }
-    free(names);
-}
-
 static void a_crash_at_any_moment_leaves_one_object_a_batch(void **state)
 {
     (void)state;
@@ -276,7 +250,8 @@ static void a_crash_at_any_moment_leaves_one_object_a_batch(void **state)
                                                        .stride = 67}) > 8);
     assert_true(sim_schedule_run((struct sim_schedule){.name = "spool damaged",
                                                        .prepare = two_ways, .again = 1,
-                                                       .down = spool_damaged, .stride = 67}) > 8);
+                                                       .down = sim_agent_spool_damage,
+                                                       .stride = 67}) > 8);
     assert_true(sim_schedule_run((struct sim_schedule){.name = "power", .prepare = two_ways,
                                                        .power = true, .again = 1,
                                                        .stride = 67}) > 8);

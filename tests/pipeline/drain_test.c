@@ -36,32 +36,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What the agent says of a ring; false: it has none of that name. */
-static bool ring_status(const char *name, struct status_ring *ret_ring)
-{
-    struct status *status;
-    bool found = false;
-
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    for (size_t i = 0; i < status->rings_count && !found; i++) {
-        found = strcmp(status->rings[i].name, name) == 0;
-        *ret_ring = status->rings[i];
-    }
-    status_free(status);
-    return found;
-}
-
-static bool pressure_on(enum status_backpressure which)
-{
-    struct status *status;
-    bool on;
-
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    on = status->backpressure[which];
-    status_free(status);
-    return on;
-}
-
 /* ---- Hostile rings ---- */
 
 static void head_jumps(struct sim_agent_source *src)
@@ -188,7 +162,7 @@ static void one_attack(const struct attack *attack, uint64_t seed)
     sim_agent_until(&agent, sim_agent_taken, "the others are taken");
     sim_agent_turns(&agent, 50);
     if (attack->reason) {
-        if (!ring_status(liar->name, &ring) || ring.state != STATUS_RING_QUARANTINED)
+        if (!sim_agent_ring(&agent, liar->name, &ring) || ring.state != STATUS_RING_QUARANTINED)
             fail_msg("%s (seed %u): not quarantined", attack->name, (unsigned)seed);
         if (ring.quarantine != attack->reason && ring.quarantine != attack->or)
             fail_msg("%s (seed %u): %s", attack->name, (unsigned)seed,
@@ -197,7 +171,7 @@ static void one_attack(const struct attack *attack, uint64_t seed)
     sim_producer_die(&liar->ring);
     if (seed == SEED && attack->reason) {
         sim_agent_pass(&agent, QUARANTINE_KEPT_NS + 5000000000);
-        assert_false(ring_status(liar->name, &ring));
+        assert_false(sim_agent_ring(&agent, liar->name, &ring));
         assert_false(sim_exists(liar->ring.path));
     }
     sim_agent_stop(&agent);
@@ -238,7 +212,7 @@ static void a_definition_that_changes_between_lives_is_found_out(void **state)
     assert_true(sim_agent_write(&agent, liar, 0));
     sim_agent_open(&agent);
     sim_agent_turns(&agent, 50);
-    assert_true(ring_status(liar->name, &ring) && ring.state == STATUS_RING_QUARANTINED);
+    assert_true(sim_agent_ring(&agent, liar->name, &ring) && ring.state == STATUS_RING_QUARANTINED);
     assert_int_equal(ring.quarantine, SHM_QUARANTINE_DEFINITION);
     assert_null(wal_state_stream_by_name(&agent.shard->state, "stream-7"));
     sim_agent_stop(&agent);
@@ -285,7 +259,7 @@ static void a_dead_producers_ring_is_drained_and_removed(void **state)
     sim_producer_die(&src->ring);
     sim_agent_open(&agent);
     sim_agent_pass(&agent, 3000000000);
-    assert_false(ring_status(src->name, &ring));
+    assert_false(sim_agent_ring(&agent, src->name, &ring));
     assert_false(sim_exists(src->ring.path));
     sim_agent_stop(&agent);
     sim_agent_check_all(&agent);
@@ -440,7 +414,7 @@ static void streams_beyond_the_limit_wait_and_others_go_on(void **state)
     for (unsigned i = 0; i < 10; i++)
         assert_true(sim_agent_write(&agent, many, 2 + i % 2));
     sim_agent_turns(&agent, 50);
-    assert_true(pressure_on(BACKPRESSURE_STREAMS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     assert_true(sim_agent_write(&agent, few, 0));
     sim_agent_pass(&agent, 2000000000);
     assert_int_equal(sim_producer_pos(&few->ring, SHM_POS_DELIVERED), few->ring.head_pos);
@@ -465,11 +439,11 @@ static void rings_wait_while_the_tables_of_the_log_are_too_large(void **state)
     agent.streams_count = 2;            /* the first ring defines one more */
     agent.sources[0].planned = 40;
     sim_agent_pass(&agent, 2000000000);
-    assert_true(pressure_on(BACKPRESSURE_RINGS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_RINGS_MAX));
     assert_int_equal(agent.shard->rings_count, 1);
     sim_agent_write(&agent, &agent.sources[0], 1);
     sim_agent_turns(&agent, 20);
-    assert_true(pressure_on(BACKPRESSURE_STREAMS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     agent.shard->writer.checkpoint_bytes = 0;
     sim_agent_until(&agent, sim_agent_taken, "all is taken");
     sim_agent_stop(&agent);
@@ -483,7 +457,7 @@ static void look_for_failing(struct sim_agent *a, uint64_t turn)
 {
     (void)a;
     (void)turn;
-    failing_seen |= pressure_on(BACKPRESSURE_LOG_ERROR);
+    failing_seen |= sim_agent_pressed(&agent, BACKPRESSURE_LOG_ERROR);
 }
 
 static void a_failing_log_makes_producers_wait_and_lets_them_go(void **state)
@@ -500,7 +474,7 @@ static void a_failing_log_makes_producers_wait_and_lets_them_go(void **state)
     sim_agent_pass(&agent, 4000000000);
     sim_fail_clear();
     assert_true(failing_seen);
-    assert_false(pressure_on(BACKPRESSURE_LOG_ERROR));
+    assert_false(sim_agent_pressed(&agent, BACKPRESSURE_LOG_ERROR));
     agent.on_turn = NULL;
     assert_int_equal(agent.sources[0].pos[SHM_POS_DURABLE], agent.sources[0].ring.head_pos);
     sim_agent_stop(&agent);

@@ -85,17 +85,6 @@ static unsigned said_of(enum status_backpressure which, const char *words)
     return said(line);
 }
 
-static bool shown(enum status_backpressure which)
-{
-    struct status *status;
-    bool on;
-
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    on = status->backpressure[which];
-    status_free(status);
-    return on;
-}
-
 /* ---- The limits ---- */
 
 static void full_sink_press(void)
@@ -229,25 +218,25 @@ static void limit_check(const struct limit *limit)
     sim_agent_open(&agent);
     sim_agent_turns(&agent, 20);
     for (int i = 0; i < BACKPRESSURE_COUNT; i++)
-        assert_false(shown((enum status_backpressure)i));
+        assert_false(sim_agent_pressed(&agent, (enum status_backpressure)i));
     limit->press();
     src = sim_agent_source_add(&agent, 1 << 18, limit->events);
     src->burst = 40;
     refused = written_before = 0;
     sim_agent_until(&agent, is_refused, "the producer is refused");
-    assert_true(shown(limit->which));
+    assert_true(sim_agent_pressed(&agent, limit->which));
     if (limit->fills) {
         assert_true(src->events_count < src->planned);
         assert_false(sim_agent_write(&agent, src, 0));
     }
     sim_agent_pass(&agent, 5000000000);
-    assert_true(shown(limit->which));
+    assert_true(sim_agent_pressed(&agent, limit->which));
     assert_int_equal(said_of(limit->which, ""), 1);
     limit->release();
     sim_agent_until(&agent, sim_agent_taken, "everything is accepted");
     sim_agent_pass(&agent, 70000000000);        /* the longest pause between attempts */
     for (int i = 0; i < BACKPRESSURE_COUNT; i++)
-        assert_false(shown((enum status_backpressure)i));
+        assert_false(sim_agent_pressed(&agent, (enum status_backpressure)i));
     assert_int_equal(said_of(limit->which, ""), 2);
     assert_int_equal(said(": over"), said("back pressure: ") / 2);
     sim_agent_stop(&agent);
@@ -282,7 +271,7 @@ static void a_stream_too_many_waits_in_its_ring(void **state)
     sim_agent_until(&agent, is_refused, "the producer is refused");
     assert_false(sim_agent_write(&agent, &agent.sources[0], 0));
     sim_agent_pass(&agent, 5000000000);
-    assert_true(shown(BACKPRESSURE_STREAMS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     assert_int_equal(said_of(BACKPRESSURE_STREAMS_MAX, ""), 1);
     sim_agent_close(&agent);
     agent.opt.streams_max = 2;
@@ -321,11 +310,11 @@ static void every_sink_that_fails_is_named_once(void **state)
     sim_set_capacity("/a", 1 << 30);
     sim_agent_pass(&agent, 70000000000);
     assert_int_equal(said_of(BACKPRESSURE_SINK_ERROR, "/a/out: over"), 1);
-    assert_true(shown(BACKPRESSURE_SINK_ERROR));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_SINK_ERROR));
     sim_set_capacity("/b", 1 << 30);
     sim_agent_pass(&agent, 70000000000);
     assert_int_equal(said_of(BACKPRESSURE_SINK_ERROR, ""), 4);
-    assert_false(shown(BACKPRESSURE_SINK_ERROR));
+    assert_false(sim_agent_pressed(&agent, BACKPRESSURE_SINK_ERROR));
     sim_agent_stop(&agent);
     log_release();
     sim_agent_check_all(&agent);
@@ -345,13 +334,13 @@ static void a_limit_that_comes_and_goes_is_said_once(void **state)
         shard_pressure(agent.shard, BACKPRESSURE_STREAMS_MAX, true, "a test");
         sim_agent_turn(&agent);         /* draining takes it back */
         assert_false(agent.shard->backpressure[BACKPRESSURE_STREAMS_MAX]);
-        assert_true(shown(BACKPRESSURE_STREAMS_MAX));
+        assert_true(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     }
     assert_int_equal(said_of(BACKPRESSURE_STREAMS_MAX, "a test"), 1);
     sim_agent_pass(&agent, PRESSURE_OVER_NS - 10000000);
-    assert_true(shown(BACKPRESSURE_STREAMS_MAX));
+    assert_true(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     sim_agent_pass(&agent, 20000000);
-    assert_false(shown(BACKPRESSURE_STREAMS_MAX));
+    assert_false(sim_agent_pressed(&agent, BACKPRESSURE_STREAMS_MAX));
     assert_int_equal(said_of(BACKPRESSURE_STREAMS_MAX, ""), 2);
     assert_int_equal(said_of(BACKPRESSURE_STREAMS_MAX, "over"), 1);
     sim_agent_stop(&agent);

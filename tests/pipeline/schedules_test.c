@@ -101,33 +101,6 @@ static void a_consumer_takes_the_file_before_its_acknowledgement(void **state)
 
 /* ---- 5: the destination has it, nobody knows, SIGKILL, and the spool is damaged meanwhile ---- */
 
-/* Other files take the place of those in the spool, wrong in one byte. */
-static void spool_damaged(struct sim_agent *a)
-{
-    char **names, path[512];
-    size_t count;
-
-    (void)a;
-    sim_land();
-    if (sim_list(SPOOL, &names, &count) != 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t *data;
-        size_t len;
-
-        snprintf(path, sizeof(path), SPOOL "/%s", names[i]);
-        if (sim_read_file(path, &data, &len) != 0)
-            continue;
-        sim_unlink(path);
-        if (len > 0) {
-            data[len / 3] ^= 1;
-            sim_write_file(path, data, len);
-        }
-        free(data);
-    }
-    free(names);
-}
-
 static void two_sinks(struct sim_agent *a)
 {
     sim_mount("/far", false, 1 << 30);
@@ -140,7 +113,8 @@ static void delivered_unknown_to_the_log_and_the_spool_damaged(void **state)
 {
     (void)state;
     assert_true(run((struct sim_schedule){.name = "reply lost", .prepare = two_sinks,
-                                          .down = spool_damaged, .again = 1, .stride = 5}) > 60);
+                                          .down = sim_agent_spool_damage, .again = 1,
+                                          .stride = 5}) > 60);
 }
 
 /* ---- 6: a recycled segment with valid old groups at the same offsets ---- */

@@ -158,17 +158,6 @@ static void each_operation_may_fail_once(void **state)
 
 static bool pressed;
 
-static bool pressure_on(enum status_backpressure which)
-{
-    struct status *status;
-    bool on;
-
-    assert_int_equal(snapshot_make(agent.shard, &status), 0);
-    on = status->backpressure[which];
-    status_free(status);
-    return on;
-}
-
 /* Full for a while, and for longer than a retry takes. */
 static void disk_is_full_for_a_while(struct sim_agent *a, uint64_t turn)
 {
@@ -177,7 +166,7 @@ static void disk_is_full_for_a_while(struct sim_agent *a, uint64_t turn)
     if (turn == 10)
         sim_set_capacity(path, 0);
     if (turn == 2000)
-        pressed = pressure_on(BACKPRESSURE_DISK_FULL);
+        pressed = sim_agent_pressed(&agent, BACKPRESSURE_DISK_FULL);
     if (turn == 2500)
         sim_set_capacity(path, 1 << 30);
 }

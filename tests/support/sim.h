@@ -190,6 +190,10 @@ bool sim_exists(const char *path);
 /* Names in a directory, sorted. One allocation: free(*ret_names). */
 int sim_list(const char *path, char ***ret_names, size_t *ret_count);
 
+/* Every file below a directory, in the order of names; visit may take it away. */
+typedef void (*sim_visit_fn)(void *ctx, const char *path);
+void sim_walk(const char *dir, sim_visit_fn visit, void *ctx);
+
 /* The file's bytes, for reading and writing, at an address that stays until the inode is gone. */
 uint8_t *sim_bytes(const char *path);
 

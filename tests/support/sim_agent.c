@@ -498,6 +498,27 @@ void sim_agent_power_cut(struct sim_agent *a, uint64_t seed)
     SIM_AGENT_CHECK(sim_mkdir(SIM_AGENT_SHM) == 0, "no " SIM_AGENT_SHM);
 }
 
+static void file_damage(void *ctx, const char *path)
+{
+    uint8_t *data;
+    size_t len;
+
+    (void)ctx;
+    SIM_AGENT_CHECK(sim_read_file(path, &data, &len) == 0 && sim_unlink(path) == 0, "%s", path);
+    if (len > 0) {
+        data[len / 3] ^= 1;
+        SIM_AGENT_CHECK(sim_write_file(path, data, len) == 0, "%s", path);
+    }
+    free(data);
+}
+
+void sim_agent_spool_damage(struct sim_agent *a)
+{
+    (void)a;
+    sim_land();
+    sim_walk(SIM_AGENT_DATA "/spool", file_damage, NULL);
+}
+
 /* ---- Children ---- */
 
 static void child_report(int text)

@@ -149,6 +149,9 @@ int sim_agent_life(struct sim_agent *a);            /* 0, SIM_CRASHED, or -errno
 void sim_agent_killed(struct sim_agent *a);
 void sim_agent_power_cut(struct sim_agent *a, uint64_t seed);
 
+/* Files that are wrong in one byte take the place of those in the spool; their other links stay. */
+void sim_agent_spool_damage(struct sim_agent *a);
+
 /* ---- What must hold ---- */
 
 /*
@@ -162,6 +165,11 @@ void sim_agent_check_all(struct sim_agent *a);
 void sim_agent_check_clean(struct sim_agent *a);
 /* Asks the shard: the books of each stream. */
 void sim_agent_check_books(struct sim_agent *a);
+
+/* What the first shard says of a ring; false: it has none of that name. */
+bool sim_agent_ring(struct sim_agent *a, const char *name, struct status_ring *ret_ring);
+/* Whether it says that it pushes back for that reason. */
+bool sim_agent_pressed(struct sim_agent *a, enum status_backpressure why);
 
 /* A consumer: takes all files away that it can see, and remembers what was in them. */
 void sim_agent_take(struct sim_agent *a);

@@ -113,14 +113,18 @@ static uint8_t *gunzip(const char *path, uint8_t *data, size_t *len)
     return text;
 }
 
-static void file_take(struct reading *r, const char *path)
+/* What consumers do not see is not looked at: names with a dot in front, and all below them. */
+static void file_take(void *ctx, const char *path)
 {
+    struct reading *r = ctx;
     int64_t max = r->sink->count_max ? r->sink->count_max : r->sink->buffer_count;
     uint64_t before = r->events;
     uint8_t *data;
     size_t len;
     char *line, *end;
 
+    if (strstr(path, "/.") != NULL)
+        return;
     SIM_AGENT_CHECK(sim_read_file(path, &data, &len) == 0, "%s", path);
     if (strlen(path) > 3 && strcmp(path + strlen(path) - 3, ".gz") == 0)
         data = gunzip(path, data, &len);
@@ -137,31 +141,6 @@ static void file_take(struct reading *r, const char *path)
     free(data);
     if (r->take)
         SIM_AGENT_CHECK(sim_unlink(path) == 0, "%s cannot be taken", path);
-}
-
-/* Everything below a directory, in name order; dot-names are not looked at. */
-static void directory_take(struct reading *r, const char *path)
-{
-    char **names, below[PATH_BYTES_MAX];
-    size_t count;
-
-    if (sim_list(path, &names, &count) != 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        char **inner;
-        size_t inner_count;
-
-        if (names[i][0] == '.')
-            continue;
-        snprintf(below, sizeof(below), "%s/%s", path, names[i]);
-        if (sim_list(below, &inner, &inner_count) == 0) {
-            free(inner);
-            directory_take(r, below);
-        } else {
-            file_take(r, below);
-        }
-    }
-    free(names);
 }
 
 void sim_agent_sink_path(const struct sim_agent_sink *sink, char *ret_path, size_t cap)
@@ -190,7 +169,7 @@ static void reading_open(struct reading *r, struct sim_agent *a, unsigned sink, 
         for (uint32_t k = 0; k < a->sources[i].events_count; k++)
             r->seen[r->first[i] + k] = (a->sources[i].events[k].taken & r->bit) != 0;
     sim_agent_sink_path(r->sink, path, sizeof(path));
-    directory_take(r, path);
+    sim_walk(path, file_take, r);
 }
 
 static void reading_close(struct reading *r)
@@ -331,4 +310,29 @@ void sim_agent_check_books(struct sim_agent *a)
     SIM_AGENT_CHECK(a->accepted >= before, "%llu accepted, %llu before",
                     (unsigned long long)a->accepted, (unsigned long long)before);
     status_free(status);
+}
+
+bool sim_agent_ring(struct sim_agent *a, const char *name, struct status_ring *ret_ring)
+{
+    struct status *status;
+    bool found = false;
+
+    SIM_AGENT_CHECK(snapshot_make(a->shard, &status) == 0, "no snapshot");
+    for (size_t i = 0; i < status->rings_count && !found; i++) {
+        found = strcmp(status->rings[i].name, name) == 0;
+        *ret_ring = status->rings[i];
+    }
+    status_free(status);
+    return found;
+}
+
+bool sim_agent_pressed(struct sim_agent *a, enum status_backpressure why)
+{
+    struct status *status;
+    bool on;
+
+    SIM_AGENT_CHECK(snapshot_make(a->shard, &status) == 0, "no snapshot");
+    on = status->backpressure[why];
+    status_free(status);
+    return on;
 }

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { WALK_PATH_BYTES = 1200 };
+
 static int find(const char *path, bool follow, struct sim_where *ret_where)
 {
     int rc = sim_resolve(sim_root(), path, follow, ret_where);
@@ -306,6 +308,26 @@ int sim_list(const char *path, char ***ret_names, size_t *ret_count)
     *ret_names = names;
     *ret_count = count;
     return 0;
+}
+
+void sim_walk(const char *dir, sim_visit_fn visit, void *ctx)
+{
+    char **names, path[WALK_PATH_BYTES];
+    size_t count;
+
+    if (sim_list(dir, &names, &count) != 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct sim_where where;
+
+        if (snprintf(path, sizeof(path), "%s/%s", dir, names[i]) >= (int)sizeof(path))
+            sim_die("%s: the path is too long", path);
+        if (find(path, true, &where) == 0 && S_ISDIR(where.inode->mode))
+            sim_walk(path, visit, ctx);
+        else
+            visit(ctx, path);
+    }
+    free(names);
 }
 
 uint8_t *sim_bytes(const char *path)

@@ -2,35 +2,18 @@
  * http_mini: what a MiniFirehose's request becomes, and what is answered. Which values are refused
  * with which words stands in tests/e2e/test_rest.py.
  */
-#include "control/config_text.h"
+#include "control/http_call_fixture.h"
 
 #include <errno.h>
 
 #include "control/http_mini.h"
 
-static struct config *config;
-static struct http_config look;
-static struct http_reply reply;
-static struct http_call call;
-
 static int setup(void **state)
 {
     (void)state;
-    config = config_of("[agent]\ndata_dir = /tmp\n[stream file]\n",
-                       "[stream mini]\nsinks = mini~1\n[sink mini~1]\ntype = file\n"
-                       "directory = /tmp/mini\n[sink new~4]\ntype = file\ndirectory = /tmp/new\n");
-    look = (struct http_config){config_look, config};
-    call = (struct http_call){.kind = REQUEST_KIND_COUNT};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rest_change_free(call.change);
-    http_reply_free(&reply);
-    config_free(config);
-    return 0;
+    return call_begin("[agent]\ndata_dir = /tmp\n[stream file]\n",
+                      "[stream mini]\nsinks = mini~1\n[sink mini~1]\ntype = file\n"
+                      "directory = /tmp/mini\n[sink new~4]\ntype = file\ndirectory = /tmp/new\n");
 }
 
 static void begin(enum http_endpoint_id endpoint, const char *stream, const char *body)
@@ -150,7 +133,7 @@ static void answers_are_in_the_words_of_the_contract(void **state)
     said(200, "{\"message\": \"MiniFirehose 'mini' deleted\"}");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, call_end)
 
 int main(void)
 {

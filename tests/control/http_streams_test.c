@@ -1,36 +1,19 @@
 /*
  * http_streams: which streams there are and how they are told of; what a PUT becomes.
  */
-#include "control/config_text.h"
+#include "control/http_call_fixture.h"
 
 #include <errno.h>
 #include <jansson.h>
 
 #include "control/http_streams.h"
 
-static struct config *config;
-static struct http_config look;
-static struct http_reply reply;
-static struct http_call call;
-
 static int setup(void **state)
 {
     (void)state;
-    config = config_of("[stream file]\nformat = csv\nbuffer_time = 1500ms\n",
-                       "[stream rest]\nsinks = local\n[deleted gone]\naccepted = 5\n"
-                       "[deleted back]\naccepted = 5\n");
-    look = (struct http_config){config_look, config};
-    call = (struct http_call){.kind = REQUEST_KIND_COUNT};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rest_change_free(call.change);
-    http_reply_free(&reply);
-    config_free(config);
-    return 0;
+    return call_begin("[stream file]\nformat = csv\nbuffer_time = 1500ms\n",
+                      "[stream rest]\nsinks = local\n[deleted gone]\naccepted = 5\n"
+                      "[deleted back]\naccepted = 5\n");
 }
 
 /* A question, asked and answered. */
@@ -129,7 +112,7 @@ static void only_what_rest_has_made_can_be_deleted(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, call_end)
 
 int main(void)
 {

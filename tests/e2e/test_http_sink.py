@@ -18,7 +18,6 @@ buffer_time = 50ms
 [sink web]
 type = http
 url = %s
-timeout = 2s
 retry_max_backoff = 200ms
 %s
 """
@@ -87,7 +86,7 @@ class HttpSink(Case):
         self.agent.stop()
 
     def test_raw_is_the_file_of_the_format(self):
-        self.begin("body = raw\nformat = csv")
+        self.begin("body = raw\nformat = csv\n[stream load]\nbuffer_time = 1h")
         self.lines(3)
         [request] = self.receiver.taken
         self.assertEqual(request["body"].split(), [b"n", b"0", b"1", b"2"])

@@ -38,6 +38,7 @@ class Crash(KillCase):
         producers = [Producer(self, "p%d" % i, pad=300) for i in range(4)]
         for p in producers:
             p.tell("load %d" % RATE)
+        until(lambda: batches(os.path.join(agent.out, "load")), "a file of the first life")
         for _ in range(KILLS):
             self.live_until_killed(agent)
             agent.spawn()

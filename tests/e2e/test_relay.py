@@ -83,7 +83,7 @@ class Arrival(Relay):
         far.start()
         producer.close()
         until(lambda: self.delivered() == 2000, "all are over there")
-        self.assertFalse(self.sink()["waits_because"])
+        until(lambda: not self.sink()["waits_because"], "nothing waits")
         self.stop()
         self.check_once_in_order(far.events(), {"a": 2000})
 
@@ -162,7 +162,10 @@ class Strangers(Relay):
                 message = (len(data).to_bytes(4, "little") + bytes([kind, 0, 0, 0])
                            + (i % 3).to_bytes(8, "little") + data)
                 s.sendall(data if i % 2 else hello + message)
-                s.shutdown(socket.SHUT_WR)
+                try:
+                    s.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass                # it was broken off, with data unread
         producer = Producer(self, "a")
         producer.do("write 500")
         producer.close()

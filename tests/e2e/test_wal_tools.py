@@ -118,6 +118,7 @@ class WalTools(Case):
         agent = Agent(self, KEEPING).start()
         self.send("s", b"x\n" * 1000, "--durable")
         agent.kill()
+        until(lambda: "being written" not in self.wal("ls", agent.data), "the lock is gone")
 
         def content():
             found = {}

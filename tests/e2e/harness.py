@@ -63,15 +63,17 @@ def until(condition, what, seconds=DEADLINE_S):
 
 
 def until_still(value, what, seconds=1):
-    """Polls until the value is true and has been the same for so long."""
-    same, since = None, 0
+    """Polls until the value is true and has been the same for so long, and at as many looks as that
+    takes: while the whole machine stands still, everything does."""
+    same, since, looks = None, 0, 0
 
     def still():
-        nonlocal same, since
+        nonlocal same, since, looks
         now = value()
         if not now or now != same:
-            same, since = now, time.monotonic()
-        return now and time.monotonic() - since >= seconds
+            same, since, looks = now, time.monotonic(), 0
+        looks += 1
+        return now and time.monotonic() - since >= seconds and looks * POLL_S >= seconds / 2
 
     until(still, what)
 

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import Agent, Case
+from harness import DEADLINE_S, Agent, Case
 
 
 class Uring(Case):
@@ -22,7 +22,7 @@ class Uring(Case):
             "strace", "-f", "-o", "/dev/null", "-E", sanitizer, "-e", "trace=io_uring_setup",
             "-e", "inject=io_uring_setup:error=" + error])
         agent.spawn()
-        self.assertEqual(agent.process.wait(30), 1)
+        self.assertEqual(agent.process.wait(DEADLINE_S), 1)
         self.assertEqual(os.listdir(self.shm), [])
         return agent.log()
 
@@ -42,7 +42,7 @@ class SharedMemory(Case):
     def test_a_shm_dir_that_is_not_in_memory_is_refused(self):
         os.mkdir(self.path("disk"))
         agent = Agent(self, shm=self.path("disk")).spawn()
-        self.assertEqual(agent.process.wait(30), 1)
+        self.assertEqual(agent.process.wait(DEADLINE_S), 1)
         self.assertIn("not on tmpfs", agent.log())
         code, _, err = self.run_hydrant("send", "s", "--shm-dir", self.path("disk"), stdin=b"a\n")
         self.assertEqual(code, 1)
@@ -53,7 +53,7 @@ class SharedMemory(Case):
             self.skipTest("only root can give a directory away")
         os.chown(self.shm, 12345, 12345)
         agent = Agent(self).spawn()
-        self.assertEqual(agent.process.wait(30), 1)
+        self.assertEqual(agent.process.wait(DEADLINE_S), 1)
         self.assertIn("belongs to uid 12345", agent.log())
         code, _, err = self.run_hydrant("send", "s", "--shm-dir", self.shm, stdin=b"a\n")
         self.assertEqual(code, 1)

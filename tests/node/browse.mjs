@@ -28,7 +28,7 @@ async function visit(url, options = {}, before = async () => {}) {
     page.on('pageerror', (error) => page.complaints.push(String(error)));
     page.on('request', (request) => request.url().startsWith(new URL(url).origin)
         || page.complaints.push('asked ' + request.url()));
-    page.setDefaultTimeout(10000);
+    page.setDefaultTimeout(60000);
     await before(page);
     await page.goto(url);
     return page;

@@ -76,6 +76,7 @@ class Server:
 
     def close(self):
         """As a server that ends in good order: what was sent to it is read."""
+        until(lambda: self.connection, "it has accepted who connected")
         self.connection.shutdown(socket.SHUT_RDWR)
         self.thread.join(DEADLINE_S)
         self.listener.close()
@@ -124,9 +125,13 @@ class Wire(PythonCase):
 
     def test_nobody_waits_for_a_server_that_is_away(self):
         client = hydrant.StreamClient("unix://" + self.path("nowhere"), queue_size=10)
-        start = time.monotonic()
-        taken = [client.write("s", {"n": n}) for n in range(100)]
-        self.assertLess(time.monotonic() - start, 1)
+        taken, times = [], [time.monotonic()]
+        for n in range(100):
+            taken.append(client.write("s", {"n": n}))
+            times.append(time.monotonic())
+        # Who is dropped has not waited; some may take their time as the machine does.
+        took = sorted(later - sooner for sooner, later in zip(times, times[1:]))
+        self.assertLess(took[50], 0.01)
         # Ten wait in the queue, and what the thread has taken to be sent.
         self.assertGreaterEqual(sum(taken), 10)
         self.assertLessEqual(sum(taken), 30)
@@ -145,7 +150,7 @@ class Wire(PythonCase):
             client.write("s", b"x" * 100000)
         start = time.monotonic()
         self.assertFalse(client.close(0.3))
-        self.assertLess(time.monotonic() - start, 10)
+        self.assertLess(time.monotonic() - start, DEADLINE_S)
         stats = client.stats()
         self.assertEqual((stats["sent"] + stats["dropped"], stats["queued"]), (50, 0))
 

@@ -40,18 +40,19 @@ static bool counter_open(struct shmc_tsc *tsc)
 
 static void keeps_step_with_the_system_clock_between_anchors(void **state)
 {
+    uint64_t start_ns = shmc_clock_ns(CLOCK_MONOTONIC), took_ns, anchor_ticks;
     struct shmc_tsc tsc;
-    uint64_t anchor_ticks, start_ns;
 
     (void)state;
     if (!counter_open(&tsc))
         return;
     anchor_ticks = tsc.anchor_ticks;
-    start_ns = shmc_clock_ns(CLOCK_MONOTONIC);
     do {
         assert_in_range(error_ns(&tsc) + MS, 0, 2 * MS);
-    } while (shmc_clock_ns(CLOCK_MONOTONIC) - start_ns < 100 * MS);
-    assert_true(tsc.anchor_ticks == anchor_ticks);
+        took_ns = shmc_clock_ns(CLOCK_MONOTONIC) - start_ns;
+    } while (took_ns < 100 * MS);
+    /* It may have stood still until the next one was due. */
+    assert_true(tsc.anchor_ticks == anchor_ticks || took_ns >= 900 * MS);
 }
 
 static void follows_a_step_of_the_system_clock_within_a_second(void **state)

@@ -55,6 +55,16 @@ static struct {
     uint64_t accepted;          /* of hostile streams */
 } seen;
 
+/*
+ * The last turn of a life that took too long, 0: none; and whether it is being looked at again. A
+ * life is the same each time: what its rings do to a turn comes again. What a host does that takes
+ * the processor away from the whole machine does not, and may be counted as the turn's.
+ */
+static struct {
+    uint64_t turn;
+    bool again;
+} slow;
+
 static uint64_t thread_ns(void)
 {
     struct timespec t;
@@ -126,7 +136,12 @@ static void turn(void)
     ns = thread_ns() - begin;
     if (ns > seen.turn_ns_max)
         seen.turn_ns_max = ns;
-    SIM_AGENT_CHECK(SANITIZED || ns < STALL_NS_MAX, "a turn took %" PRIu64 " us", ns / 1000);
+    if (!SANITIZED && ns >= STALL_NS_MAX) {
+        SIM_AGENT_CHECK(!slow.again || agent.turns != slow.turn, "turn %" PRIu64 " took %" PRIu64
+                        " us, and not for the first time", agent.turns, ns / 1000);
+        if (!slow.again)
+            slow.turn = agent.turns;
+    }
     honest_step(agent.turns);
 }
 
@@ -334,6 +349,16 @@ static void one_life(uint64_t seed)
     sim_agent_fini(&agent);
 }
 
+static void one_seed(uint64_t seed)
+{
+    slow.turn = 0;
+    slow.again = false;
+    one_life(seed);
+    slow.again = true;
+    if (slow.turn != 0)
+        one_life(seed);
+}
+
 static void hostile_images_harm_nobody_else(void **state)
 {
     const char *one = getenv("HYDRANT_SEED");
@@ -341,10 +366,10 @@ static void hostile_images_harm_nobody_else(void **state)
 
     (void)state;
     if (one) {
-        one_life(strtoull(one, NULL, 0));
+        one_seed(strtoull(one, NULL, 0));
     } else {
         for (uint64_t seed = 1; seen.images < wanted; seed++)
-            one_life(seed);
+            one_seed(seed);
     }
     print_message("%" PRIu64 " images, %" PRIu64 " mutations, %" PRIu64 " times during a copy; "
                   "%" PRIu64 " of their events accepted\n"

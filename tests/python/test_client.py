@@ -284,7 +284,8 @@ class Full(PythonCase):
 
     def test_a_signal_ends_a_write_that_waits(self):
         program = """if True:
-            import hydrant, sys
+            import hydrant, signal
+            signal.signal(signal.SIGINT, signal.default_int_handler)   # a shell may have it ignored
             stream = hydrant.Client(ring_bytes=65536).stream("s")
             for n in range(%d): stream.write("x" * 1000)
             try:

@@ -120,8 +120,7 @@ class HttpSink(Case):
                 self.begin()
                 self.receiver.script = [answer]
                 self.send("load", b"{}\n", "--durable")
-                until(self.waits, "it says why")
-                self.assertIn(words, self.waits())
+                self.assertIn(words, until(self.waits, "it says why"))
                 self.assertEqual(len(self.receiver.requests), 1)
                 self.assertEqual(self.agent.stream("load")["pending"], 1)
                 # A reload is somebody's help.

@@ -380,8 +380,8 @@ class Credentials(S3Case):
         agent = self.agent_with("")
         self.send_numbers(10)
         threading.Thread(target=agent.flush, daemon=True).start()
-        waits = until(lambda: self.sink()["waits_because"], "the sink says why it waits")
-        self.assertIn("access_key", waits)
+        until(lambda: "access_key" in (self.sink()["waits_because"] or ""),
+              lambda: "keys have been looked for: %s" % self.sink())
         agent.configure(self.text(KEYS))
         agent.process.send_signal(1)
         until(lambda: self.sink()["waits_because"] is None, "the keys are there")

@@ -212,7 +212,7 @@ static bool requests_turn(struct shard *s)
 
 static void limits_check(struct shard *s)
 {
-    uint64_t used = wal_dir_bytes(&s->dir), segment = s->opt.segment_size;
+    uint64_t used = wal_dir_bytes(&s->dir) + s->spool_bytes, segment = s->opt.segment_size;
     uint64_t now = loop_now_ns(s->loop);
 
     /* A segment takes two full groups, however small it should be. */
@@ -223,7 +223,7 @@ static void limits_check(struct shard *s)
     /* Control items may still be written: that is what frees the log. */
     shard_pressure(s, BACKPRESSURE_LOG_FULL,
                    used + SEGMENTS_RESERVED * segment > s->opt.wal_bytes_max && s->dir.count > 2,
-                   "the log has reached max_bytes");
+                   "log and files of batches have reached max_bytes");
     shard_pressure(s, BACKPRESSURE_LOG_ERROR, wal_writer_failing(&s->writer) != 0,
                    s->writer.trouble.text);
     for (int i = 0; i < BACKPRESSURE_COUNT; i++) {

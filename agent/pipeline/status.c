@@ -17,8 +17,8 @@ const char *const backpressure_names[BACKPRESSURE_COUNT] = {
 };
 
 const char *const backpressure_words[BACKPRESSURE_COUNT] = {
-    [BACKPRESSURE_LOG_FULL] = "the log has reached [wal] max_bytes; rings wait until sinks have "
-                              "taken what pins it",
+    [BACKPRESSURE_LOG_FULL] = "log and files of batches have reached [wal] max_bytes; rings wait "
+                              "until sinks have taken what pins them",
     [BACKPRESSURE_MEMORY] = "memory_limit is reached; rings wait until batches are written",
     [BACKPRESSURE_DISK_FULL] = "no space left for the log or the spool; free some, it goes on by "
                                "itself",

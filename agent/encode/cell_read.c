@@ -45,12 +45,12 @@ static int64_t date_days(int year, int month, int day)
     return y * 365 + y / 4 - y / 100 + y / 400 + of_year - 719468 - 146097;
 }
 
-/* Seconds that the local time is ahead of UTC; `len` bytes must be all of it. */
+/* Seconds that the local time is ahead of UTC; `len` bytes must be all of it, none is UTC. */
 static bool offset_read(const uint8_t *at, size_t len, int *ret_seconds)
 {
     int hours, minutes;
 
-    if (len == 1 && (*at == 'Z' || *at == 'z')) {
+    if (len == 0 || (len == 1 && (*at == 'Z' || *at == 'z'))) {
         *ret_seconds = 0;
         return true;
     }

@@ -17,8 +17,9 @@
 
 /*
  * RFC 3339: `2026-11-21T10:11:12.345678Z`, with or without a fraction, which is cut to
- * microseconds, with Z or an offset; a T of either case or a space. False: anything else, days that
- * no calendar has, years beyond 0000 to 9999 in UTC. A leap second has no number and is refused.
+ * microseconds, with Z or an offset, and UTC without either, as many programs write it; a T of
+ * either case or a space. False: anything else, days that no calendar has, years beyond 0000 to
+ * 9999 in UTC. A leap second has no number and is refused.
  */
 bool cell_read_timestamp(const uint8_t *text, size_t len, int64_t *ret_us);
 

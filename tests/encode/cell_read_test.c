@@ -57,10 +57,18 @@ static void takes_rfc_3339(void **state)
     expect_time("0000-02-29T00:00:00Z", CELL_TIMESTAMP_MIN + 59 * 86400000000LL);
 }
 
+static void takes_times_without_a_zone_as_utc(void **state)
+{
+    (void)state;
+    expect_time("2026-11-21T10:11:12", 1795255872000000);
+    expect_time("2026-11-21 10:11:12.345678", 1795255872345678);
+}
+
 static void refuses_what_is_no_time(void **state)
 {
     static const char *const texts[] = {
-        "", "2026", "2026-11-21", "2026-11-21T10:11", "2026-11-21T10:11:12", "2026-11-21T10:11:12.",
+        "", "2026", "2026-11-21", "2026-11-21T10:11", "2026-11-21T10:11:12 ",
+        "2026-11-21T10:11:12.",
         "2026-11-21T10:11:12.Z", "2026-11-21T10:11:12,5Z", "2026-11-21T10:11:12Zx",
         "2026-11-21T10:11:12+2:00", "2026-11-21T10:11:12+0200", "2026-11-21T10:11:12+02",
         "2026-11-21T10:11:12+24:00", "2026-11-21T10:11:12+00:60", "2026-11-21T10:11:12*00:00",
@@ -144,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_rfc_3339),
+        cmocka_unit_test(takes_times_without_a_zone_as_utc),
         cmocka_unit_test(refuses_what_is_no_time),
         cmocka_unit_test(counts_days_as_the_calendar_does),
         cmocka_unit_test(takes_base64),

@@ -65,7 +65,10 @@ static bool keys_check(struct http_reply *reply, const char *where, json_t *obje
     json_t *value;
 
     if (!json_is_object(object)) {
-        http_reply_error(reply, 422, "%s: an object is wanted", where);
+        size_t len = strlen(where);     /* it ends in a point, where a key would follow */
+
+        http_reply_error(reply, 422, "%.*s: an object is wanted", len > 0 ? (int)len - 1 : 0,
+                         where);
         return false;
     }
     json_object_foreach(object, key, value) {

@@ -269,6 +269,7 @@ class Minis(Rest):
                            ("sink", None), ("sink-config", None), ("sink-config", []),
                            ("sinks", []), ("sinks", [1]), ("bufer-count", 10)):
             bad(422, key.split("-", maxsplit=1)[0], **{key: value})
+        bad(422, "sink-config: an object is wanted", **{"sink-config": []})
         for config, status, words in (
                 ({"output-format": "xml"}, 400, "Unsupported output format"),
                 ({"output-format": "raw"}, 400, "Unsupported output format"),

@@ -355,6 +355,21 @@ static void finish(const struct http_call *call, int result, const struct status
     }
 }
 
+struct flushed {
+    const struct http_call *call;
+    int result;
+    struct http_reply *reply;
+};
+
+/* A stream that is configured and of which no shard has heard yet has nothing to flush. */
+static void on_flushed(void *ctx, const struct config *config)
+{
+    const struct flushed *f = ctx;
+    bool empty = f->result == -ENOENT && config_find_stream(config, f->call->stream) != NULL;
+
+    finish(f->call, empty ? 0 : f->result, NULL, f->reply);
+}
+
 void http_api_next(struct http_call *call, const uint8_t *body, size_t len,
                    const struct http_answered *a, const struct http_config *config,
                    struct http_reply *reply)
@@ -371,7 +386,11 @@ void http_api_next(struct http_call *call, const uint8_t *body, size_t len,
             finish(call, a->result, a->status, reply);
         return;
     case PLAIN:
-        finish(call, a->result, a->status, reply);
+        if (call->endpoint == HTTP_FLUSH_STREAM)
+            config->look(config->ctx, on_flushed,
+                         &(struct flushed){ call, a->result, reply });
+        else
+            finish(call, a->result, a->status, reply);
     }
 }
 

@@ -70,6 +70,18 @@ static void flush_of_an_unknown_stream_is_404(void **state)
     hf_expect(f, "POST", "/v1/streams//flush", 404, "{\"detail\": ");
 }
 
+static int setup_configured(void **state)
+{
+    return hf_setup_with(state, "[stream unknown]\n");
+}
+
+static void flush_of_a_stream_that_is_only_configured_has_nothing_to_do(void **state)
+{
+    struct http_fixture *f = (struct http_fixture *)*state;
+
+    hf_expect(f, "POST", "/v1/streams/unknown/flush", 200, "{\"flushed\": true}");
+}
+
 static void flush_that_takes_too_long_is_504(void **state)
 {
     struct http_fixture *f = (struct http_fixture *)*state;
@@ -200,6 +212,8 @@ int main(void)
         TEST(metrics_are_prometheus_text),
         TEST(flush_answers_when_all_is_delivered),
         TEST(flush_of_an_unknown_stream_is_404),
+        cmocka_unit_test_setup_teardown(flush_of_a_stream_that_is_only_configured_has_nothing_to_do,
+                                        setup_configured, hf_teardown),
         TEST(flush_that_takes_too_long_is_504),
         TEST(bad_timeouts_are_400),
         TEST(unknown_paths_are_404_and_methods_405),

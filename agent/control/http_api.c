@@ -193,7 +193,7 @@ bool http_api_content_type(const struct http_call *call, const char *type,
     if (type == NULL)
         return false;
     if (call->endpoint == HTTP_FIREHOSE)
-        return type_is(type, HTTP_FIREHOSE_TYPE);
+        return type_is(type, HTTP_FIREHOSE_TYPE) || type_is(type, known[HTTP_PUT_JSON]);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (type_is(type, known[i])) {
             *ret_form = (enum http_put_form)i;

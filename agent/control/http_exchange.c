@@ -113,6 +113,7 @@ static void body_check(struct exchange *ex)
              !http_api_content_type(&ex->call, header(ex, "Content-Type"), &ex->put.form))
         http_reply_error(&ex->reply, 415, "a body needs Content-Type: %s",
                          ex->reply.firehose                   ? HTTP_FIREHOSE_TYPE
+                                                                " or application/json"
                          : ex->call.endpoint == HTTP_EVENTS   ? "application/json or "
                                                                 "application/x-ndjson"
                                                               : "application/json");

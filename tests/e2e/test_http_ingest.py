@@ -284,6 +284,10 @@ class Firehose(Ingest):
         self.assertEqual(self.taken("firehose"), 5)
         packed = gzip.compress(b'{"DeliveryStreamName":"a","Record":{"Data":"\\/\\/8="}}')
         self.assertEqual(self.raw("PutRecord", packed, {"Content-Encoding": "gzip"})[0], 200)
+        plain = '{"DeliveryStreamName":"a","Record":{"Data":"eA=="}}'
+        for kind, code in (("application/json", 200), ("application/x-ndjson", 415),
+                           ("text/plain", 415)):
+            self.assertEqual(self.raw("PutRecord", plain, {"Content-Type": kind})[0], code, kind)
         code, answer = self.raw("PutRecord", "x", {"Content-Encoding": "aws-chunked"})
         self.assertEqual(code, 415)
         self.assertEqual(self.raw("Nothing", "{}")[1]["__type"], "UnknownOperationException")

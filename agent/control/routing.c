@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/rest.h"
 #include "encode/column_text.h"
 #include "flow/object_name.h"
 
@@ -244,6 +245,7 @@ static int output_fill(struct output_settings *o, const struct config *config,
     o->buffer_count = from->buffer_count;
     o->buffer_bytes = from->buffer_bytes;
     o->buffer_time_ns = from->buffer_time_ns;
+    o->together = partitioned && rest_maker_of(stream) == REST_MAKER_MINI;
     return o->format && o->prefix && o->error_prefix && o->delimiter && o->columns && o->fields
                    && o->drop_fields && o->add_fields && o->partition_by
                ? 0

@@ -1,17 +1,17 @@
 /*
  * settings: a stream's settings to bytes and back, by one walk over the fields for both.
  *
- *   u8 version (3), u16 outputs, then for each output:
+ *   u8 version (4), u16 outputs, then for each output:
  *     str format, prefix, delimiter; u8 epoch_name (0 or 1); u32 file_mode; u64 count, bytes, time;
  *     str error_prefix, columns, fields, drop_fields, add_fields, partition_by; u8 event_clock,
  *     validate, partition_missing_error (each 0 or 1), compression, compression_level, framing;
- *     u32 partitions_max; u64 infer_bytes, row_group_bytes;
+ *     u32 partitions_max; u64 infer_bytes, row_group_bytes; u8 together (0 or 1);
  *     u16 targets, then for each: u8 type, u8 flat (0 or 1), str sink, directory;
  *     u16 error_targets, and each of them likewise.
  *   str = u32 length and its bytes, no NUL but in a delimiter.
  *
  * Logs of earlier agents hold versions 1, which has neither the fields from error_prefix to
- * row_group_bytes nor error targets, and 2, which has no framing.
+ * row_group_bytes nor error targets, 2, which has no framing, and 3, which has no together.
  *
  * Owns:   what a parsed struct points to.
  * Thread: any.
@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTINGS_VERSION = 3 };
+enum { SETTINGS_VERSION = 4 };
 
 struct codec {
     struct bytes *out;          /* NULL: it reads */
@@ -138,6 +138,8 @@ static void code_encoding(struct codec *c, struct output_settings *o)
     code_raw(c, &o->partitions_max, sizeof(o->partitions_max));
     code_raw(c, &o->infer_bytes, sizeof(o->infer_bytes));
     code_raw(c, &o->row_group_bytes, sizeof(o->row_group_bytes));
+    if (c->version > 3)
+        code_bool(c, &o->together);
     if (o->compression >= SETTINGS_COMPRESSION_COUNT || o->framing >= SETTINGS_FRAMING_COUNT)
         fail(c, -EBADMSG);
 }

@@ -81,6 +81,7 @@ struct output_settings {
     int64_t row_group_bytes;    /* parquet, else 0 */
     uint32_t file_mode;
     int64_t buffer_count, buffer_bytes, buffer_time_ns;
+    bool together;              /* count and bytes of all partitions, which are sealed at once */
     uint16_t targets, error_targets;
     struct target_settings target[WAL_TARGETS_MAX];
     struct target_settings error_target[WAL_TARGETS_MAX];       /* what cannot be encoded */

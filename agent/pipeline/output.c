@@ -243,6 +243,19 @@ enum writer_result output_write(struct seal_batch *sb, const struct encoding *e,
 
 _Static_assert((int)STREAM_REFUSALS == ENCODING_ERROR_COUNT, "each error has its count");
 
+/* Full by the events of all partitions? */
+static void seal_together(struct shard *s, struct output *o, uint32_t payload_bytes)
+{
+    o->together_events++;
+    o->together_bytes += payload_bytes;
+    if (o->together_events < (uint64_t)o->set->buffer_count
+        && o->together_bytes < (uint64_t)o->set->buffer_bytes)
+        return;
+    o->together_events = o->together_bytes = 0;
+    while (o->open.oldest)
+        seal_begin(s, o->open.oldest);
+}
+
 /* The event is in the batch. */
 static inline void taken(struct shard *s, struct output *o, struct seal_batch *sb,
                          const struct event *ev, uint64_t lsn)
@@ -256,7 +269,9 @@ static inline void taken(struct shard *s, struct output *o, struct seal_batch *s
         o->stream->refused[sb->error]++;
     if (b->chain.first != b->chain.last)
         seal_write_full(b);
-    if (batch_full(b, o->set))
+    if (o->set->together)
+        seal_together(s, o, ev->len);
+    else if (batch_full(b, o->set))
         seal_begin(s, b);
 }
 

@@ -249,6 +249,20 @@ class Minis(Rest):
         self.made("a")
         self.agent.stop()
 
+    def test_partitions_are_one_buffer(self):
+        self.start()
+        self.made("a", **{"sink-config": {**LOCAL, "partition-cols": ["k"]}})
+        for n in range(25):
+            self.message("a", {"k": n % 4, "n": n})
+        until(lambda: self.stats("a")["delivered"] == 20, "twice ten are sealed")
+        self.assertEqual(self.stats("a")["buffer-count"], 5)
+        for k in range(4):
+            self.assertEqual([[e["n"] for e in self.events_of([path])]
+                              for path in sorted(self.files("mini/k=%d" % k))],
+                             [[n for n in range(first, first + 10) if n % 4 == k]
+                              for first in (0, 10)])
+        self.agent.stop()
+
     def test_every_value_is_checked(self):
         self.start("[stream file]\n")
         self.made("taken")

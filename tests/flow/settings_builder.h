@@ -70,6 +70,7 @@ static inline void built_settings(struct stream_settings *set, uint16_t outputs,
         o->partitions_max = i * 500;
         o->infer_bytes = (int64_t)i << 20;
         o->row_group_bytes = (int64_t)i << 21;
+        o->together = i % 3 == 2;
         o->targets = targets;
         o->error_targets = (uint16_t)(targets / 2 + 1);
         built_targets(o->target, o->targets, i * 100);

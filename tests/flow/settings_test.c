@@ -42,6 +42,7 @@ static void check_equal(const struct output_settings *a, const struct output_set
     assert_int_equal(a->partitions_max, b->partitions_max);
     assert_true(a->infer_bytes == b->infer_bytes);
     assert_true(a->row_group_bytes == b->row_group_bytes);
+    assert_int_equal(a->together, b->together);
     assert_int_equal(a->targets, b->targets);
     assert_int_equal(a->error_targets, b->error_targets);
     check_targets(a->target, b->target, a->targets);
@@ -255,6 +256,11 @@ static void row_group_bytes_change(struct stream_settings *set)
     set->output[1].row_group_bytes++;
 }
 
+static void together_change(struct stream_settings *set)
+{
+    set->output[1].together = !set->output[1].together;
+}
+
 static void error_directory_change(struct stream_settings *set)
 {
     text_change(&set->output[1].error_target[1].directory);
@@ -278,7 +284,7 @@ static void bytes_are_equal_exactly_when_settings_are(void **state)
         add_fields_change, partition_by_change, event_clock_change, validate_change,
         partition_missing_error_change, compression_change, compression_level_change,
         framing_change, type_change, partitions_max_change, infer_bytes_change,
-        row_group_bytes_change, error_directory_change, error_target_left_out
+        row_group_bytes_change, together_change, error_directory_change, error_target_left_out
     };
     struct bytes one = bytes_with(NULL), same = bytes_with(NULL);
 
@@ -336,7 +342,8 @@ enum {
                       + sizeof("x0 = 1") - 1,
     AT_EVENT_CLOCK = AT_PARTITION_BY + 4, AT_VALIDATE = AT_EVENT_CLOCK + 1,
     AT_MISSING = AT_VALIDATE + 1, AT_COMPRESSION = AT_MISSING + 1,
-    AT_FRAMING = AT_COMPRESSION + 2, AT_TARGETS = AT_FRAMING + 1 + 4 + 16,
+    AT_FRAMING = AT_COMPRESSION + 2, AT_TOGETHER = AT_FRAMING + 1 + 4 + 16,
+    AT_TARGETS = AT_TOGETHER + 1,
     AT_TYPE = AT_TARGETS + 2, AT_FLAT = AT_TYPE + 1, AT_SINK = AT_FLAT + 1,
     AT_ERROR_TARGETS = AT_SINK + 4 + sizeof("sink-0") - 1 + 4 + sizeof("/data/out0") - 1,
     AT_ERROR_TYPE = AT_ERROR_TARGETS + 2
@@ -348,7 +355,8 @@ static void values_that_nobody_writes_are_refused(void **state)
         size_t at;
         uint8_t value;
     } bad[] = {
-        { AT_VERSION, 0 }, { AT_VERSION, 1 }, { AT_VERSION, 2 }, { AT_VERSION, 4 },
+        { AT_VERSION, 0 }, { AT_VERSION, 1 }, { AT_VERSION, 2 }, { AT_VERSION, 3 },
+        { AT_VERSION, 5 },
         { AT_OUTPUTS, 0 }, { AT_OUTPUTS, 2 }, { AT_OUTPUTS, WAL_OUTPUTS_MAX + 1 },
         { AT_OUTPUTS + 1, 1 },
         { AT_FORMAT + 3, 0x80 }, { AT_FORMAT, 5 }, { AT_FORMAT + 4, 0 }, { AT_DELIMITER + 2, 1 },
@@ -356,7 +364,8 @@ static void values_that_nobody_writes_are_refused(void **state)
         { AT_COLUMNS + 2, 2 }, { AT_COLUMNS + 4, 0 }, { AT_FIELDS, 5 }, { AT_PARTITION_BY, 9 },
         { AT_EVENT_CLOCK, 2 }, { AT_VALIDATE, 2 }, { AT_MISSING, 2 },
         { AT_COMPRESSION, SETTINGS_COMPRESSION_COUNT }, { AT_FRAMING, SETTINGS_FRAMING_COUNT },
-        { AT_TARGETS, 0 }, { AT_TARGETS, 2 }, { AT_TARGETS, WAL_TARGETS_MAX + 1 },
+        { AT_TOGETHER, 2 }, { AT_TARGETS, 0 }, { AT_TARGETS, 2 },
+        { AT_TARGETS, WAL_TARGETS_MAX + 1 },
         { AT_TARGETS + 1, 1 }, { AT_TYPE, 0 }, { AT_TYPE, TARGET_TYPE_END },
         { AT_FLAT, 0xff }, { AT_SINK, 200 }, { AT_ERROR_TARGETS, 0 }, { AT_ERROR_TARGETS, 2 },
         { AT_ERROR_TARGETS, WAL_TARGETS_MAX + 1 }, { AT_ERROR_TYPE, 0 },
@@ -583,7 +592,7 @@ static void settings_of_earlier_agents_are_read(void **state)
     assert_int_equal(o->error_targets, 2);
     check_targets(o->target, o->error_target, 2);
     assert_int_equal(stream_settings_format(&set, &again), 0);
-    assert_int_equal(again.data[0], 3);
+    assert_int_equal(again.data[0], 4);
     stream_settings_fini(&set);
     for (size_t len = 0; len < text.len; len++)
         expect_bad(text.data, len);
@@ -591,7 +600,13 @@ static void settings_of_earlier_agents_are_read(void **state)
     bytes_free(&again);
 }
 
-static void version_2_has_no_framing(void **state)
+static void byte_cut(struct bytes *text, size_t at)
+{
+    memmove(text->data + at, text->data + at + 1, text->len - at - 1);
+    text->len--;
+}
+
+static void versions_2_and_3_lack_what_came_later(void **state)
 {
     struct bytes text = BYTES_INIT;
     struct stream_settings set, back;
@@ -599,14 +614,16 @@ static void version_2_has_no_framing(void **state)
     (void)state;
     built_settings(&set, 1, 1);
     assert_int_equal(stream_settings_format(&set, &text), 0);
-    memmove(text.data + AT_FRAMING, text.data + AT_FRAMING + 1, text.len - AT_FRAMING - 1);
-    text.len--;
-    text.data[AT_VERSION] = 2;
-    assert_int_equal(stream_settings_parse(text.data, text.len, &back), 0);
+    for (uint8_t version = 3; version >= 2; version--) {
+        byte_cut(&text, version == 3 ? AT_TOGETHER : AT_FRAMING);
+        text.data[AT_VERSION] = version;
+        assert_int_equal(stream_settings_parse(text.data, text.len, &back), 0);
+        check_equal(&set.output[0], &back.output[0]);
+        stream_settings_fini(&back);
+    }
     assert_int_equal(set.output[0].framing, SETTINGS_FRAMING_NONE);
-    check_equal(&set.output[0], &back.output[0]);
+    assert_false(set.output[0].together);
     stream_settings_fini(&set);
-    stream_settings_fini(&back);
     bytes_free(&text);
 }
 
@@ -636,7 +653,7 @@ int main(void)
         cmocka_unit_test(texts_that_are_not_there_are_empty),
         cmocka_unit_test(targets_do_not_count_for_what_sinks_share),
         cmocka_unit_test(settings_of_earlier_agents_are_read),
-        cmocka_unit_test(version_2_has_no_framing),
+        cmocka_unit_test(versions_2_and_3_lack_what_came_later),
         cmocka_unit_test(fini_of_nothing_is_fine_and_may_be_repeated),
     };
 

@@ -156,6 +156,25 @@ static void an_event_joins_the_batch_of_its_partition(void **state)
     expect(OUT "/p=__HIVE_DEFAULT_PARTITION__", "{\"n\":3}\n|");
 }
 
+/* As MiniFirehose does: what all partitions have is counted, and all are sealed. */
+static void partitions_that_are_counted_together_are_sealed_together(void **state)
+{
+    (void)state;
+    agent.sinks[0].partition_by = "p";
+    agent.sinks[0].partitions_max = 8;
+    agent.sinks[0].together = true;
+    agent.sinks[0].buffer_count = 4;
+    sim_agent_open(&agent);
+    PUT("{\"p\":1,\"n\":1}", "{\"p\":2,\"n\":2}", "nothing");
+    expect(OUT "/p=1", "");
+    PUT("{\"p\":1,\"n\":4}", "{\"p\":2,\"n\":5}", "{\"p\":2,\"n\":6}");
+    expect(OUT "/p=1", "{\"n\":1}\n{\"n\":4}\n|");
+    expect(OUT "/p=2", "{\"n\":2}\n|");
+    assert_int_equal(letters(LETTERS "processing-failed", "it is no JSON object"), 1);
+    stop(6);
+    expect(OUT "/p=2", "{\"n\":2}\n|{\"n\":5}\n{\"n\":6}\n|");
+}
+
 static void one_partition_too_many_seals_the_least_recently_used(void **state)
 {
     (void)state;
@@ -466,6 +485,7 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_joins_the_batch_of_its_partition),
+        cmocka_unit_test(partitions_that_are_counted_together_are_sealed_together),
         cmocka_unit_test(one_partition_too_many_seals_the_least_recently_used),
         cmocka_unit_test(the_clock_of_events_parts_them_too),
         cmocka_unit_test(a_misfit_seals_its_batch_and_goes_on_with_wider_columns),

@@ -58,6 +58,7 @@ static void sinks_apply(void)
             .compression = from->compression, .compression_level = from->compression_level,
             .framing = from->framing, .validate = from->validate, .event_clock = from->event_clock,
             .partitions_max = from->partitions_max,
+            .together = from->partition_by && from->partitions_max % 2 == 0,
             .infer_bytes = from->infer_bytes, .row_group_bytes = from->row_group_bytes,
         };
     }

@@ -50,6 +50,7 @@ static bool sinks_equal(const struct sim_agent_sink *a, const struct sim_agent_s
            && a->compression == b->compression && a->compression_level == b->compression_level
            && a->framing == b->framing && a->validate == b->validate
            && a->event_clock == b->event_clock && a->partitions_max == b->partitions_max
+           && a->together == b->together
            && a->infer_bytes == b->infer_bytes && a->row_group_bytes == b->row_group_bytes
            && a->buffer_count == b->buffer_count && a->buffer_bytes == b->buffer_bytes
            && a->buffer_time_ns == b->buffer_time_ns;
@@ -66,6 +67,7 @@ static void output_fill(struct output_settings *o, const struct sim_agent_sink *
     o->validate = sink->validate;
     o->event_clock = sink->event_clock;
     o->partitions_max = sink->partitions_max;
+    o->together = sink->together;
     o->infer_bytes = sink->infer_bytes;
     o->row_group_bytes = sink->row_group_bytes;
     o->buffer_count = sink->buffer_count;

@@ -51,6 +51,7 @@ struct sim_agent_sink {
     int8_t compression_level;
     bool validate, event_clock;
     uint32_t partitions_max;
+    bool together;
     int64_t infer_bytes, row_group_bytes;
     bool unused;                        /* configured, but no stream has it */
     int64_t count_max;                  /* of any file, 0: as buffer_count */

@@ -159,7 +159,8 @@ static void print_head(const json_t *status, bool colour)
     if (!ready)
         printf("recovery: %s of the log left\n",
                cli_human_bytes(cli_number(status, "recovery_left_bytes"), a));
-    printf("log:    %s of %s", cli_human_bytes(cli_number(wal, "bytes"), a),
+    printf("log:    %s of %s", cli_human_bytes(cli_number(wal, "bytes")
+                                                     + cli_number(wal, "spool_bytes"), a),
            cli_human_bytes(cli_number(wal, "bytes_max"), b));
     printf(", %" PRIu64 " segments, %" PRIu64 " commits, %" PRIu64 " syncs\n",
            cli_number(wal, "segments"), cli_number(wal, "commits"), cli_number(wal, "syncs"));

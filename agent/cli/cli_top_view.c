@@ -194,7 +194,8 @@ static void print_head(const struct top_view *view, FILE *out)
             cli_human_time(cli_number(s, "uptime_ns"), a));
     fprintf(out, "%s%s%s   ", !view->colour ? "" : ready && !stopping ? CLI_GREEN : CLI_YELLOW,
             stopping ? "stopping" : ready ? "ready" : "recovering", view->colour ? CLI_PLAIN : "");
-    fprintf(out, "log %s of %s   ", cli_human_bytes(cli_number(wal, "bytes"), a),
+    fprintf(out, "log %s of %s   ", cli_human_bytes(cli_number(wal, "bytes")
+                                                      + cli_number(wal, "spool_bytes"), a),
             cli_human_bytes(cli_number(wal, "bytes_max"), b));
     fprintf(out, "memory %s of %s\n", cli_human_bytes(cli_number(memory, "bytes"), a),
             cli_human_bytes(cli_number(memory, "bytes_max"), b));

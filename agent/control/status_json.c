@@ -206,8 +206,9 @@ static json_t *pushes_back_json(const struct status *s)
 
 static json_t *wal_json(const struct status *s)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "bytes", count_json(s->wal_bytes),
+                     "spool_bytes", count_json(s->spool_bytes),
                      "bytes_max", count_json(s->wal_bytes_max),
                      "end_lsn", count_json(s->wal_end_lsn),
                      "synced_lsn", count_json(s->wal_synced_lsn),

@@ -3,8 +3,9 @@
  * prints. Field names are a contract; new ones may come, none is renamed.
  *
  *   version agent epoch(16 hex digits) pid uptime_ns ready stopping recovery_left_bytes turns
- *   wal           {bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits}: of all
- *                 shards, but for the lsns, which are those of the first
+ *   wal           {bytes spool_bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits}:
+ *                 of all shards, but for the lsns, which are those of the first; bytes_max is of
+ *                 the log and of spool_bytes, the files of batches, together
  *   memory        {bytes bytes_max}
  *   backpressure  {REASON: true|false}
  *   pushes_back   [{reason words}]               those that are true, for people

@@ -364,6 +364,7 @@ int snapshot_make(const struct shard *s, struct status **ret_status)
     if (s->catching_up)
         to->recovery_left_bytes = s->writer.committed_lsn - shard_routed_lsn(s);
     to->wal_bytes = wal_dir_bytes(&s->dir);
+    to->spool_bytes = s->spool_bytes;
     to->wal_bytes_max = s->opt.wal_bytes_max;
     to->wal_end_lsn = s->writer.committed_lsn;
     to->wal_synced_lsn = s->writer.synced_lsn;

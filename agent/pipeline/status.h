@@ -143,7 +143,8 @@ struct status {
     uint64_t recovery_left_bytes;   /* of the log still to be routed after a start */
 
     uint64_t wal_bytes;             /* on disk */
-    uint64_t wal_bytes_max;
+    uint64_t spool_bytes;           /* of files of batches */
+    uint64_t wal_bytes_max;         /* of both */
     uint64_t wal_end_lsn, wal_synced_lsn, wal_trim_lsn;     /* of the first shard */
     uint64_t wal_segments;
     uint64_t wal_syncs, wal_commits;

@@ -212,6 +212,7 @@ int status_merge(struct status *to, const struct status *from)
     to->stopping = to->stopping || from->stopping;
     to->recovery_left_bytes += from->recovery_left_bytes;
     to->wal_bytes += from->wal_bytes;
+    to->spool_bytes += from->spool_bytes;
     to->wal_bytes_max += from->wal_bytes_max;
     to->wal_segments += from->wal_segments;
     to->wal_syncs += from->wal_syncs;

@@ -67,7 +67,7 @@ static void field_names_are_the_contract(void **state)
                   "rings_by_state streams sinks rings shards");
     assert_true(json_is_null(json_object_get(json, "intake")));     /* no sockets */
     members(json_object_get(json, "wal"),
-            "bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits");
+            "bytes spool_bytes bytes_max end_lsn synced_lsn trim_lsn segments syncs commits");
     members(json_object_get(json, "memory"), "bytes bytes_max");
     members(json_object_get(json, "backpressure"),
             "log_full memory disk_full log_error sink_error rings_max streams_max "

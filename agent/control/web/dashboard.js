@@ -335,7 +335,7 @@ function show_tiles(status, streams) {
         count(all('delivered')) + ' events', 'Events delivered');
     say(tile('Pending').big, count(all('pending')));
     say(tile('Pending').small, 'oldest ' + age(Math.max(0, ...streams.map((s) => s.oldest_pending_ns))));
-    tile_meter('Log', status.wal.bytes, status.wal.bytes_max);
+    tile_meter('Log', status.wal.bytes + status.wal.spool_bytes, status.wal.bytes_max);
     tile_meter('Memory', status.memory.bytes, status.memory.bytes_max);
 }
 

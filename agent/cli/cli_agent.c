@@ -6,10 +6,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/cli_exit.h"
 #include "cli/cli_options.h"
+#include "control/address.h"
 #include "control/lifecycle.h"
 
 static const char usage[] =
@@ -43,6 +45,23 @@ static const char *environment(const char *name)
     const char *value = getenv(name);
 
     return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* What no configuration could make right, or -1: go on. */
+static int overrides_check(const struct config_overrides *over)
+{
+    const char *http = over->http;
+    struct address address;
+    struct errmsg err;
+
+    if (over->data_dir != NULL && over->data_dir[0] == '\0')
+        return cli_usage_error("agent", "--data-dir: the value is empty");
+    if (over->shm_dir != NULL && over->shm_dir[0] == '\0')
+        return cli_usage_error("agent", "--shm-dir: the value is empty");
+    if (http != NULL && strcmp(http, "off") != 0 && !(strncmp(http, "unix:", 5) == 0 && http[5]) &&
+        address_parse(http, &address, &err) != 0)
+        return cli_usage_error("agent", "--http: %s", err.text);
+    return -1;
 }
 
 int cli_agent(int argc, char **argv)
@@ -81,5 +100,6 @@ int cli_agent(int argc, char **argv)
         }
     if (optind < argc)
         return cli_usage_error("agent", "unexpected argument '%s'", argv[optind]);
-    return lifecycle_run(path, &over);
+    c = overrides_check(&over);
+    return c >= 0 ? c : lifecycle_run(path, &over);
 }

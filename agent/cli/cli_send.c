@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/cli_ask.h"
 #include "cli/cli_exit.h"
 #include "cli/cli_options.h"
 #include "cli/cli_units.h"
+#include "control/address.h"
 #include "flow/name.h"
 
 static const char usage[] =
@@ -84,6 +86,9 @@ static const struct option longs[] = {
 static int options_check(int argc, char **argv, struct send_options *options)
 {
     bool by_socket = options->tcp != NULL || options->unix_path != NULL;
+    const char *host, *path;
+    struct address address;
+    struct errmsg err;
 
     if ((options->tcp != NULL) + (options->unix_path != NULL) + (options->http != NULL) > 1)
         return cli_usage_error(argv[0], "--tcp, --unix or --http: one of them");
@@ -95,6 +100,10 @@ static int options_check(int argc, char **argv, struct send_options *options)
     if (options->http != NULL && options->delivered)
         return cli_usage_error(argv[0], "--delivered needs a ring: HTTP answers what is accepted "
                                "or durable");
+    if (options->tcp != NULL && address_parse(options->tcp, &address, &err) != 0)
+        return cli_usage_error(argv[0], "--tcp: %s", err.text);
+    if (options->http != NULL && cli_ask_host(options->http, &host, &path, &err) != 0)
+        return cli_usage_error(argv[0], "--http: %s", err.text);
     if (optind == argc)
         return cli_usage_error(argv[0], "a stream is wanted");
     options->stream = argv[optind++];

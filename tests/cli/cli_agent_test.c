@@ -49,6 +49,11 @@ static void a_wrong_line_starts_nothing(void **state)
     capture_expect(&capture, cli_agent, "agent --data-dir", CLI_USAGE, "", "data-dir");
     capture_expect(&capture, cli_agent, "agent -c", CLI_USAGE, "", "");
     capture_expect(&capture, cli_agent, "agent --http off stray", CLI_USAGE, "", "stray");
+    capture_expect(&capture, cli_agent, "agent --http nonsense", CLI_USAGE, "",
+                   "--http: 'nonsense' is not ADDR:PORT");
+    capture_expect(&capture, cli_agent, "agent --http unix:", CLI_USAGE, "", "--http: 'unix:'");
+    capture_expect(&capture, cli_agent, "agent --data-dir=", CLI_USAGE, "", "--data-dir: ");
+    capture_expect(&capture, cli_agent, "agent --shm-dir=", CLI_USAGE, "", "--shm-dir: ");
 }
 
 static void a_configuration_that_is_not_there_ends_it(void **state)

@@ -225,13 +225,13 @@ static void wrong_usage_is_2(void **state)
     capture_expect(c, cli_send, "send s1 --timeout", CLI_USAGE, "", "--timeout needs a value");
     capture_expect(c, cli_send, "send s1 --timeout 5", CLI_USAGE, "", "--timeout: ");
     capture_expect(c, cli_send, "send s1 --ring-bytes 1KiB", CLI_USAGE, "", "--ring-bytes: ");
-    capture_expect(c, cli_send, "send s1 --tcp nowhere", CLI_FAILED, "", "is not ADDR:PORT");
+    capture_expect(c, cli_send, "send s1 --tcp nowhere", CLI_USAGE, "", "--tcp: 'nowhere' is not");
     capture_expect(c, cli_send, "send s1 --tcp 127.0.0.1:1 --unix /x", CLI_USAGE, "", "one of");
     capture_expect(c, cli_send, "send s1 --tcp x --http x", CLI_USAGE, "", "one of them");
     capture_expect(c, cli_send, "send s1 --gzip", CLI_USAGE, "", "--gzip is for");
     capture_expect(c, cli_send, "send s1 --unix /x --durable", CLI_USAGE, "", "need a ring");
     capture_expect(c, cli_send, "send s1 --http x --delivered", CLI_USAGE, "", "needs a ring");
-    capture_expect(c, cli_send, "send s1 --http x", CLI_FAILED, "", "--http: 'x' is not ADDR:PORT");
+    capture_expect(c, cli_send, "send s1 --http x", CLI_USAGE, "", "--http: 'x' is not ADDR:PORT");
     capture_expect(c, cli_send, "send --help", CLI_OK, "usage: hydrant send STREAM", "");
     capture_expect(c, cli_send, "send s1 --shm-dir /proc", CLI_FAILED, "", "/proc");
     capture_expect(c, cli_ring, "ring", CLI_USAGE, "", "'ls' or 'show NAME");

@@ -14,15 +14,18 @@
  *          interrupts it fork.
  * Units:   bytes; nanoseconds. A position counts the bytes that the ring ever took, headers
  *          and padding included; it only grows.
- * Errors:  0 or -errno. An argument that is wrong in itself is -EINVAL. What each errno means:
+ * Errors:  0 or -errno. An argument that is wrong in itself is -EINVAL; only shmc_close and
+ *          shmc_error take NULL for a handle. What each errno means:
  *
  *   -EAGAIN      the ring is full and full = SHMC_FULL_FAIL; the caller still has the event
  *   -ETIMEDOUT   waited as long as was allowed; the caller still has the event
  *   -EMSGSIZE    larger than shmc_event_bytes_max(); no policy changes that, nothing is counted
  *   -EBUSY       call nested in another one on this handle, or a reserve is open
  *   -ECHILD      the handle was opened before fork
- *   -ESTALE      the agent has quarantined the ring, or its words in the ring make no sense;
- *                shmc_error() has the reason. Close the handle and open another
+ *   -ESTALE      the agent has quarantined the ring, or its words in the ring make no sense, or
+ *                the ring's file was removed and nobody takes what is in it (told by a flush, and
+ *                by a write when the ring is full); shmc_error() has the reason. Close the handle
+ *                and open another
  *   -EIO         flush to durable or delivered: events that were accepted and not yet durable were
  *                lost with the agent's log (a host or disk that failed). Told once; write again
  *                what was written since the last flush that returned 0

@@ -149,6 +149,7 @@ static void handle_start(struct shmc *h, const struct shmc_options *opt)
     h->clock = (uint8_t)opt->clock;
     if (opt->clock == SHMC_CLOCK_TSC && shmc_tsc_open(&h->tsc) < 0)
         h->clock = SHMC_CLOCK_COARSE;
+    h->looked_accepted = UINT64_MAX;
     shmc_head_set(h, 0);
     h->magic = SHMC_MAGIC;
 }

@@ -144,10 +144,11 @@ int shmc_doorbell_wait(struct shmc *h, enum shm_pos which, uint64_t lag_bytes_ma
 
         shmc_doorbell_ring(h);
         waited_ns = shmc_clock_ns(CLOCK_MONOTONIC) - start_ns;
-        if (waited_ns >= timeout_ns) {
+        rc = shmc_removed(h);
+        if (rc == 0 && waited_ns >= timeout_ns)
             rc = -ETIMEDOUT;
+        if (rc < 0)
             break;
-        }
         left_ns = timeout_ns - waited_ns;
         futex_wait(&mark->futex, seen, left_ns < SLICE_NS ? left_ns : SLICE_NS);
     }

@@ -44,6 +44,8 @@ struct shmc_segment {
     uint8_t *defs;
     uint8_t *data; /* 2 * data_bytes: the same pages twice */
     char name[SHM_RING_NAME_MAX + 1];
+    dev_t dev, root_dev; /* identity of the file, and of the root by which its path was found */
+    ino_t ino, root_ino;
 };
 
 /*
@@ -58,6 +60,8 @@ int shmc_dir_path(const char *option, const char *env, uid_t euid, char *ret_pat
 int shmc_segment_create(const char *dir, uid_t agent_uid, const char *name, uint64_t data_bytes,
                         struct shmc_segment *ret_segment, struct shmc_text *text);
 void shmc_segment_unmap(struct shmc_segment *segment);
+/* Is its name gone from dir, or another file's? False too where dir cannot be reached any more. */
+bool shmc_segment_removed(const struct shmc_segment *segment, const char *dir);
 
 /* ---- clock.c ---- */
 
@@ -213,6 +217,8 @@ struct shmc {
     uint64_t bell_pos;        /* head when the bell was last considered */
     uint64_t bell_after;      /* bytes from there to the mark; 0 = each commit */
     uint64_t wait_ns_max;     /* UINT64_MAX = for ever */
+    uint64_t looked_ns;       /* of shmc_removed(), CLOCK_MONOTONIC_COARSE */
+    uint64_t looked_accepted; /* what had been accepted then */
     uint32_t full;            /* enum shmc_full */
     int bell_fd;              /* owned, -1 = not yet */
     dev_t bell_dev;           /* identity of bell_fd, which the program may have closed under us */
@@ -311,6 +317,13 @@ void shmc_publish(struct shmc *h, uint64_t bytes, uint32_t len);
 void shmc_head_set(struct shmc *h, uint64_t head);
 /* The position as the agent published it; -ESTALE, with text, when it or the ring is not sound. */
 int shmc_mark_read(struct shmc *h, enum shm_pos which, uint64_t head, uint64_t *ret_pos);
+
+/*
+ * For calls that cannot go on, again and again: -ESTALE, with text, when nothing was taken of what
+ * is left in the ring since a look 100 ms ago, and its file was removed; else 0. An agent that has
+ * the ring takes it to its end; one that starts now would not find it.
+ */
+int shmc_removed(struct shmc *h);
 
 /* ---- batch.c ---- */
 

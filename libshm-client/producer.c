@@ -14,6 +14,8 @@
 
 #include "frame.h"
 
+#define LOOK_NS 100000000ULL /* between two looks for the ring's file */
+
 static const char *const quarantine_texts[] = {
     [SHM_QUARANTINE_NONE] = "none",
     [SHM_QUARANTINE_SUPERBLOCK] = "its superblock is not that of its file",
@@ -150,6 +152,22 @@ static int tail_refresh(struct shmc *h)
     return 0;
 }
 
+int shmc_removed(struct shmc *h)
+{
+    uint64_t now_ns = shmc_clock_ns(CLOCK_MONOTONIC_COARSE), head = shmc_head(h), accepted;
+    uint64_t before = h->looked_accepted;
+
+    if (now_ns - h->looked_ns < LOOK_NS || shmc_mark_read(h, SHM_POS_ACCEPTED, head, &accepted) < 0)
+        return 0;
+    h->looked_ns = now_ns;
+    h->looked_accepted = accepted != head ? accepted : UINT64_MAX;  /* else nothing is left */
+    if (h->looked_accepted == UINT64_MAX || accepted != before ||
+        !shmc_segment_removed(&h->segment, h->dir))
+        return 0;
+    return shmc_text_set(&h->error, -ESTALE, "ring '%s': its file was removed, no agent finds it",
+                         h->segment.name);
+}
+
 int shmc_room_make(struct shmc *h, uint64_t bytes)
 {
     _Atomic uint64_t *drops = &h->segment.producer->drops[SHM_DROP_FULL];
@@ -167,6 +185,9 @@ int shmc_room_make(struct shmc *h, uint64_t bytes)
         if (rc < 0)
             return rc;
     }
+    rc = shmc_removed(h);
+    if (rc < 0)
+        return rc;
     /* One writer, so a load and a store count as well as an atomic addition. */
     if (h->full == SHMC_FULL_DROP)
         atomic_store_explicit(drops, atomic_load_explicit(drops, memory_order_relaxed) + 1,
@@ -378,7 +399,10 @@ int shmc_reserve(struct shmc *h, uint16_t stream, uint8_t kind, size_t len_max, 
         return -EBUSY;
     if (!args_good(h, stream, kind, len_max))
         return refused(h, stream, kind, len_max);
-    rc = shmc_reserve_open(h, stream, kind, (uint32_t)len_max, &payload);
+    if (ret_data == NULL)
+        rc = shmc_text_set(&h->error, -EINVAL, "ret_data");
+    else
+        rc = shmc_reserve_open(h, stream, kind, (uint32_t)len_max, &payload);
     if (rc == 0)
         *ret_data = payload;
     shmc_leave(h, rc == 0 ? SHMC_IN_RESERVE : SHMC_IDLE);

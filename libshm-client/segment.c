@@ -298,6 +298,19 @@ static int segment_map(int fd, const struct shm_superblock *super, struct shmc_s
     return 0;
 }
 
+static int identity_keep(int fd, struct shmc_segment *seg)
+{
+    struct stat file, root;
+
+    if (fstat(fd, &file) < 0 || stat("/", &root) < 0)
+        return -errno;
+    seg->dev = file.st_dev;
+    seg->ino = file.st_ino;
+    seg->root_dev = root.st_dev;
+    seg->root_ino = root.st_ino;
+    return 0;
+}
+
 /* Everything between the directory's descriptor and the published name; create_mutex is held. */
 static int segment_build(int dir_fd, mode_t dir_mode, const char *dir, const char *name,
                          uint64_t data_bytes, struct shmc_segment *seg, struct shmc_text *text)
@@ -325,6 +338,8 @@ static int segment_build(int dir_fd, mode_t dir_mode, const char *dir, const cha
     }
     if (rc == 0 && renameat2(dir_fd, dot_name, dir_fd, dot_name + 1, RENAME_NOREPLACE) < 0)
         rc = shmc_text_set(text, -errno, "shm_dir '%s': publishing '%s'", dir, dot_name + 1);
+    if (rc == 0)
+        rc = identity_keep(fd, seg);
     /* The lock outlives the descriptor: the mappings hold the open file description. */
     (void)close(fd);
     if (rc < 0) {
@@ -357,6 +372,23 @@ int shmc_segment_create(const char *dir, uid_t agent_uid, const char *name, uint
     }
     create_unlock();
     return rc;
+}
+
+bool shmc_segment_removed(const struct shmc_segment *seg, const char *dir)
+{
+    int errno_kept = errno, dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    bool removed;
+
+    if (dir_fd >= 0 && fstatat(dir_fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        removed = st.st_dev != seg->dev || st.st_ino != seg->ino;
+    else    /* not in another root, as after chroot, where the path means nothing */
+        removed = errno == ENOENT && stat("/", &st) == 0 && st.st_dev == seg->root_dev &&
+                  st.st_ino == seg->root_ino;
+    if (dir_fd >= 0)
+        (void)close(dir_fd);
+    errno = errno_kept;
+    return removed;
 }
 
 void shmc_segment_unmap(struct shmc_segment *segment)

@@ -100,7 +100,10 @@ static int ring_reader_open(struct wire *w, const char *ring_name, struct errmsg
     return 0;
 }
 
-/* The ring is full: again until there is room. */
+/*
+ * The ring is full: again until there is room. Its file is gone since the reader has it, so that a
+ * reader who stands still for long makes it -ESTALE meanwhile.
+ */
 static __attribute__((noinline)) int ring_put_waiting(struct wire *w, const void *data)
 {
     uint64_t start_ns = bench_now_ns();
@@ -112,7 +115,7 @@ static __attribute__((noinline)) int ring_put_waiting(struct wire *w, const void
         rc = shmc_write(w->ring, w->stream, SHMC_BYTES, data, w->opt.event_bytes);
         if (++spin % SPINS_A_CHECK == 0 && bench_now_ns() - start_ns > FULL_NS_MAX)
             return -ETIMEDOUT;
-    } while (rc == -EAGAIN);
+    } while (rc == -EAGAIN || rc == -ESTALE);
     return rc;
 }
 
@@ -125,7 +128,7 @@ static int ring_put(struct wire *w, const void *data, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         int rc = shmc_write(ring, stream, SHMC_BYTES, data, bytes);
 
-        if (__builtin_expect(rc == -EAGAIN, 0))
+        if (__builtin_expect(rc == -EAGAIN || rc == -ESTALE, 0))
             rc = ring_put_waiting(w, data);
         if (__builtin_expect(rc != 0, 0))
             return rc;

@@ -449,6 +449,37 @@ static void a_full_ring_waits_until_the_agent_makes_room(void **state)
     (void)close(agent.bell_fd);
 }
 
+/* An agent that has the ring takes it to its end; one that starts later never finds it. */
+static void a_flush_tells_that_the_ring_was_removed(void **state)
+{
+    struct scratch *scratch = *state;
+    struct shmc_options opt = scratch_options(scratch);
+    struct shmc *h = scratch_open(&opt);
+    uint16_t stream = scratch_stream(h);
+    struct ring_reader reader;
+    char path[PATH_MAX];
+    int rc;
+
+    reader_open(&reader, scratch->dir, shmc_name(h));
+    (void)snprintf(path, sizeof(path), "%s/%s", scratch->dir, shmc_name(h));
+    write_bytes(h, stream, 1024);
+    assert_int_equal(shmc_flush(h, SHMC_ACCEPTED, 0), -ETIMEDOUT);
+    assert_int_equal(unlink(path), 0);
+    do {
+        rc = shmc_flush(h, SHMC_ACCEPTED, 0);
+    } while (rc == -ETIMEDOUT);
+    assert_int_equal(rc, -ESTALE);
+    assert_non_null(strstr(shmc_error(h), "its file was removed"));
+    assert_int_equal(shmc_flush(h, SHMC_DURABLE, UINT64_MAX), -ESTALE);
+    (void)reader_publish(&reader, SHM_POS_ACCEPTED, 1024);
+    assert_int_equal(shmc_flush(h, SHMC_ACCEPTED, 0), 0);
+    assert_int_equal(shmc_flush(h, SHMC_DURABLE, 300000000), -ETIMEDOUT);   /* the agent has it */
+    write_bytes(h, stream, 1024);
+    assert_int_equal(shmc_flush(h, SHMC_DURABLE, UINT64_MAX), -ESTALE);
+    reader_close(&reader);
+    assert_int_equal(shmc_close(h), 0);
+}
+
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -466,6 +497,7 @@ int main(void)
         CLAIM(what_was_lost_is_told_by_one_flush),
         CLAIM(a_flush_that_sleeps_is_told_of_a_loss),
         CLAIM(a_full_ring_waits_until_the_agent_makes_room),
+        CLAIM(a_flush_tells_that_the_ring_was_removed),
     };
 
     return cmocka_run_group_tests_name("doorbell", tests, NULL, NULL);

@@ -148,6 +148,38 @@ static void no_clock_leaves_the_time_to_the_agent(void **state)
     assert_int_equal(shmc_close(h), 0);
 }
 
+/* Whatever it does when it is full: nobody will ever take what is in it. */
+static void a_full_ring_that_was_removed_is_stale(void **state)
+{
+    static const enum shmc_full policies[] = {SHMC_FULL_FAIL, SHMC_FULL_DROP, SHMC_FULL_WAIT};
+    struct scratch *scratch = *state;
+    struct shmc_options opt = scratch_options(scratch);
+    uint8_t payload[1000] = {0};
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        struct shmc *h;
+        uint16_t stream;
+        uint64_t drops;
+        int rc;
+
+        opt.full = policies[i];
+        h = scratch_open(&opt);
+        stream = scratch_stream(h);
+        (void)snprintf(path, sizeof(path), "%s/%s", scratch->dir, shmc_name(h));
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(shmc_write(h, stream, SHMC_BYTES, payload, sizeof(payload)), 0);
+        do {
+            drops = stats_of(h).drops_full;
+            rc = shmc_write(h, stream, SHMC_BYTES, payload, sizeof(payload));
+        } while (rc == 0 || rc == -EAGAIN);
+        assert_int_equal(rc, -ESTALE);
+        assert_int_equal(stats_of(h).drops_full, drops);
+        assert_non_null(strstr(shmc_error(h), "its file was removed"));
+        assert_int_equal(shmc_close(h), 0);
+    }
+}
+
 static void refuses_what_no_frame_may_say(void **state)
 {
     struct shmc_options opt = scratch_options(*state);
@@ -168,6 +200,8 @@ static void refuses_what_no_frame_may_say(void **state)
     assert_non_null(strstr(shmc_error(h), "not of a schema"));
     assert_int_equal(shmc_write(h, stream, SHMC_BYTES, payload, len_max + 1), -EMSGSIZE);
     assert_int_equal(shmc_reserve(h, stream, SHMC_BYTES, SIZE_MAX, &place), -EMSGSIZE);
+    assert_int_equal(shmc_reserve(h, stream, SHMC_BYTES, 1, NULL), -EINVAL);
+    assert_int_equal(shmc_abort(h), -EINVAL);
     assert_int_equal(stats_of(h).committed, 0);
     assert_int_equal(stats_of(h).drops_too_large, 0);
     assert_int_equal(shmc_write(h, stream, SHMC_BYTES, payload, len_max), 0);
@@ -578,6 +612,7 @@ int main(void)
         CLAIM(events_arrive_in_order_and_whole_however_they_wrap),
         CLAIM(takes_the_time_of_the_chosen_clock),
         CLAIM(no_clock_leaves_the_time_to_the_agent),
+        CLAIM(a_full_ring_that_was_removed_is_stale),
         CLAIM(refuses_what_no_frame_may_say),
         CLAIM(one_reserve_at_a_time_and_abort_leaves_nothing),
         CLAIM(full_fail_gives_the_event_back_until_there_is_room),

@@ -482,6 +482,34 @@ static void a_full_mount_is_an_error_that_names_the_remedy(void **state)
     assert_int_equal(code, 0);
 }
 
+/* A path that means another place by now, as after chroot, says nothing. */
+static void knows_a_removed_file_where_its_directory_can_be_reached(void **state)
+{
+    struct scratch *scratch = *state;
+    struct shmc_segment segment;
+    struct shmc_text text;
+    char path[512], dir[256];
+
+    (void)snprintf(dir, sizeof(dir), "%s/rings", scratch->dir);
+    assert_int_equal(shmc_segment_create(dir, 0, "p", 65536, &segment, &text), 0);
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, segment.name);
+    assert_false(shmc_segment_removed(&segment, dir));
+    assert_int_equal(unlink(path), 0);
+    assert_true(shmc_segment_removed(&segment, dir));
+    assert_int_equal(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    assert_true(shmc_segment_removed(&segment, dir));       /* another file of that name */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    errno = EXDEV;
+    assert_true(shmc_segment_removed(&segment, dir));
+    assert_int_equal(errno, EXDEV);
+    segment.root_ino++;
+    assert_false(shmc_segment_removed(&segment, dir));
+    segment.root_ino--;
+    assert_false(shmc_segment_removed(&segment, "/dev/null"));
+    shmc_segment_unmap(&segment);
+}
+
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -502,6 +530,7 @@ int main(void)
         CLAIM(the_lock_is_not_kept_by_a_living_child),
         CLAIM(a_fork_during_an_open_inherits_no_descriptor),
         CLAIM(a_full_mount_is_an_error_that_names_the_remedy),
+        CLAIM(knows_a_removed_file_where_its_directory_can_be_reached),
     };
 
     return cmocka_run_group_tests_name("segment", tests, NULL, NULL);

@@ -29,6 +29,14 @@ class Text(str):
 
 
 class Kinds(PythonCase):
+    def test_what_is_seldom_wanted_is_found_in_the_package_all_the_same(self):
+        """In an interpreter of its own: another test may have imported it."""
+        code = ("import hydrant; from hydrant import FirehoseConfig, LocalSink, MiniFirehose, S3Sink;"
+                "assert MiniFirehose is hydrant.minifirehose.MiniFirehose;"
+                "assert hydrant.logging.RingHandler; assert not hasattr(hydrant, 'nothing')")
+        subprocess.run([sys.executable, "-c", code], check=True,
+                       env={**os.environ, "PYTHONPATH": PACKAGE})
+
     def test_the_type_of_an_event_says_its_kind(self):
         self.start()
         with self.client() as client:

@@ -140,6 +140,29 @@ class Wire(PythonCase):
         self.assertEqual(client.stats(), {"sent": 0, "dropped": 100, "queued": 0})
         self.assertRaises(ValueError, client.write, "s", {})
 
+    def test_a_server_that_takes_what_it_is_sent_is_waited_for(self):
+        server = Server(self.path("s"))
+        client = hydrant.StreamClient("unix://" + self.path("s"), queue_size=10)
+        self.assertTrue(all(client.write("s", {"n": n}) for n in range(3000)))
+        self.assertTrue(client.close(DEADLINE_S))
+        server.thread.join(DEADLINE_S)
+        server.listener.close()
+        self.assertEqual(client.stats(), {"sent": 3000, "dropped": 0, "queued": 0})
+        self.assertEqual(server.data, b"".join(b's {"n": %d}\n' % n for n in range(3000)))
+
+    def test_a_server_that_stands_still_is_not(self):
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(self.path("s"))
+        listener.listen()
+        client = hydrant.StreamClient("unix://" + self.path("s"), queue_size=10,
+                                      encoder=lambda event: event)
+        until(lambda: not client.write("s", b"x" * 100000), "one is dropped")
+        start = time.monotonic()
+        self.assertFalse(any([client.write("s", b"x" * 100000) for _ in range(1000)]))
+        self.assertLess(time.monotonic() - start, 10, "nor is it waited for again")
+        self.assertFalse(client.close(0))
+
     def test_a_server_that_does_not_read_is_not_waited_for_longer_than_is_said(self):
         listener = socket.socket(socket.AF_UNIX)
         self.addCleanup(listener.close)

@@ -2,7 +2,8 @@
 
 A line is STREAM SP PAYLOAD TERMINATOR. write() puts it into a queue and returns; a thread sends
 what is in the queue, over one connection that it makes anew when it breaks, after a pause that
-doubles and is random. What does not fit the queue is dropped and counted.
+doubles and is random. When the queue is full, write() waits for a server that takes what it is sent;
+for one that is away, or has taken nothing for a second, it does not: the event is dropped, counted.
 
 Sent is what the kernel has taken: a server that dies loses what is on its way. close() waits until
 the server has closed its side, which the agent does once it has taken everything.
@@ -21,6 +22,7 @@ import weakref
 PAUSE_S = 0.1
 PAUSE_MAX_S = 10.0
 CONNECT_S = 10.0
+STALL_S = 1.0
 BATCH_BYTES = 65536
 DATAGRAM_BYTES_MAX = 65507
 
@@ -46,7 +48,7 @@ def _address(url):
 
 
 class StreamClient:
-    """Writes events to a server's streams and never waits for it.
+    """Writes events to a server's streams, and waits for none that does not take them.
 
     encoder: an object whose encode(event) returns str or bytes, or such a function.
     stats(): events sent and dropped, and those in the queue.
@@ -67,13 +69,14 @@ class StreamClient:
         self._count = threading.Lock()
         self._sent = self._dropped = 0
         self._left = 0                  # taken out of the queue, not sent yet
+        self._away = False              # nobody takes what is sent
         self._end = threading.Event()   # close() was called
         self._deadline = None           # ... and gives up at that time
         self._done = threading.Event()
         self._thread = None
 
     def write(self, stream_name, event):
-        """Queues an event; True when it was, False when it was dropped as the queue is full."""
+        """Queues an event; False: the queue is full and nobody takes from it, it is dropped."""
         if self._closed:
             raise ValueError("the client is closed")
         record = self._encode(event)
@@ -81,12 +84,14 @@ class StreamClient:
                              else record, self._terminator)
         if self._thread is None:
             self._start()
-        try:
-            self._queue.put_nowait(line)
-            return True
-        except queue.Full:
-            self._drop(1)
-            return False
+        while True:
+            try:
+                self._queue.put(line, not self._away, PAUSE_S)
+                return True
+            except queue.Full:
+                if self._away or self._closed:
+                    self._drop(1)
+                    return False
 
     def stats(self):
         return {"sent": self._sent, "dropped": self._dropped,
@@ -163,6 +168,7 @@ class StreamClient:
                     pause = PAUSE_S
                 lines = self._send(connection, lines) or self._batch()
             except (OSError, UnicodeError):         # a host's name may be none
+                self._away = True
                 if connection is not None:
                     connection.close()
                     connection = None
@@ -196,7 +202,7 @@ class StreamClient:
             family, _, _, _, address = socket.getaddrinfo(*address, type=kind)[0]
             connection = socket.socket(family, kind)
             connection.connect(address)
-        connection.settimeout(1)
+        connection.settimeout(STALL_S)
         return connection
 
     def _send(self, connection, lines):
@@ -212,7 +218,9 @@ class StreamClient:
             while sent < len(data):
                 try:
                     sent += connection.send(data[sent:])
+                    self._away = False
                 except TimeoutError:
+                    self._away = True
                     if self._late():
                         break
         except OSError:
@@ -228,6 +236,7 @@ class StreamClient:
             return []
         try:
             connection.send(lines[0])
+            self._away = False
         except ConnectionRefusedError:
             pass        # it is about an earlier one, and this one may be lost as well: that is UDP
         return self._sent_of(lines, len(lines[0]))

@@ -61,6 +61,11 @@ static PyObject *bytes_write(struct writer *s, PyObject *bytes, struct event *e)
         e->len = PyBytes_Size(bytes);
         return event_write(s, e);
     }
+    if (!PyObject_CheckBuffer(bytes)) {
+        PyErr_Format(PyExc_TypeError, "write(): a dict, str or bytes is wanted, not %R",
+                     (PyObject *)Py_TYPE(bytes));
+        return NULL;
+    }
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return NULL;
     e->data = view.buf;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 static bool config_errors_known(const struct config_errors *errs, const char *place,
                                 uint32_t line, const char *text)
 {
@@ -75,6 +77,22 @@ void config_errors_print(const struct config_errors *errs, FILE *out)
         fprintf(out, "and %zu more\n", errs->omitted);
     if (errs->out_of_memory)
         fprintf(out, "out of memory while reading the configuration\n");
+}
+
+void config_errors_log(const struct config_errors *errs, const char *what)
+{
+    for (size_t i = 0; i < errs->count; i++) {
+        const struct config_error *e = &errs->items[i];
+
+        if (e->line > 0)
+            log_error("%s: %s:%u: %s", what, e->place, e->line, e->text);
+        else
+            log_error("%s: %s: %s", what, e->place, e->text);
+    }
+    if (errs->omitted > 0)
+        log_error("%s: and %zu more", what, errs->omitted);
+    if (errs->out_of_memory)
+        log_error("%s: out of memory while reading the configuration", what);
 }
 
 void config_errors_fini(struct config_errors *errs)

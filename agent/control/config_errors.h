@@ -37,6 +37,9 @@ bool config_errors_any(const struct config_errors *errs);
 /* One "PLACE:LINE: text" a line. */
 void config_errors_print(const struct config_errors *errs, FILE *out);
 
+/* The same as lines of the log, each behind `what`. */
+void config_errors_log(const struct config_errors *errs, const char *what);
+
 /* Frees the texts and empties the struct. */
 void config_errors_fini(struct config_errors *errs);
 

@@ -263,7 +263,7 @@ static void asked_begin(struct reload *r)
     if (rc == 0)
         rc = version_load(r, &r->next, &errs);
     if (rc != 0) {
-        config_errors_print(&errs, stderr);
+        config_errors_log(&errs, "reload");
         log_error("reload: the configuration has mistakes; the old settings stay");
         version_fini(&r->next);
     } else {

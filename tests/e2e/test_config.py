@@ -1,4 +1,5 @@
 """The configuration: what each setting does to files, reload, mistakes."""
+import json
 import os
 import re
 import shutil
@@ -216,6 +217,18 @@ class Reload(Case):
         until(lambda: len(batches(agent.out)) == 14, "batches of 50 again")
         agent.stop()
         self.check_names([n for n in batches(agent.out) if n.endswith("json")])
+
+    def test_mistakes_are_told_as_the_log_is_written(self):
+        agent = Agent(self, "log_format = json").start()
+        agent.configure("log_format = json\nshards = many")
+        agent.process.send_signal(signal.SIGHUP)
+        agent.log_has("the old settings stay")
+        lines = [json.loads(line) for line in agent.log().splitlines()[1:]]
+        told, = [line for line in lines if "shards" in line["message"]]
+        self.assertEqual(told["level"], "error")
+        self.assertRegex(told["message"], r"%s:\d+: \[agent\] shards: 'many' is not a whole number"
+                         % re.escape(agent.config))
+        agent.stop()
 
     def test_reload_under_load_loses_nothing(self):
         agent = Agent(self, "[stream *]\nbuffer_count = 100").start()

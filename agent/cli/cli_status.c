@@ -295,9 +295,10 @@ static void print_sinks(const json_t *status, bool colour)
         cell_count(&table, sink, "batches_waiting");
         cell_count(&table, sink, "retries");
         cli_table_cell(&table, "%s", cli_string(sink, "target"));
-        cli_table_cell(&table, "%s", json_is_null(json_object_get(sink, "waits_because"))
-                                         ? "-"
-                                         : cli_string(sink, "waits_because"));
+        cli_table_cell(&table, "%s%s",
+                       json_is_true(json_object_get(sink, "draining")) ? "(draining) " : "",
+                       json_is_null(json_object_get(sink, "waits_because"))
+                           ? "-" : cli_string(sink, "waits_because"));
     }
     table_end(&table, colour);
 }

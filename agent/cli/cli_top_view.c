@@ -325,8 +325,9 @@ static void print_sinks(const struct top_view *view, size_t rows_max, FILE *out)
             break;
         cli_table_cell(&table, "%s", name);
         cli_table_cell(&table, "%s", cli_string(sink, "type"));
-        cli_table_cell(&table, "%s", cli_string(sink, "waits_because")[0] != '\0' ? "waits"
-                                                                                 : "well");
+        cli_table_cell(&table, "%s", cli_string(sink, "waits_because")[0] != '\0'     ? "waits"
+                                     : json_is_true(json_object_get(sink, "draining")) ? "draining"
+                                                                                       : "well");
         cell_rate(&table, rate(sink_delivered(view->now, name),
                                sink_delivered(view->before, name), seconds));
         cell_count(&table, sink, "batches_waiting");

@@ -274,6 +274,9 @@ const struct sink_config *config_find_sink(const struct config *c, const char *n
 /* Is this the name of a sink that REST has made for a stream of this name ("*": for any)? */
 bool config_sink_private(const char *sink, const char *stream);
 
+/* Is the sink named by a section of its own stream's, or another's? [stream *] does not count. */
+bool config_sink_used(const struct config *c, const char *sink);
+
 /* May events come for it? auto_create_streams, a section, or default_stream. */
 bool config_stream_wanted(const struct config *c, const char *name);
 

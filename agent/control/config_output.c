@@ -40,6 +40,15 @@ bool config_sink_private(const char *sink, const char *stream)
            (strcmp(stream, "*") == 0 || (strlen(stream) == len && memcmp(stream, sink, len) == 0));
 }
 
+bool config_sink_used(const struct config *c, const char *sink)
+{
+    for (size_t i = 0; i < c->streams_count; i++)
+        for (size_t k = 0; k < c->streams[i].sinks.count; k++)
+            if (strcmp(c->streams[i].sinks.items[k], sink) == 0)
+                return true;
+    return false;
+}
+
 bool config_stream_wanted(const struct config *c, const char *name)
 {
     return c->agent.auto_create_streams || strcmp(name, c->agent.default_stream) == 0 ||

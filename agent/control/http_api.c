@@ -161,6 +161,9 @@ bool http_api_route(const char *method, const char *path, struct http_call *ret_
         if (ep->tail != NULL && ret_call->stream[0] == '\0') {
             if (ep->family == MINI)
                 http_mini_not_found(reply);
+            else if (i == HTTP_STREAM_PUT)
+                http_reply_error(reply, 400, "a stream's name is 1 to 64 of A-Z a-z 0-9 _ . - and "
+                                 "begins with a letter or digit");
             else
                 http_reply_error(reply, 404, "Stream not found: that is not a stream's name");
             return false;
@@ -315,19 +318,35 @@ static void finish_metrics(const struct status *s, struct http_reply *reply)
     http_reply_set(reply, 200, HTTP_METRICS_CONTENT_TYPE, (char *)page.data, page.len);
 }
 
-static void finish_status(const struct status *s, struct http_reply *reply)
+/* A sink that REST has made lives on until it has taken what its deleted stream left. */
+static void on_draining(void *ctx, const struct config *config)
+{
+    struct status *s = ctx;
+
+    for (size_t i = 0; i < s->sinks_count; i++) {
+        struct status_sink *to = &s->sinks[i];
+        const struct sink_config *sink = config_find_sink(config, to->name);
+
+        to->draining = to->batches_waiting > 0 && sink != NULL && sink->rest
+                       && !config_sink_used(config, to->name);
+    }
+}
+
+static void finish_status(struct status *s, const struct http_config *config,
+                          struct http_reply *reply)
 {
     char *text;
     size_t len;
 
+    config->look(config->ctx, on_draining, s);
     if (status_json_render(s, &text, &len) != 0)
         http_reply_error(reply, 503, "out of memory");
     else
         http_reply_set(reply, 200, TYPE_JSON, text, len);
 }
 
-static void finish(const struct http_call *call, int result, const struct status *status,
-                   struct http_reply *reply)
+static void finish(const struct http_call *call, int result, struct status *status,
+                   const struct http_config *config, struct http_reply *reply)
 {
     if (result != 0) {
         finish_failed(call, result, reply);
@@ -344,7 +363,7 @@ static void finish(const struct http_call *call, int result, const struct status
         finish_metrics(status, reply);
         return;
     case HTTP_STATUS:
-        finish_status(status, reply);
+        finish_status(status, config, reply);
         return;
     case HTTP_FLUSH:
     case HTTP_FLUSH_STREAM:
@@ -383,14 +402,14 @@ void http_api_next(struct http_call *call, const uint8_t *body, size_t len,
         return;
     case FIREHOSE:
         if (!http_firehose_next(call, body, len, a, config, reply))
-            finish(call, a->result, a->status, reply);
+            finish(call, a->result, a->status, config, reply);
         return;
     case PLAIN:
         if (call->endpoint == HTTP_FLUSH_STREAM)
             config->look(config->ctx, on_flushed,
                          &(struct flushed){ call, a->result, reply });
         else
-            finish(call, a->result, a->status, reply);
+            finish(call, a->result, a->status, config, reply);
     }
 }
 

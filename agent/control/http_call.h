@@ -80,7 +80,7 @@ struct http_call {
 /* What has been answered. */
 struct http_answered {
     int result;                         /* or -ETIMEDOUT, -EAGAIN, -ESHUTDOWN, -ENOMEM */
-    const struct status *status;        /* borrowed; of STATUS and LOOK that succeeded */
+    struct status *status;              /* borrowed; of STATUS and LOOK that succeeded */
     const char *why;                    /* borrowed; of a CONTROL that failed; "" = no words */
 };
 

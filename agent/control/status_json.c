@@ -123,8 +123,10 @@ static json_t *sink_json(const struct status *s, size_t i)
 {
     const struct status_sink *k = &s->sinks[i];
 
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", k->name, "type", k->type,
+    return json_pack("{s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
+                     "name", k->name, "type", k->type,
                      "target", text_json(k->target),
+                     "draining", k->draining,
                      "retries", count_json(k->retries),
                      "duplicates", count_json(k->duplicates),
                      "batches_waiting", count_json(k->batches_waiting),

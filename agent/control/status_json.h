@@ -17,7 +17,9 @@
  *                   refused_by_reason{}: to error outputs since the start, delivered there
  *                   oldest_pending_ns batches_open batches_sealing
  *                   sinks[{sink delivered delivered_bytes batches}]}]
- *   sinks         [{name type target retries duplicates batches_waiting
+ *   sinks         [{name type target
+ *                   draining: no stream writes to it any more, what it has not taken still comes
+ *                   retries duplicates batches_waiting
  *                   lag_ns: age of the oldest event in them
  *                   waits_because(null: does not wait)}]
  *   rings         [{name state quarantine(null: none) waits_because(null: does not wait)

@@ -60,6 +60,7 @@ struct status_sink {
     uint64_t duplicates;            /* events that the service may have twice; since the start */
     uint64_t batches_waiting;
     uint64_t lag_ns;                /* age of the first event of the oldest of them; 0 = none */
+    bool draining;                  /* its stream was deleted: for control to set */
     char waits_because[STATUS_TEXT_MAX];    /* "" = it does not wait */
 };
 

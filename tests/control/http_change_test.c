@@ -89,7 +89,7 @@ static bool answer(struct http_call *call, enum request_kind asked, int result)
 {
     static struct status_stream streams[] = {{.name = "b", .accepted = 3},
                                              {.name = "a", .accepted = 5}};
-    static const struct status status = {.streams = streams, .streams_count = 2};
+    static struct status status = {.streams = streams, .streams_count = 2};
     struct http_answered a = {result, result == 0 ? &status : NULL, ""};
 
     assert_int_equal(call->kind, asked);

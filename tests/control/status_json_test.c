@@ -85,7 +85,7 @@ static void field_names_are_the_contract(void **state)
             "processing-failed format-conversion-failed");
     members(first_of(stream, "sinks"), "sink delivered delivered_bytes batches");
     members(first_of(json, "sinks"),
-            "name type target retries duplicates batches_waiting lag_ns waits_because");
+            "name type target draining retries duplicates batches_waiting lag_ns waits_because");
     members(ring, "name state quarantine waits_because id pid uid ring_bytes head accepted "
                   "durable delivered drops shard");
     members(first_of(json, "shards"), "shard surplus ready rings turns wal_bytes wal_segments "

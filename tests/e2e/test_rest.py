@@ -127,7 +127,7 @@ class Streams(Rest):
         self.assertEqual(self.ask("DELETE", "/v1/streams/file")[0], 409)
         self.assertEqual(self.ask("DELETE", "/v1/streams/a")[0], 404)
         self.assertEqual(self.ask("DELETE", "/v1/streams/a%00b")[0], 404)
-        self.assertEqual(put({}, "-a")[0], 404)
+        self.assertEqual(put({}, "-a")[0], 400)
         self.assertEqual(self.ask("POST", "/v1/streams/a", {})[0], 405)
         self.assertFalse(os.path.exists(os.path.join(self.agent.data, "state", "rest.ini")))
         self.agent.stop()
@@ -372,6 +372,13 @@ class Minis(Rest):
                          {"country=DE": [1, 3, 5], "country=US": [0, 2, 4]})
         self.agent.stop()
 
+    def check_draining(self, *names):
+        """Of the sinks that the status tells of, these alone have lost their stream."""
+        sinks = self.agent.status()["sinks"]
+        self.assertEqual([sink["name"] for sink in sinks if sink["draining"]], list(names))
+        code, out, _ = self.run_hydrant("status", "--http", self.agent.http())
+        self.assertEqual((code, out.count("(draining) ")), (0, len(names)))
+
     def test_several_sinks_each_get_everything_and_a_deleted_one_is_delivered_later(self):
         aws = Aws(self)
         aws.script(random=[{"fault": "500", "probability": 1}])
@@ -390,11 +397,13 @@ class Minis(Rest):
         self.deleted("m")               # after five seconds: S3 is down
         self.assertEqual(self.ask("GET", "/minifirehoses"), (200, []))
         self.assertEqual(self.agent.stream("m")["pending"], 3)
+        self.check_draining("m~3")
         self.assertEqual(len(self.files("one")), 1)
         self.assertEqual(self.events_of(self.files("two")), [{"n": n} for n in range(3)])
         self.made("m", config={"directory": "again"})       # the old one is none of its business
         self.restart()
         self.assertIn("[sink m~3]", self.kept())
+        self.check_draining("m~3")
         aws.script(random=[])
         until(lambda: self.agent.stream("m")["pending"] == 0, "it was delivered later")
         until(lambda: "[sink m~3]" not in self.kept(), "its keys are forgotten")

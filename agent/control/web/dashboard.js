@@ -257,7 +257,8 @@ const tables = [
     new Table('sinks', [
         text('Sink', (k) => k.name),
         text('Type', (k) => k.type),
-        badges('Health', (k) => k.waits_because === null ? ['well', 'good'] : ['waits', 'bad']),
+        badges('Health', (k) => k.waits_because !== null ? ['waits', 'bad']
+            : [k.draining ? 'draining' : 'well', 'good']),
         numbers('Out / s', (k) => k.rate, rate),
         numbers('Batches waiting', (k) => k.batches_waiting),
         numbers('Lag', (k) => k.lag_ns, age),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "control/address.h"
 #include "control/checker.h"
@@ -104,6 +105,14 @@ static void check_listeners(const struct checker *k, const char *key,
             checker_fail(k, "intake", key, "%s", err.text);
 }
 
+/* Certificates and keys, which are read when they are needed: at the start, or at a connection. */
+static void check_readable(const struct checker *k, const char *section, const char *key,
+                           const char *path)
+{
+    if (path[0] != '\0' && access(path, R_OK) != 0)
+        checker_fail(k, section, key, "'%s' cannot be read: %s", path, strerror(errno));
+}
+
 static void check_intake(const struct checker *k)
 {
     const struct config *c = k->config;
@@ -117,6 +126,9 @@ static void check_intake(const struct checker *k)
     if (c->intake.relay_ca_file[0] != '\0' && c->intake.relay_cert_file[0] == '\0')
         checker_fail(k, "intake", "relay_ca_file", "without relay_cert_file there is no TLS, and "
                      "nobody shows a certificate");
+    check_readable(k, "intake", "relay_cert_file", c->intake.relay_cert_file);
+    check_readable(k, "intake", "relay_key_file", c->intake.relay_key_file);
+    check_readable(k, "intake", "relay_ca_file", c->intake.relay_ca_file);
 }
 
 static void check_url(const struct checker *k, const char *section, const char *key,
@@ -242,10 +254,14 @@ static void check_sink(const struct checker *k, const struct sink_config *s)
                          "neither");
         if (s->relay.cert_file[0] != '\0' && !s->relay.tls)
             checker_fail(k, section, "cert_file", "it is shown by tls = yes alone");
+        check_readable(k, section, "cert_file", s->relay.cert_file);
+        check_readable(k, section, "key_file", s->relay.key_file);
         break;
     case CONFIG_SINK_COUNT:
         break;
     }
+    if (s->type != CONFIG_SINK_FILE)
+        check_readable(k, section, "ca_file", s->remote.ca_file);
 }
 
 /* Steps over "/", "./" and doubled slashes in front of the next component. */

@@ -463,7 +463,8 @@ static void every_kind_of_sink_has_its_keys(void **state)
     config_free(load("[sink x]\ntype = s3\nbucket = b\nprefix = p\nregion = r\npart_size = 8MiB\n"
                      "[sink y]\ntype = firehose\ndelivery_stream = d\naccess_key = a\n"
                      "secret_key = b\n"
-                     "[sink w]\ntype = relay\naddress = central:9400\ntls = yes\nca_file = /x\n"
+                     "[sink w]\ntype = relay\naddress = central:9400\ntls = yes\n"
+                     "ca_file = /dev/null\n"
                      "[sink z]\ntype = http\nurl = https://h/\nheaders = A: b, C: d\n"
                      "max_in_flight = 2\n"));
     /* As it is without them, they may be said. */
@@ -475,13 +476,34 @@ static void every_kind_of_sink_has_its_keys(void **state)
 static void certificates_of_relays_go_in_pairs(void **state)
 {
     (void)state;
-    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_cert_file = /c\n", 1, "go together");
-    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_ca_file = /c\n", 3, "there is no TLS");
-    expect_error("[sink x]\ntype = relay\naddress = h:1\ntls = yes\nkey_file = /k\n", 5,
+    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_cert_file = /dev/null\n", 1, "go together");
+    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_ca_file = /dev/null\n", 3,
+                 "there is no TLS");
+    expect_error("[sink x]\ntype = relay\naddress = h:1\ntls = yes\nkey_file = /dev/null\n", 5,
                  "go together");
-    expect_error("[sink x]\ntype = relay\naddress = h:1\ncert_file = /c\nkey_file = /k\n", 4,
-                 "tls = yes");
+    expect_error("[sink x]\ntype = relay\naddress = h:1\ncert_file = /dev/null\n"
+                 "key_file = /dev/null\n", 4, "tls = yes");
 }
+
+static void certificates_and_keys_have_to_be_there(void **state)
+{
+    static const char *const sinks[] = {
+        "type = relay\naddress = h:1\ntls = yes\n", "type = http\nurl = https://h/\n",
+        "type = s3\nbucket = b\n", "type = firehose\n",
+    };
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++) {
+        (void)snprintf(text, sizeof(text), "[sink x]\nca_file = /nowhere/ca.pem\n%s", sinks[i]);
+        expect_error(text, 2, "[sink x] ca_file: '/nowhere/ca.pem' cannot be read: No such file");
+    }
+    expect_error("[sink x]\ntype = relay\naddress = h:1\ntls = yes\ncert_file = /dev/null\n"
+                 "key_file = /nowhere/key\n", 6, "'/nowhere/key' cannot be read");
+    expect_error("[intake]\nrelay = 127.0.0.1:1\nrelay_key_file = /dev/null\n"
+                 "relay_cert_file = /nowhere/cert\n", 4, "[intake] relay_cert_file: '/nowhere");
+}
+
 
 static void keys_of_sinks_are_checked(void **state)
 {
@@ -664,6 +686,7 @@ int main(void)
         cmocka_unit_test(shards_have_their_bounds_and_their_part_of_memory_and_log),
         cmocka_unit_test(every_kind_of_sink_has_its_keys),
         cmocka_unit_test(certificates_of_relays_go_in_pairs),
+        cmocka_unit_test(certificates_and_keys_have_to_be_there),
         cmocka_unit_test(keys_of_sinks_are_checked),
         cmocka_unit_test(secrets_come_from_files_and_lose_one_newline),
         cmocka_unit_test(no_message_shows_a_secret),

@@ -52,7 +52,7 @@ static void on_ready(struct io_op *op, int res);
 static void listener_poll(struct listener *l)
 {
     l->polling = true;
-    io_poll(l->in->loop, &l->op, l->fd, on_ready);
+    io_poll(l->in->loop, &l->op, l->proxy, on_ready);
 }
 
 /* 0: none waits any more, -EAGAIN: some may, -EBUSY: there is no place for them now. */
@@ -133,11 +133,14 @@ static int listener_open(struct intake *in, struct listener *l, const struct int
     else if (l->fd < 0)
         errmsg_set_errno(err, l->fd, "[intake] %s: cannot listen on %s",
                          intake_source_names[l->source], l->text);
-    else if (l->source == INTAKE_UDP)
+    if (l->fd < 0)
+        return l->fd;
+    l->proxy = net_proxy_open(l->fd);
+    if (l->proxy < 0)
+        return errmsg_set_errno(err, l->proxy, "[intake] %s: cannot be watched", l->text);
+    if (l->source == INTAKE_UDP)
         r = datagrams_open(&in->takers[INTAKE_UDP], &l->datagrams);
-    if (r != 0)
-        errmsg_set(err, r, "out of memory");
-    return l->fd < 0 ? l->fd : r;
+    return r != 0 ? errmsg_set(err, r, "out of memory") : 0;
 }
 
 /* Takes no more than what waits already; of UDP what the kernel has is still read. */
@@ -352,7 +355,7 @@ static int intake_prepare(struct intake *in, const struct intake_options *opt, s
             return errmsg_set(err, -ENOMEM, "out of memory");
     }
     for (size_t i = 0; i < opt->places_count; i++) {
-        in->listeners[i].fd = -1;
+        in->listeners[i].fd = in->listeners[i].proxy = -1;
         in->listeners_count++;
         r = listener_open(in, &in->listeners[i], &opt->places[i], err);
         if (r < 0)
@@ -388,6 +391,7 @@ static void intake_free(struct intake *in)
     }
     for (size_t i = 0; i < in->listeners_count; i++) {
         datagrams_close(in->listeners[i].datagrams);
+        file_close(in->listeners[i].proxy);
         file_close(in->listeners[i].fd);
         free(in->listeners[i].text);
     }

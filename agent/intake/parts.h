@@ -98,6 +98,7 @@ struct listener {
     enum intake_source source;
     char *text;                 /* owned */
     int fd;                     /* owned; -1: closed */
+    int proxy;                  /* owned; polled in place of fd */
     bool polling;
     struct datagrams *datagrams;    /* owned; UDP alone */
 };

@@ -197,6 +197,16 @@ int net_watch_take(int watch, struct net_event events[static NET_EVENTS_MAX])
     return n < 0 ? 0 : n;       /* a signal: what is there is told next time */
 }
 
+int net_proxy_open(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int proxy = epoll_create1(EPOLL_CLOEXEC);
+
+    if (proxy >= 0 && epoll_ctl(proxy, EPOLL_CTL_ADD, fd, &event) == 0)
+        return proxy;
+    return proxy < 0 ? -errno : fail(proxy);
+}
+
 void net_end_reading(int fd)
 {
     (void)shutdown(fd, SHUT_RD);        /* -ENOTCONN: it has ended by itself */

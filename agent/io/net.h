@@ -63,6 +63,13 @@ int net_watch_open(void);
 int net_watch_add(int watch, int fd, void *ctx);    /* until fd is closed */
 int net_watch_take(int watch, struct net_event events[static NET_EVENTS_MAX]); /* their number */
 
+/*
+ * A descriptor that is readable while fd is, to be polled by io_uring in its place: that keeps what
+ * it polls for some milliseconds longer than the process lives that was killed, and would keep a
+ * listening socket's address from the next one.
+ */
+int net_proxy_open(int fd);
+
 /* Takes datagrams, without blocking; the kernel may keep receive_bytes of them, or what it lets. */
 int net_datagrams_open(const struct sockaddr *address, socklen_t len, int receive_bytes);
 

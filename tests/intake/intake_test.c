@@ -333,6 +333,27 @@ static void a_kill_is_no_orderly_end_while_a_byte_is_not_committed(void **state)
     }
 }
 
+/* What the kernel still does for it has no hold of the places that the next one listens at. */
+static void a_killed_intake_leaves_its_places_free(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = start_process(f);
+        int fd = socket(AF_INET, SOCK_DGRAM, 0), status;
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        at.sin_port = f->udp_port;
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+        close(fd);
+        start(f, 10, 60000000000U);
+        intake_close(f->in);
+        f->in = NULL;
+    }
+}
+
 static void whole_lines_leave_no_large_block_in_the_kernel(void **state)
 {
     struct fixture *f = *state;
@@ -528,6 +549,7 @@ int main(void)
         TEST(what_is_closed_is_committed),
         TEST(a_full_ring_is_not_read_for_and_goes_on_with_nothing_lost),
         TEST(a_kill_is_no_orderly_end_while_a_byte_is_not_committed),
+        TEST(a_killed_intake_leaves_its_places_free),
         TEST(whole_lines_leave_no_large_block_in_the_kernel),
         TEST(more_connections_than_buffers_wait_for_a_full_ring),
         TEST(connections_beyond_the_limit_wait_for_a_place),

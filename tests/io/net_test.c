@@ -256,6 +256,39 @@ static void a_watch_tells_once_what_is_new(void **state)
     close(watch);
 }
 
+static bool readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+static void a_proxy_is_readable_while_its_socket_is(void **state)
+{
+    char text[16];
+    int s[2], proxy;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s), 0);
+    send_text(s[1], "before");
+    proxy = net_proxy_open(s[0]);
+    assert_true(proxy >= 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(readable(proxy));
+        send_text(s[1], "more");
+        assert_true(recv(s[0], text, sizeof(text), 0) > 0);
+        assert_true(readable(proxy));
+        assert_true(recv(s[0], text, sizeof(text), 0) > 0);
+        assert_false(readable(proxy));
+        send_text(s[1], "again");
+    }
+    close(s[0]);
+    assert_false(readable(proxy));
+    close(s[1]);
+    close(proxy);
+    assert_int_equal(net_proxy_open(-1), -EBADF);
+}
+
 static struct sockaddr_in loopback(int fd)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -410,6 +443,7 @@ int main(void)
         cmocka_unit_test(all_but_the_last_byte_is_taken),
         cmocka_unit_test(descriptors_that_come_along_do_not_confuse_it),
         cmocka_unit_test(a_watch_tells_once_what_is_new),
+        cmocka_unit_test(a_proxy_is_readable_while_its_socket_is),
         cmocka_unit_test(a_listener_accepts_what_waits_and_blocks_for_nothing),
         cmocka_unit_test(a_unix_listener_replaces_a_stale_socket_and_nothing_else),
         cmocka_unit_test(a_name_that_another_has_taken_over_stays),

@@ -375,18 +375,26 @@ static void finish(const struct http_call *call, int result, struct status *stat
 }
 
 struct flushed {
-    const struct http_call *call;
+    const char *stream;
     int result;
-    struct http_reply *reply;
 };
 
-/* A stream that is configured and of which no shard has heard yet has nothing to flush. */
+/* A stream that is configured and has had no event is empty, and not unknown. */
 static void on_flushed(void *ctx, const struct config *config)
 {
-    const struct flushed *f = ctx;
-    bool empty = f->result == -ENOENT && config_find_stream(config, f->call->stream) != NULL;
+    struct flushed *f = ctx;
 
-    finish(f->call, empty ? 0 : f->result, NULL, f->reply);
+    if (f->result == -ENOENT && config_find_stream(config, f->stream) != NULL)
+        f->result = 0;
+}
+
+static int flush_result(const struct http_call *call, int result, const struct http_config *config)
+{
+    struct flushed f = {call->stream, result};
+
+    if (call->endpoint == HTTP_FLUSH_STREAM)
+        config->look(config->ctx, on_flushed, &f);
+    return f.result;
 }
 
 void http_api_next(struct http_call *call, const uint8_t *body, size_t len,
@@ -405,11 +413,7 @@ void http_api_next(struct http_call *call, const uint8_t *body, size_t len,
             finish(call, a->result, a->status, config, reply);
         return;
     case PLAIN:
-        if (call->endpoint == HTTP_FLUSH_STREAM)
-            config->look(config->ctx, on_flushed,
-                         &(struct flushed){ call, a->result, reply });
-        else
-            finish(call, a->result, a->status, config, reply);
+        finish(call, flush_result(call, a->result, config), a->status, config, reply);
     }
 }
 

@@ -69,7 +69,8 @@ static int ring_reader_open(struct lane_reader *r, struct errmsg *err)
 
 /*
  * The ring is full: again until there is room, soon as a rule. A consumer that gives none for some
- * time is not running: asleep until it has taken all leaves the processor to others.
+ * time is not running: asleep until it has taken all leaves the processor to others. The ring's file
+ * is gone since the consumer has it, so that one who stands still for long makes it -ESTALE meanwhile.
  */
 static __attribute__((noinline)) int put_waiting(struct wire *wire, const void *event)
 {
@@ -79,8 +80,10 @@ static __attribute__((noinline)) int put_waiting(struct wire *wire, const void *
         bench_relax();
         rc = shmc_write(wire->ring, wire->stream, SHMC_BYTES, event, wire->opt.event_bytes);
         if (rc == -EAGAIN && spin % SPINS_MAX == 0)
-            rc = shmc_flush(wire->ring, SHMC_ACCEPTED, UINT64_MAX) == 0 ? -EAGAIN : -EIO;
-        if (rc != -EAGAIN)
+            rc = shmc_flush(wire->ring, SHMC_ACCEPTED, UINT64_MAX);
+        else if (rc == 0)
+            return 0;
+        if (rc != 0 && rc != -EAGAIN && rc != -ESTALE)
             return rc;
     }
 }
@@ -96,7 +99,7 @@ static int ring_put(struct lane_writer *w, uint32_t count)
         const uint8_t *event = serials_next(&w->serials);
         int rc = shmc_write(ring, stream, SHMC_BYTES, event, bytes);
 
-        if (__builtin_expect(rc == -EAGAIN, 0))
+        if (__builtin_expect(rc == -EAGAIN || rc == -ESTALE, 0))
             rc = put_waiting(wire, event);
         if (__builtin_expect(rc != 0, 0))
             return rc;

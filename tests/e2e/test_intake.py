@@ -412,6 +412,9 @@ class Ends(Sockets):
         try:
             until(lambda: self.intake()["connections_waiting"] == 1, "it waits")
             self.assertTrue(thread.is_alive(), "its sender does not")
+            # Who never missed the directory would find it where it was moved to.
+            until(lambda: any(k["waits_because"] for k in self.agent.status()["sinks"]),
+                  "the destination is missed")
             # Other kinds of sockets have rings of their own.
             other.sendall(b"other x\n")
             until(lambda: self.intake()["events"]["unix"] == 1, "the other goes on")

@@ -69,8 +69,8 @@ static int ring_reader_open(struct lane_reader *r, struct errmsg *err)
 
 /*
  * The ring is full: again until there is room, soon as a rule. A consumer that gives none for some
- * time is not running: asleep until it has taken all leaves the processor to others. The ring's file
- * is gone since the consumer has it, so that one who stands still for long makes it -ESTALE meanwhile.
+ * time is not running: asleep until it has taken all leaves the processor to others. The ring's
+ * file is gone since the consumer has it: who stands still for long makes it -ESTALE meanwhile.
  */
 static __attribute__((noinline)) int put_waiting(struct wire *wire, const void *event)
 {

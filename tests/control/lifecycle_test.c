@@ -112,28 +112,35 @@ static void what_was_written_is_delivered_before_it_ends(void **state)
 }
 
 /* The sink's place is taken by a file: what cannot be delivered waits in the log. */
+static void config_with_timeout(const struct agent_dirs *d, const char *timeout)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "[agent]\nshutdown_timeout = %s\n[sink local]\ntype = file\ndirectory = %s\n",
+             timeout, d->out);
+    agent_config_write(d, text);
+}
+
 static void what_a_sink_does_not_take_is_kept_for_the_next_start(void **state)
 {
     const struct agent_dirs *d = *state;
     struct agent_process a;
-    char text[512];
     int fd;
 
-    snprintf(text, sizeof(text),
-             "[agent]\nshutdown_timeout = 200ms\n[sink local]\ntype = file\ndirectory = %s\n",
-             d->out);
-    agent_config_write(d, text);
+    config_with_timeout(d, "200ms");
     fd = open(d->out, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert_true(fd >= 0);
     close(fd);
     agent_start(&a, d, run_config);
     agent_expect(&a, "rings in ");
-    agent_events_write(d, "kept", 500, false);
+    agent_events_write(d, "kept", 500, true);
     agent_signal(&a, SIGTERM);
     agent_expect(&a, "500 events are kept in the log for the next start");
     agent_end(&a, 0);
 
     assert_int_equal(unlink(d->out), 0);
+    config_with_timeout(d, "60s");
     agent_start(&a, d, run_config);
     agent_expect(&a, "rings in ");
     agent_signal(&a, SIGTERM);

@@ -16,12 +16,6 @@
 static struct format_file file;
 static struct record_types types;
 
-static struct output_settings settings(const char *format)
-{
-    return (struct output_settings){.format = (char *)format, .columns = (char *)"",
-                                    .compression_level = -1};
-}
-
 static void opened(struct output_settings set)
 {
     struct errmsg err = {""};
@@ -85,21 +79,21 @@ static void an_extension_says_format_and_compression(void **state)
     (void)state;
     for (uint8_t c = 0; c < SETTINGS_COMPRESSION_COUNT; c++) {
         for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-            set = settings(formats[i]);
+            set = ff_settings(formats[i]);
             set.compression = c;
             snprintf(text, sizeof(text), "%s%s", formats[i], behind[c]);
             assert_string_equal(encoding_extension(&set), text);
         }
-        set = settings("parquet");
+        set = ff_settings("parquet");
         set.compression = c;
         assert_string_equal(encoding_extension(&set), "parquet");
-        set = settings("json");
+        set = ff_settings("json");
         set.compression = c;
         set.framing = SETTINGS_FRAMING_ARRAY;
         snprintf(text, sizeof(text), "array%s", behind[c]);
         assert_string_equal(encoding_extension(&set), text);
     }
-    set = settings("raw");
+    set = ff_settings("raw");
     set.framing = SETTINGS_FRAMING_RECORDS;
     assert_string_equal(encoding_extension(&set), "records");
 }
@@ -119,7 +113,7 @@ static void settings_no_check_has_passed_are_refused_with_a_reason(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct output_settings set = settings(cases[i].format);
+        struct output_settings set = ff_settings(cases[i].format);
         struct errmsg err = {""};
 
         set.columns = (char *)cases[i].columns;
@@ -137,7 +131,7 @@ static void settings_no_check_has_passed_are_refused_with_a_reason(void **state)
 
 static void more_fields_than_a_file_has_columns_are_refused(void **state)
 {
-    struct output_settings set = settings("csv");
+    struct output_settings set = ff_settings("csv");
     struct bytes many = BYTES_INIT;
     struct errmsg err = {""};
 
@@ -178,7 +172,7 @@ static void only_lines_that_nothing_changes_need_no_look(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct output_settings set = settings(cases[i].format);
+        struct output_settings set = ff_settings(cases[i].format);
 
         set.fields = (char *)cases[i].fields;
         set.add_fields = (char *)cases[i].add;
@@ -235,7 +229,7 @@ static void each_refusal_has_its_error_and_says_why(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct output_settings set = settings(cases[i].format);
+        struct output_settings set = ff_settings(cases[i].format);
         int r;
 
         set.columns = (char *)cases[i].columns;
@@ -262,7 +256,7 @@ static void each_refusal_has_its_error_and_says_why(void **state)
 /* As one that was refused before must leave nothing behind. */
 static void a_refused_event_does_not_touch_the_next(void **state)
 {
-    struct output_settings set = settings("csv");
+    struct output_settings set = ff_settings("csv");
 
     (void)state;
     set.partition_by = (char *)"c";
@@ -283,7 +277,7 @@ static void a_refused_event_does_not_touch_the_next(void **state)
 
 static void keys_are_in_the_order_of_the_settings(void **state)
 {
-    struct output_settings set = settings("json");
+    struct output_settings set = ff_settings("json");
     struct partition_key key;
     char text[300];
 
@@ -309,7 +303,7 @@ static void keys_are_in_the_order_of_the_settings(void **state)
 
 static void text_and_bytes_have_the_keys_of_their_object(void **state)
 {
-    struct output_settings set = settings("csv");
+    struct output_settings set = ff_settings("csv");
 
     (void)state;
     set.partition_by = (char *)"message";
@@ -326,7 +320,7 @@ static void text_and_bytes_have_the_keys_of_their_object(void **state)
 /* A key is of the event that was looked at, not of the one before. */
 static void added_fields_may_be_what_partitions(void **state)
 {
-    struct output_settings set = settings("json");
+    struct output_settings set = ff_settings("json");
     struct event ev = ff_event(SHM_KIND_JSON, "{\"day\":1,\"n\":2}", 15);
 
     (void)state;
@@ -349,7 +343,7 @@ static void an_object_that_nothing_changes_is_the_event_itself(void **state)
     struct event ev = ff_event(SHM_KIND_JSON, "{ \"a\" : 1 }", 11);
 
     (void)state;
-    opened(settings("json"));
+    opened(ff_settings("json"));
     assert_int_equal(encoding_look(file.enc, &ev, true), 0);
     assert_ptr_equal(file.enc->object, ev.data);
     assert_int_equal(file.enc->object_len, ev.len);
@@ -359,7 +353,7 @@ static void an_object_that_nothing_changes_is_the_event_itself(void **state)
 
 static void fields_are_kept_dropped_and_added(void **state)
 {
-    struct output_settings set = settings("json");
+    struct output_settings set = ff_settings("json");
 
     (void)state;
     set.fields = (char *)"b,a,secret";
@@ -372,7 +366,7 @@ static void fields_are_kept_dropped_and_added(void **state)
     assert_int_equal(look(SHM_KIND_TEXT, "hidden", true), 0);   /* it is no field that is kept */
     assert_memory_equal(file.enc->object, "{\"a\":5,\"host\":\"host\"}", file.enc->object_len);
     ff_close(&file);
-    set = settings("json");
+    set = ff_settings("json");
     set.drop_fields = (char *)"a";
     opened(set);
     expect_object("{\"a\":1,\"b\":2}", "{\"b\":2}");
@@ -383,7 +377,7 @@ static void fields_are_kept_dropped_and_added(void **state)
 
 static void declared_columns_leave_out_what_is_dropped_and_take_what_is_added(void **state)
 {
-    struct output_settings set = settings("csv");
+    struct output_settings set = ff_settings("csv");
     const struct schema *s;
 
     (void)state;
@@ -409,7 +403,7 @@ static void declared_columns_leave_out_what_is_dropped_and_take_what_is_added(vo
 
 static void found_columns_begin_with_the_fields_and_leave_out_the_hidden(void **state)
 {
-    struct output_settings set = settings("csv");
+    struct output_settings set = ff_settings("csv");
     struct schema found;
     struct infer infer;
 
@@ -445,7 +439,7 @@ static void what_its_producer_has_refused_is_refused(void **state)
     schema_body_add(&body, SHM_FIELD_STRING, 0, REFUSED_FIELD_WHY);
     schema_body_add(&body, SHM_FIELD_BYTES, 0, REFUSED_FIELD_DATA);
     assert_int_equal(record_types_get(&types, body.bytes, body.len, &ev.record), 0);
-    opened(settings("json"));
+    opened(ff_settings("json"));
     assert_int_equal(encoding_look(file.enc, &ev, true), -EBADMSG);
     assert_int_equal(file.enc->error, ENCODING_PROCESSING_FAILED);
     assert_string_equal(file.enc->why.text, "bad");

@@ -28,6 +28,13 @@ struct format_file {
     unsigned again, no_room;    /* how often it said so */
 };
 
+/* Of a format; the least that there is to say. */
+static inline struct output_settings ff_settings(const char *format)
+{
+    return (struct output_settings){.format = (char *)format, .columns = (char *)"",
+                                    .compression_level = -1};
+}
+
 /* Strings of `set` are borrowed. */
 static inline int ff_open(struct format_file *f, struct output_settings set, unsigned blocks,
                           struct errmsg *err)

@@ -15,12 +15,6 @@
 static struct format_file file;
 static struct record_types types;
 
-static struct output_settings settings(const char *format)
-{
-    return (struct output_settings){.format = (char *)format, .columns = (char *)"",
-                                    .compression_level = -1};
-}
-
 static void opened(struct output_settings set)
 {
     struct errmsg err = {""};
@@ -99,7 +93,7 @@ static void records_are_refused_with_their_fault(void **state)
     struct event ev;
 
     (void)state;
-    opened(settings("json"));
+    opened(ff_settings("json"));
     assert_int_equal(record_look(NULL, 1, "x"), -EBADMSG);
     assert_int_equal(file.enc->error, ENCODING_PROCESSING_FAILED);
     assert_string_equal(file.enc->why.text, "the record's type is not known");
@@ -115,7 +109,7 @@ static void records_are_refused_with_their_fault(void **state)
 
 static void records_fit_declared_columns_or_are_refused(void **state)
 {
-    struct output_settings set = settings("parquet");
+    struct output_settings set = ff_settings("parquet");
     struct record_type *i64 = record_type_of(SHM_FIELD_I64), *f64 = record_type_of(SHM_FIELD_F64);
     struct event other = ff_event(SHM_KIND_JSON, "{\"q\":1}", 7);
     const char *no_type = "field 'n' of the record has not the type of its column";
@@ -159,7 +153,7 @@ static void records_fit_declared_columns_or_are_refused(void **state)
 /* No value changes by it. */
 static void a_record_may_be_narrower_than_its_columns(void **state)
 {
-    struct output_settings set = settings("csv");
+    struct output_settings set = ff_settings("csv");
     struct schema_body body;
     struct record_type *t;
     int32_t n = -3;
@@ -189,7 +183,7 @@ static void a_record_may_be_narrower_than_its_columns(void **state)
 
 static void records_lose_and_gain_fields_as_objects_do(void **state)
 {
-    struct output_settings set = settings("json");
+    struct output_settings set = ff_settings("json");
     struct record_type *i64 = record_type_of(SHM_FIELD_I64), *u64 = record_type_of(SHM_FIELD_U64);
 
     (void)state;
@@ -254,7 +248,7 @@ static void cells_are_made_only_where_a_field_does_not_stand_as_it_is(void **sta
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct output_settings set = settings(cases[i].format);
+        struct output_settings set = ff_settings(cases[i].format);
 
         set.columns = (char *)cases[i].columns;
         set.drop_fields = (char *)cases[i].drop;

@@ -16,20 +16,35 @@
 
 enum { PROBES_A_SLICE = 64 };
 
+/* The next SPAN of the group whose ring is here; NULL: none. */
+static struct ring *span_next(struct shard *s, const uint8_t **at, const uint8_t *end,
+                              struct wal_item *ret_item)
+{
+    struct ring *r = NULL;
+
+    while (!r && *at < end && wal_item_next(at, end, ret_item) == 0)
+        r = ret_item->type == WAL_SPAN ? drain_ring(s, ret_item->u.span.ring) : NULL;
+    return r;
+}
+
+/*
+ * Each ring once, though a group has many spans of it: every position wakes a producer that waits
+ * for room, and one woken for each span would fall asleep again after each.
+ */
 void publish_committed(struct shard *s, const struct wal_group *group)
 {
-    const uint8_t *at = group->items.data, *end = at + group->items.len;
+    const uint8_t *first = group->items.data, *end = first + group->items.len, *at = first;
     struct wal_item it;
+    struct ring *r;
 
-    while (at < end && wal_item_next(&at, end, &it) == 0) {
-        struct ring *r = it.type == WAL_SPAN ? drain_ring(s, it.u.span.ring) : NULL;
-
-        if (!r)
-            continue;
+    while ((r = span_next(s, &at, end, &it)) != NULL) {
         r->accepted = it.u.span.to;
         r->span_lsn = group->end_lsn;
-        ring_file_publish(&r->file, SHM_POS_ACCEPTED, r->accepted);
     }
+    at = first;
+    while ((r = span_next(s, &at, end, &it)) != NULL)
+        if (it.u.span.to == r->accepted)
+            ring_file_publish(&r->file, SHM_POS_ACCEPTED, r->accepted);
 }
 
 /* delivered of a ring = minimum over the streams that it uses. */

@@ -106,16 +106,15 @@ UNITS = {"events": "M events/s", "cpu": "s/M events", "sender cpu": "s/M events"
          "missing": "events", "twice": "events", "torn": "lines"}
 
 
-def throughput(say, folder, sizes, rounds, seconds):
-    values = {}
-    for number in range(rounds):
-        for size in sizes:
-            for kind in receivers.receivers():
-                say("agents: round %d of %d, %d B, %s" % (number + 1, rounds, size, kind.name))
-                for metric, value in once(kind, folder, size, seconds).items():
-                    values.setdefault((kind, size, metric), []).append(value)
-    return [row("agents", kind.name, metric, UNITS[metric], found, bytes=size, how=kind.what)
-            for (kind, size, metric), found in values.items()]
+def throughput(say, folder, sizes, seconds):
+    rows = []
+    for size in sizes:
+        for kind in receivers.receivers():
+            say("agents: %d B, %s" % (size, kind.name))
+            rows += [row("agents", kind.name, metric, UNITS[metric], [value], bytes=size,
+                         how=kind.what)
+                     for metric, value in once(kind, folder, size, seconds).items()]
+    return rows
 
 
 def killed(kind, folder, size):

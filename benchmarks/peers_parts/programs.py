@@ -28,7 +28,7 @@ def run(say, command):
 
 
 def transports_command(quick):
-    return [TRANSPORTS, *(["--quick"] if quick else ["--runs", "2"])]
+    return [TRANSPORTS, *(["--quick"] if quick else ["--runs", "1"])]
 
 
 def encoders_command(quick):

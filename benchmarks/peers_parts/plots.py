@@ -17,7 +17,6 @@ set tics nomirror textcolor rgb "#303030"
 set grid ytics lc rgb "#d8d8d8" lw 1
 set title font ",17" textcolor rgb "#101010"
 set bars small
-set style textbox opaque fillcolor rgb "#ffffff" noborder margins 0.2,0.2
 unset key
 """
 
@@ -79,8 +78,8 @@ def lines(title, xlabel, ylabel, series, ticks=None, log=True):
         colour = COLOURS[i % len(COLOURS)]
         script += ["$d%d << EOD" % i,
                    *(" ".join("%.6g" % v for v in point) for point in found), "EOD",
-                   "set label %d %s at first %g, graph %.4f left offset 1.2,0 front boxed "
-                   "textcolor rgb \"%s\"" % (i + 1, quoted(name), found[-1][0], labels[i], colour)]
+                   "set label %d %s at graph 1, graph %.4f left offset 0.8,0 front "
+                   "textcolor rgb \"%s\"" % (i + 1, quoted(name), labels[i], colour)]
         plots.append('$d%d with yerrorlines lw %g pt %d ps 1.1 lc rgb "%s"'
                      % (i, 3 if i == 0 else 1.6, (7, 5, 9, 11, 13)[i % 5], colour))
     return "\n".join(script) + "\nplot " + ", \\\n     ".join(plots) + "\n"

@@ -25,7 +25,7 @@ def by_parameter(results, part, metric, key, head, scale=1.0, **params):
     columns = sorted({r["params"][key] for r in rows})
     if not rows:
         return ""
-    return table([head, *("%s %s" % ("{:,}".format(c), key) for c in columns)],
+    return table([head, *("{:,} {}".format(c, key[:-1] if c == 1 else key) for c in columns)],
                  [[name, *(spread(scaled(next((r for r in rows if r["name"] == name
                                                and r["params"][key] == c), None), scale))
                            for c in columns)] for name in names(rows)]) + "\n"
@@ -183,8 +183,8 @@ def document(results, pictures):
     text = ["# Hydrant beside others, measured\n",
             "Written by `benchmarks/peers` (`make bench-peers`) out of results.jsonl; the same "
             "rows are in results.csv. Medians with least and most of the rounds; rounds go through "
-            "all cases in turn and are spread over the whole run; ratios are those of a round "
-            "where that is said.\n",
+            "all cases in turn and are spread over the whole run. Ratios are those of a round where "
+            "that is said.\n",
             "Machine: " + machine_text(results.machine) + ".\n"]
     if results.busy():
         text.append("**The machine was not idle when this began: see the load averages. Ratios mean "

@@ -226,7 +226,7 @@ class Plots(unittest.TestCase):
     def test_lines_carry_their_names_and_their_spread(self):
         script = plots.scripts(sample())["transports-cost"]
         self.assertIn("64 10 9 12\n256 20 18 24\n", script)
-        self.assertIn('"boost-spsc" at first 64,', script)
+        self.assertIn('"boost-spsc" at graph 1,', script)
         self.assertIn("set logscale y", script)
         self.assertEqual(3, script.count("with yerrorlines"))
 

@@ -33,7 +33,7 @@ struct output {
     struct open_batches open;
     uint64_t routed_lsn;            /* events at or below are in a batch already */
     uint64_t routed_events;         /* in batches so far, those sealed before the start included */
-    uint64_t together_events, together_bytes;   /* since it was sealed by set->together */
+    uint64_t together_events, together_bytes;   /* since none was open, for set->together */
     uint64_t seal_wait_turn;        /* in this turn a batch of it was met that is not sealed yet */
 };
 

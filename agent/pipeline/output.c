@@ -201,6 +201,8 @@ static struct seal_batch *batch_open(struct shard *s, struct output *o, const st
 
     if (place->error < 0)
         partitions_bound(s, o);
+    if (o->open.count == 0)
+        o->together_events = o->together_bytes = 0;
     sb = seal_open(s, o, place->name, place->len, place->hash, lsn, arrival_ns);
     if (!sb)
         return NULL;
@@ -243,17 +245,27 @@ enum writer_result output_write(struct seal_batch *sb, const struct encoding *e,
 
 _Static_assert((int)STREAM_REFUSALS == ENCODING_ERROR_COUNT, "each error has its count");
 
-/* Full by the events of all partitions? */
-static void seal_together(struct shard *s, struct output *o, uint32_t payload_bytes)
+void output_seal_due(struct shard *s, struct batch *b)
 {
-    o->together_events++;
-    o->together_bytes += payload_bytes;
-    if (o->together_events < (uint64_t)o->set->buffer_count
-        && o->together_bytes < (uint64_t)o->set->buffer_bytes)
+    struct output *o = b->output;
+
+    if (!o->set->together) {
+        seal_begin(s, b);
         return;
-    o->together_events = o->together_bytes = 0;
+    }
     while (o->open.oldest)
         seal_begin(s, o->open.oldest);
+}
+
+/* Full: by its own events, or by those of all partitions? */
+static inline bool output_full(struct output *o, const struct batch *b, uint32_t payload_bytes)
+{
+    if (!o->set->together)
+        return batch_full(b, o->set);
+    o->together_events++;
+    o->together_bytes += payload_bytes;
+    return o->together_events >= (uint64_t)o->set->buffer_count
+           || o->together_bytes >= (uint64_t)o->set->buffer_bytes;
 }
 
 /* The event is in the batch. */
@@ -269,10 +281,8 @@ static inline void taken(struct shard *s, struct output *o, struct seal_batch *s
         o->stream->refused[sb->error]++;
     if (b->chain.first != b->chain.last)
         seal_write_full(b);
-    if (o->set->together)
-        seal_together(s, o, ev->len);
-    else if (batch_full(b, o->set))
-        seal_begin(s, b);
+    if (output_full(o, b, ev->len))
+        output_seal_due(s, b);
 }
 
 /* The batch of an event that goes into it as it is; NULL: it has to be found. */

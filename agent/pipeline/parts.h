@@ -423,6 +423,8 @@ bool output_take(struct shard *s, struct output *o, const struct event *ev, uint
                  uint64_t arrival_ns);
 /* Does the event belong to this partition? 1, 0 or -ENOMEM. It is looked at. */
 int output_has(struct output *o, const struct event *ev, const char *partition, uint32_t len);
+/* Seals a batch that is full or due; with set->together all that its output has open. */
+void output_seal_due(struct shard *s, struct batch *b);
 /* Writes the event that was looked at last. */
 enum writer_result output_write(struct seal_batch *sb, const struct encoding *e,
                                 const struct event *ev, uint64_t arrival_ns);

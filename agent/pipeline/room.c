@@ -206,7 +206,7 @@ void room_seal_due(struct shard *s)
         if (seal_of(b)->state != SEAL_OPEN)
             continue;
         if (b->due_ns <= now)
-            seal_begin(s, b);
+            output_seal_due(s, b);
         else if (b->due_ns < next)
             next = b->due_ns;
     }

@@ -175,6 +175,31 @@ static void partitions_that_are_counted_together_are_sealed_together(void **stat
     expect(OUT "/p=2", "{\"n\":2}\n|{\"n\":5}\n{\"n\":6}\n|");
 }
 
+/* Its time is that of the oldest event of all, and what was counted by then counts no more. */
+static void partitions_that_are_counted_together_are_due_together(void **state)
+{
+    (void)state;
+    agent.sinks[0].partition_by = "p";
+    agent.sinks[0].partitions_max = 8;
+    agent.sinks[0].together = true;
+    agent.sinks[0].buffer_count = 4;
+    agent.sinks[0].buffer_time_ns = 10000000000;
+    sim_agent_open(&agent);
+    PUT("{\"p\":1,\"n\":1}", "{\"p\":1,\"n\":2}");
+    sim_agent_pass(&agent, 6000000000);
+    PUT("{\"p\":2,\"n\":3}");
+    expect(OUT "/p=1", "");
+    sim_agent_pass(&agent, 5000000000);
+    expect(OUT "/p=1", "{\"n\":1}\n{\"n\":2}\n|");
+    expect(OUT "/p=2", "{\"n\":3}\n|");
+    PUT("{\"p\":1,\"n\":4}", "{\"p\":2,\"n\":5}", "{\"p\":2,\"n\":6}");
+    expect(OUT "/p=2", "{\"n\":3}\n|");
+    PUT("{\"p\":1,\"n\":7}");
+    expect(OUT "/p=1", "{\"n\":1}\n{\"n\":2}\n|{\"n\":4}\n{\"n\":7}\n|");
+    expect(OUT "/p=2", "{\"n\":3}\n|{\"n\":5}\n{\"n\":6}\n|");
+    stop(7);
+}
+
 static void one_partition_too_many_seals_the_least_recently_used(void **state)
 {
     (void)state;
@@ -486,6 +511,7 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_joins_the_batch_of_its_partition),
         cmocka_unit_test(partitions_that_are_counted_together_are_sealed_together),
+        cmocka_unit_test(partitions_that_are_counted_together_are_due_together),
         cmocka_unit_test(one_partition_too_many_seals_the_least_recently_used),
         cmocka_unit_test(the_clock_of_events_parts_them_too),
         cmocka_unit_test(a_misfit_seals_its_batch_and_goes_on_with_wider_columns),

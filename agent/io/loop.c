@@ -471,6 +471,13 @@ void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, s
     prepare_transfer(loop, op, OP_WRITE, fd, buf, len, offset, done);
 }
 
+void io_allocate(struct io_loop *loop, struct io_op *op, int fd, uint64_t offset, uint64_t len,
+                 io_done_fn done)
+{
+    INVARIANT(len <= TRANSFER_BYTES_MAX);
+    prepare_transfer(loop, op, OP_ALLOCATE, fd, NULL, len, offset, done);
+}
+
 void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done)
 {
     op->arg[0] = data_only ? OP_DATASYNC : OP_SYNC;

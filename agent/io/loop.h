@@ -92,6 +92,13 @@ void io_read(struct io_loop *loop, struct io_op *op, int fd, void *buf, size_t l
 void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, size_t len,
               uint64_t offset, io_done_fn done);
 
+/*
+ * Space for that part of a file, which grows if need be; at most 1 GiB. -EOPNOTSUPP where the file
+ * system cannot, which file_allocate() makes up for.
+ */
+void io_allocate(struct io_loop *loop, struct io_op *op, int fd, uint64_t offset, uint64_t len,
+                 io_done_fn done);
+
 /* Files and directories; `data_only` is fdatasync. Covers writes completed before the call. */
 void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done);
 

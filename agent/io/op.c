@@ -16,6 +16,7 @@
 
 static const int opcodes[] = {
     [OP_READ] = IORING_OP_READ,         [OP_WRITE] = IORING_OP_WRITE,
+    [OP_ALLOCATE] = IORING_OP_FALLOCATE,
     [OP_SYNC] = IORING_OP_FSYNC,        [OP_DATASYNC] = IORING_OP_FSYNC,
     [OP_RENAME] = IORING_OP_RENAMEAT,   [OP_LINK] = IORING_OP_LINKAT,
     [OP_UNLINK] = IORING_OP_UNLINKAT,   [OP_POLL] = IORING_OP_POLL_ADD,
@@ -54,6 +55,9 @@ void op_fill(const struct io_op *op, const struct fixed_buffers *fixed,
             io_uring_prep_write_fixed(sqe, fd, first, (unsigned)op->arg[3], op->arg[4], slot);
         else
             io_uring_prep_write(sqe, fd, first, (unsigned)op->arg[3], op->arg[4]);
+        break;
+    case OP_ALLOCATE:
+        io_uring_prep_fallocate(sqe, fd, 0, (off_t)op->arg[4], (off_t)op->arg[3]);
         break;
     case OP_SYNC:
     case OP_DATASYNC:

@@ -20,7 +20,7 @@
 #include "io/provided.h"
 
 enum op_code {
-    OP_READ, OP_WRITE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL,
+    OP_READ, OP_WRITE, OP_ALLOCATE, OP_SYNC, OP_DATASYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_POLL,
     OP_RECEIVE, OP_COUNT,
     OP_WORK                     /* the worker's, not the kernel's */
 };

@@ -167,19 +167,51 @@ static int spool_open(struct spool *s)
     return 0;
 }
 
+/* Of the writes that wait for space, the one handed over first; NULL: none waits. */
+static struct spool_write *write_waiting(const struct spool *s)
+{
+    struct spool_write *first = NULL;
+
+    for (struct spool_write *w = s->writes; w; w = w->next)
+        if (!w->flying)
+            first = w;
+    return first;
+}
+
 /* A reservation that is refused is no error: the write will say what there is to say. */
+static void on_reserved(struct io_op *op, int res)
+{
+    struct spool *s = op->ctx;
+    struct spool_write *w;
+
+    s->in_flight--;
+    if (res == 0)
+        s->reserved_bytes += s->reserving_bytes;
+    s->reserving_bytes = 0;
+    while (s->retry_ns == 0 && (w = write_waiting(s)) != NULL)
+        write_start(w);
+    finish_step(s);
+}
+
+/*
+ * Beside the loop, for the file system first waits for all writes to the file that are under way;
+ * so half of what is reserved is still to be written when more is asked for.
+ */
 static void blocks_reserve(struct spool *s, uint64_t end)
 {
     uint64_t more = s->reserved_bytes;
 
-    if (end <= s->reserved_bytes || !s->direct)
+    if (end <= s->reserved_bytes / 2 || !s->direct || s->reserving_bytes > 0)
         return;
     if (more < RESERVE_BYTES_MIN)
         more = RESERVE_BYTES_MIN;
     if (more > RESERVE_BYTES_MAX)
         more = RESERVE_BYTES_MAX;
-    if (file_allocate(s->fd, s->reserved_bytes, more) == 0)
-        s->reserved_bytes += more;
+    s->reserving_bytes = more;
+    s->cut = true;      /* one that fails may have made the file longer, too */
+    s->in_flight++;
+    s->reserve_op.ctx = s;
+    io_allocate(s->loop, &s->reserve_op, s->fd, s->reserved_bytes, more, on_reserved);
 }
 
 static bool block_count(struct spool *s, const struct block *b)
@@ -229,7 +261,8 @@ int spool_append(struct spool *s, struct block *b)
     }
     if (b->len == BLOCK_BYTES)
         blocks_reserve(s, w->offset + w->len);
-    write_start(w);
+    if (s->reserving_bytes == 0 || w->offset + w->len <= s->reserved_bytes)
+        write_start(w);
     return 0;
 }
 
@@ -265,7 +298,7 @@ static void finish_step(struct spool *s)
     if (!s->finishing || s->writes || s->in_flight > 0)
         return;
     err = spool_open(s);
-    if (!err && (s->file_bytes % FILE_BLOCK_BYTES != 0 || s->reserved_bytes > s->file_bytes))
+    if (!err && (s->file_bytes % FILE_BLOCK_BYTES != 0 || s->cut))
         err = file_truncate(s->fd, s->file_bytes);
     if (err) {
         spool_wait(s, err, "cut");
@@ -310,7 +343,7 @@ void spool_drop(struct spool *s)
     (void)file_unlink(s->dir, s->name);
     s->file_bytes = s->reserved_bytes = 0;
     s->crc32c = 0;
-    s->finishing = false;
+    s->finishing = s->cut = false;
     s->retry_ns = 0;
     s->attempts = 0;
 }

@@ -44,11 +44,13 @@ struct spool {
     uint32_t crc32c;                /* of them */
     uint32_t *block_crc32c;         /* owned: of each block, seed 0 */
     uint32_t blocks_count, blocks_cap;
-    uint64_t reserved_bytes;        /* of blocks on disk; more than file_bytes until it is cut */
+    uint64_t reserved_bytes;        /* of blocks on disk */
+    uint64_t reserving_bytes;       /* being added to them; 0: none */
     struct spool_write *writes;     /* in flight or waiting for a retry */
     unsigned in_flight;
+    bool cut;                       /* the file may be longer than file_bytes */
     bool finishing;
-    struct io_op sync_op;
+    struct io_op reserve_op, sync_op;
     spool_done_fn done;
     uint64_t retry_ns;              /* boot clock; 0: nothing waits */
     unsigned attempts;              /* that failed since the last write that did not */

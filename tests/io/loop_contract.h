@@ -61,6 +61,7 @@ static inline void operations_end_in_one_call_of_done_within_a_turn(void **state
 {
     int dir = open_dir(contract_root), fd = make_file(dir, "a", "");
     struct io_loop *loop = make_loop(8);
+    struct file_stat st;
     struct result r;
     char buf[8];
 
@@ -77,7 +78,12 @@ static inline void operations_end_in_one_call_of_done_within_a_turn(void **state
     io_read(loop, op_of(&r), fd, buf, sizeof(buf), 0, on_result);
     assert_int_equal(wait_for(loop, &r), 8);
     assert_memory_equal(buf, "\0\0\0hello", 8);
-    io_read(loop, op_of(&r), fd, buf, sizeof(buf), 100, on_result);
+    io_allocate(loop, op_of(&r), fd, 4096, 8192, on_result);
+    assert_int_equal(wait_for(loop, &r), 0);
+    assert_int_equal(file_stat(fd, &st), 0);
+    assert_int_equal(st.size_bytes, 12288);
+    assert_true(st.allocated_bytes >= 8192);
+    io_read(loop, op_of(&r), fd, buf, sizeof(buf), 20000, on_result);
     assert_int_equal(wait_for(loop, &r), 0);
     io_read(loop, op_of(&r), -1, buf, sizeof(buf), 0, on_result);
     assert_int_equal(wait_for(loop, &r), -EBADF);

@@ -80,6 +80,8 @@ int sim_op_perform(struct sim_op *op)
     case SIM_READ:
     case SIM_WRITE:
         return (int)transfer(op);
+    case SIM_ALLOCATE:
+        return sim_data_allocate(op->file->inode, op->offset, op->len);
     case SIM_RENAME:
         return sim_fs_rename(op_dir(op->file), op->from, op_dir(op->file_to), op->to, false);
     case SIM_LINK:
@@ -407,6 +409,17 @@ void io_write(struct io_loop *loop, struct io_op *op, int fd, const void *buf, s
     sim_op->check = checksum(buf, len);
     if (sim_op->bad == 0)
         sim_see_write(sim_op->file->inode, true, buf, len, offset);
+}
+
+void io_allocate(struct io_loop *loop, struct io_op *op, int fd, uint64_t offset, uint64_t len,
+                 io_done_fn done)
+{
+    struct sim_op *sim_op = prepare(loop, op, SIM_ALLOCATE, fd, done);
+
+    if (sim_op->file == NULL || sim_op->file->kind != SIM_FILE)
+        sim_op->bad = -EBADF;
+    sim_op->offset = offset;
+    sim_op->len = len;
 }
 
 void io_sync(struct io_loop *loop, struct io_op *op, int fd, bool data_only, io_done_fn done)

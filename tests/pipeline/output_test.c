@@ -372,7 +372,7 @@ static int settings_apart(void *ctx, const char *stream, struct stream_settings 
     return r;
 }
 
-/* So much that one turn of catching up does not read it all. */
+/* So much that three turns of catching up do not read it all; by then a full disk is known. */
 static void put_much(void)
 {
     enum { EVENT_BYTES = 200000 };
@@ -381,7 +381,7 @@ static void put_much(void)
     assert_non_null(json);
     snprintf(json, EVENT_BYTES + 1, "{\"p\":9,\"x\":\"%0*d\"}", EVENT_BYTES - 14, 0);
     assert_int_equal(strlen(json), EVENT_BYTES);
-    for (uint64_t sum = 0; sum < REPLAY_BYTES_A_TURN + (4 << 20); sum += EVENT_BYTES) {
+    for (uint64_t sum = 0; sum < 3 * REPLAY_BYTES_A_TURN + (4 << 20); sum += EVENT_BYTES) {
         while (sim_producer_write(producer, "stream-1", json) == -EAGAIN)
             sim_agent_turn(&agent);
     }
@@ -400,6 +400,7 @@ static void what_was_sealed_is_skipped_when_its_version_is_folded_meanwhile(void
     sim_set_capacity("/far", 0);
     plain_settings = agent.opt.settings;
     agent.opt.settings = settings_apart;
+    agent.opt.wal_bytes_max = 256 << 20;
     agent.sinks[0].directory = "/far/out";
     agent.sinks[0].partition_by = "p";
     agent.sinks[0].partitions_max = 8;

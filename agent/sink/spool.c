@@ -208,7 +208,7 @@ static void blocks_reserve(struct spool *s, uint64_t end)
     if (more > RESERVE_BYTES_MAX)
         more = RESERVE_BYTES_MAX;
     s->reserving_bytes = more;
-    s->cut = true;      /* one that fails may have made the file longer, too */
+    s->to_cut = true;   /* one that fails may have made the file longer, too */
     s->in_flight++;
     s->reserve_op.ctx = s;
     io_allocate(s->loop, &s->reserve_op, s->fd, s->reserved_bytes, more, on_reserved);
@@ -298,7 +298,7 @@ static void finish_step(struct spool *s)
     if (!s->finishing || s->writes || s->in_flight > 0)
         return;
     err = spool_open(s);
-    if (!err && (s->file_bytes % FILE_BLOCK_BYTES != 0 || s->cut))
+    if (!err && (s->file_bytes % FILE_BLOCK_BYTES != 0 || s->to_cut))
         err = file_truncate(s->fd, s->file_bytes);
     if (err) {
         spool_wait(s, err, "cut");
@@ -343,7 +343,7 @@ void spool_drop(struct spool *s)
     (void)file_unlink(s->dir, s->name);
     s->file_bytes = s->reserved_bytes = 0;
     s->crc32c = 0;
-    s->finishing = s->cut = false;
+    s->finishing = s->to_cut = false;
     s->retry_ns = 0;
     s->attempts = 0;
 }

@@ -48,7 +48,7 @@ struct spool {
     uint64_t reserving_bytes;       /* being added to them; 0: none */
     struct spool_write *writes;     /* in flight or waiting for a retry */
     unsigned in_flight;
-    bool cut;                       /* the file may be longer than file_bytes */
+    bool to_cut;                    /* to file_bytes: it may be longer */
     bool finishing;
     struct io_op reserve_op, sync_op;
     spool_done_fn done;
